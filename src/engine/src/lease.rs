@@ -1,0 +1,67 @@
+//! Leases: work that one node at a time does. A lease row's version is the fencing number; a batch of the holder asserts it.
+
+use bytes::{BufMut, BytesMut};
+
+use crate::{Cell, EngineError, Key};
+
+/// Takes, renews or gives back a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseRequest {
+    /// Its name.
+    pub name: String,
+    /// Who asks: the incarnation of a node.
+    pub owner: u64,
+    /// For how long, by the engine's own clock; 0 gives it back.
+    pub ttl_ms: u64,
+}
+
+/// A lease that the asking owner holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Grows with each new owner; a renewal keeps it.
+    pub fencing: u64,
+    /// When it ends, by the engine's own clock.
+    pub expires_ms: u64,
+}
+
+/// What a request comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The owner holds it once this payload is written with the fencing number as version.
+    Write(Lease, bytes::Bytes),
+    /// Somebody else holds it, or nothing was to be given back.
+    Refuse,
+}
+
+const PAYLOAD_BYTES: usize = 17;
+const FORMAT: u8 = 1;
+
+/// Decides a request against the lease's row at `now_ms`.
+///
+/// # Errors
+/// [`EngineError::Corrupt`] when the row is not a lease.
+pub fn decide(key: &Key, row: Option<&Cell>, request: &LeaseRequest, now_ms: u64) -> Result<Decision, EngineError> {
+    let held = row.map(|cell| read(key, cell)).transpose()?;
+    let fencing = match held {
+        Some((owner, lease)) if owner == request.owner && lease.expires_ms > now_ms => lease.fencing,
+        Some((_, lease)) if lease.expires_ms > now_ms => return Ok(Decision::Refuse),
+        _ if request.ttl_ms == 0 => return Ok(Decision::Refuse),
+        Some((_, lease)) => lease.fencing + 1,
+        None => 1,
+    };
+    let expires_ms = if request.ttl_ms == 0 { 0 } else { now_ms.saturating_add(request.ttl_ms) };
+    let mut payload = BytesMut::with_capacity(PAYLOAD_BYTES);
+    payload.put_u8(FORMAT);
+    payload.put_u64(request.owner);
+    payload.put_u64(expires_ms);
+    Ok(Decision::Write(Lease { fencing, expires_ms }, payload.freeze()))
+}
+
+fn read(key: &Key, cell: &Cell) -> Result<(u64, Lease), EngineError> {
+    let payload = &cell.payload;
+    if payload.len() != PAYLOAD_BYTES || payload[0] != FORMAT {
+        return Err(EngineError::corrupt(key, "not a lease"));
+    }
+    let number = |at: usize| payload[at..at + 8].iter().fold(0, |n: u64, byte| n << 8 | u64::from(*byte));
+    Ok((number(1), Lease { fencing: cell.version, expires_ms: number(9) }))
+}

@@ -1,0 +1,18 @@
+//! Every bound of the server, with its unit and the reason for the number (promise P6), and the two things that would
+//! otherwise be ambient: time ([`Clock`]) and randomness ([`Rng`]) (promise P9).
+//!
+//! A number that bounds a cache, queue, page, retry, body or wait stands in a module of this crate and nowhere else; its
+//! name ends in its unit. `tests/tidy.rs` of the binary crate holds the tree to that.
+
+mod clock;
+mod rng;
+
+pub mod accounts;
+pub mod api;
+pub mod engine;
+pub mod rooms;
+pub mod store;
+pub mod sync;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use rng::{OsRng, Rng, SeededRng};

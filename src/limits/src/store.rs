@@ -1,0 +1,26 @@
+//! Bounds of the store: committer, tail, change window, tokens, short ids.
+
+/// Batches waiting for the committer; the next is answered `Busy`, before anything was promised.
+pub const COMMIT_QUEUE_BATCHES: usize = 4_096;
+/// A `Soon` batch is committed at the latest after this time, with or without company.
+pub const SOON_MS: u64 = 500;
+/// The tail reads the journal at least this often, with or without a hint (promise P5).
+pub const TAIL_POLL_MS: u64 = 250;
+/// Journal rows that the tail reads at once.
+pub const TAIL_PAGE_ROWS: usize = 4_096;
+/// Bytes of the change window. At about 40 bytes an entry: 200,000 rooms and users that changed.
+pub const CHANGE_WINDOW_BYTES: usize = 8 * 1024 * 1024;
+/// Short ids that a node takes from the counter row at once.
+pub const SHORT_ID_BLOCK: u64 = 4_096;
+/// Bytes of the cache of names to short ids, each direction.
+pub const SHORT_ID_CACHE_BYTES: usize = 8 * 1024 * 1024;
+/// Times that a batch is rebuilt after `Rebuild` before the caller is told to come back.
+pub const REBUILDS: usize = 5;
+/// Characters of a sync, timeline or page token.
+pub const TOKEN_CHARS: usize = 120;
+/// Waiting requests of one user; the next ends the oldest.
+pub const WAITERS_PER_USER: usize = 64;
+/// Waking the members of one room is spread over at most this time.
+pub const WAKE_SPREAD_MS: u64 = 200;
+/// Members woken at once, before the spreading starts.
+pub const WAKE_BURST: usize = 256;

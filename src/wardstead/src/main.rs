@@ -1,0 +1,2 @@
+//! wardstead
+fn main() {}
