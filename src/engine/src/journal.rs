@@ -22,12 +22,14 @@ pub struct JournalRow {
     pub position: Position,
     /// Who wrote it, so that a commit of unknown outcome can be looked up.
     pub writer: Writer,
+    /// Number of its batch within the writer's group.
+    pub batch: u16,
     /// The entry.
     pub entry: JournalEntry,
 }
 
 const FORMAT: u8 = 1;
-const HEADER_BYTES: usize = 27;
+const HEADER_BYTES: usize = 29;
 
 /// Key of the journal row at `position`.
 #[must_use]
@@ -36,13 +38,14 @@ pub fn key(position: Position) -> Key {
 }
 
 impl JournalRow {
-    /// The row's payload: format, incarnation, group, kind, scope, key.
+    /// The row's payload: format, incarnation, group, batch, kind, scope, key.
     #[must_use]
     pub fn payload(&self) -> Bytes {
         let mut bytes = BytesMut::with_capacity(HEADER_BYTES + self.entry.key.len());
         bytes.put_u8(FORMAT);
         bytes.put_u64(self.writer.incarnation);
         bytes.put_u64(self.writer.group);
+        bytes.put_u16(self.batch);
         bytes.put_u16(self.entry.kind);
         bytes.put_u64(self.entry.scope);
         bytes.put_slice(&self.entry.key);
@@ -64,9 +67,10 @@ impl JournalRow {
         Ok(Self {
             position,
             writer: Writer { incarnation: number(1), group: number(9) },
+            batch: u16::from_be_bytes([payload[17], payload[18]]),
             entry: JournalEntry {
-                kind: u16::from_be_bytes([payload[17], payload[18]]),
-                scope: number(19),
+                kind: u16::from_be_bytes([payload[19], payload[20]]),
+                scope: number(21),
                 key: payload.slice(HEADER_BYTES..),
             },
         })

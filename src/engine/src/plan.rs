@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use crate::{
-    Assertion, Batch, Expect, Group, GroupOutcome, JournalRow, Key, KeyTemplate, Outcome, Position, PositionSlot, Write,
-    journal, value,
+    Assertion, Batch, Expect, Group, GroupOutcome, JournalRow, Key, KeyTemplate, Outcome, Position, PositionSlot,
+    Write, Writer, journal, value,
 };
 
 /// A change of the storage with all slots filled and values sealed.
@@ -50,11 +50,12 @@ pub fn plan(group: &Group, newest: Position, versions: HashMap<Key, u64>) -> Pla
     let outcomes = group
         .batches
         .iter()
-        .map(|batch| match cells.first_lost(&batch.assertions) {
+        .zip(0..)
+        .map(|(batch, number)| match cells.first_lost(&batch.assertions) {
             Some((assertion, losing)) => Outcome::Lost { assertion, losing },
             None => {
                 let positions = take_positions(batch, &mut position);
-                apply(batch, group, &positions, &mut cells, &mut changes);
+                apply(batch, group.writer, number, &positions, &mut cells, &mut changes);
                 Outcome::Won { positions }
             }
         })
@@ -104,7 +105,14 @@ fn take_positions(batch: &Batch, newest: &mut Position) -> Vec<Position> {
     batch.journal.iter().map(|_| take(least)).collect()
 }
 
-fn apply(batch: &Batch, group: &Group, positions: &[Position], cells: &mut Cells, changes: &mut Vec<Change>) {
+fn apply(
+    batch: &Batch,
+    writer: Writer,
+    number: u16,
+    positions: &[Position],
+    cells: &mut Cells,
+    changes: &mut Vec<Change>,
+) {
     for write in &batch.writes {
         let (change, version) = match write {
             Write::Put { key, version, positions: slots, payload } => {
@@ -121,7 +129,7 @@ fn apply(batch: &Batch, group: &Group, positions: &[Position], cells: &mut Cells
         changes.push(change);
     }
     for (entry, position) in batch.journal.iter().zip(positions) {
-        let row = JournalRow { position: *position, writer: group.writer, entry: entry.clone() };
+        let row = JournalRow { position: *position, writer, batch: number, entry: entry.clone() };
         let key = journal::key(*position);
         let stored = value::seal(&key, 0, &[], &row.payload());
         changes.push(Change::Put(key, stored));

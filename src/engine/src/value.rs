@@ -67,7 +67,8 @@ pub fn open(key: &Key, stored: &Bytes) -> Result<Cell, EngineError> {
     let mut words = body[1..].chunks_exact(8).map(|word| word.iter().fold(0, |n: u64, byte| n << 8 | u64::from(*byte)));
     let mut next = || words.next().ok_or_else(|| EngineError::corrupt(key, "header cut short"));
     let version = if flags & HAS_VERSION == 0 { 0 } else { next()? };
-    let positions = (0..flags & POSITIONS).map(|_| next().map(Position)).collect::<Result<smallvec::SmallVec<_>, _>>()?;
+    let positions =
+        (0..flags & POSITIONS).map(|_| next().map(Position)).collect::<Result<smallvec::SmallVec<_>, _>>()?;
     let header = 1 + if version == 0 { 0 } else { 8 } + 8 * positions.len();
     Ok(Cell { version, positions, payload: body.slice(header..) })
 }
