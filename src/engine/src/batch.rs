@@ -231,7 +231,7 @@ fn write_bytes(write: &Write) -> usize {
     }
 }
 
-fn check_key(key: &Key) -> Result<(), InvalidBatch> {
+pub(crate) fn check_key(key: &Key) -> Result<(), InvalidBatch> {
     let bytes = key.as_bytes().len();
     if bytes < crate::key::PREFIX_BYTES || Key::from_stored(key.to_bytes()).is_none() {
         return Err(InvalidBatch::Key(bytes));

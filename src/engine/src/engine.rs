@@ -5,7 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use wardstead_limits::engine as limits;
 
-use crate::{Batch, Cell, EngineError, Key, Lease, LeaseRequest, Losing, Page, PageLimit, Position, ScanRange};
+use crate::{
+    Batch, Cell, EngineError, InvalidBatch, Key, Lease, LeaseRequest, Losing, Page, PageLimit, Position, ScanRange,
+};
 
 /// An ordered key-value engine with a journal. Every method may be called from any task at any time.
 #[async_trait]
@@ -67,6 +69,25 @@ pub struct Group {
     pub writer: Writer,
     /// In order.
     pub batches: Vec<Arc<Batch>>,
+}
+
+impl Group {
+    /// Checks each batch and what they are together.
+    ///
+    /// # Errors
+    /// The first thing that is wrong; nothing of the group may be written then.
+    pub fn validate(&self, engine: &EngineLimits) -> Result<(), InvalidBatch> {
+        let too_large = |what, actual, most| Err(InvalidBatch::TooLarge { what, actual, most });
+        if self.batches.len() > engine.group_batches {
+            return too_large("batches in its group", self.batches.len(), engine.group_batches);
+        }
+        self.batches.iter().try_for_each(|batch| batch.validate(engine))?;
+        let bytes = self.batches.iter().map(|batch| batch.bytes()).sum();
+        if self.batches.len() > 1 && bytes > engine.group_bytes {
+            return too_large("bytes in its group", bytes, engine.group_bytes);
+        }
+        Ok(())
+    }
 }
 
 /// What became of a batch.

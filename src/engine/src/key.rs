@@ -80,7 +80,6 @@ pub struct Key(Bytes);
 
 impl Key {
     /// Starts a key of `table` in `scope` (a short id of room, user or device; 0 where there is none).
-    #[must_use]
     pub fn build(table: TableId, scope: u64) -> KeyBuilder {
         let mut bytes = Vec::with_capacity(48);
         bytes.extend_from_slice(&table.stored().to_be_bytes());

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use crate::{Cell, EngineError, Key};
+use crate::{Cell, EngineError, Key, batch::check_key};
 
 /// Takes, renews or gives back a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +39,9 @@ const FORMAT: u8 = 1;
 /// Decides a request against the lease's row at `now_ms`.
 ///
 /// # Errors
-/// [`EngineError::Corrupt`] when the row is not a lease.
+/// [`EngineError::Corrupt`] when the row is not a lease, [`EngineError::Invalid`] when the name is too long for a key.
 pub fn decide(key: &Key, row: Option<&Cell>, request: &LeaseRequest, now_ms: u64) -> Result<Decision, EngineError> {
+    check_key(key)?;
     let held = row.map(|cell| read(key, cell)).transpose()?;
     let fencing = match held {
         Some((owner, lease)) if owner == request.owner && lease.expires_ms > now_ms => lease.fencing,

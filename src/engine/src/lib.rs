@@ -28,7 +28,7 @@ pub use error::EngineError;
 pub use journal::{JournalEntry, JournalRow};
 pub use key::{AccessPattern, Key, KeyBuilder, KeyReader, KeySlot, KeyTemplate, TableId};
 pub use lease::{Lease, LeaseRequest};
-pub use read::{Page, PageLimit, ScanRange};
+pub use read::{Page, PageBuilder, PageLimit, ScanRange, check_get};
 pub use value::Cell;
 
 /// A place in the journal: total order of everything durable that a client can see, the same on every node, without

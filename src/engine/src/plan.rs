@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use crate::{
-    Assertion, Batch, Expect, Group, GroupOutcome, JournalRow, Key, KeyTemplate, Outcome, Position, PositionSlot,
-    Write, Writer, journal, value,
+    Assertion, Batch, Cell, EngineError, Expect, Group, GroupOutcome, JournalRow, Key, KeyTemplate, Outcome, Position,
+    PositionSlot, Write, Writer, journal, value,
 };
 
 /// A change of the storage with all slots filled and values sealed.
@@ -41,23 +41,32 @@ pub fn asserted_keys(group: &Group) -> Vec<Key> {
     keys
 }
 
+/// Holds `group` against the stored cell of [`crate::system::epoch_key`].
+///
+/// # Errors
+/// [`EngineError::Conflict`] when it was built in another epoch.
+pub fn check_epoch(group: &Group, stored: Option<&Cell>) -> Result<(), EngineError> {
+    let actual = stored.map_or(0, |cell| cell.version);
+    if actual == group.epoch { Ok(()) } else { Err(EngineError::Conflict { expected: group.epoch, actual }) }
+}
+
 /// Decides `group` on top of `newest`. `versions` holds the stored version of each asserted key that has a row.
 #[must_use]
-pub fn plan(group: &Group, newest: Position, versions: HashMap<Key, u64>) -> Plan {
-    let mut cells = Cells { asserted: asserted_keys(group), versions };
+pub fn plan(group: &Group, newest: Position, versions: impl IntoIterator<Item = (Key, u64)>) -> Plan {
+    let mut cells = Cells { asserted: asserted_keys(group), versions: versions.into_iter().collect() };
     let mut position = newest;
     let mut changes = Vec::new();
     let outcomes = group
         .batches
         .iter()
         .zip(0..)
-        .map(|(batch, number)| match cells.first_lost(&batch.assertions) {
-            Some((assertion, losing)) => Outcome::Lost { assertion, losing },
-            None => {
-                let positions = take_positions(batch, &mut position);
-                apply(batch, group.writer, number, &positions, &mut cells, &mut changes);
-                Outcome::Won { positions }
+        .map(|(batch, number)| {
+            if let Some((assertion, losing)) = cells.first_lost(&batch.assertions) {
+                return Outcome::Lost { assertion, losing };
             }
+            let positions = take_positions(batch, &mut position);
+            apply(batch, group.writer, number, &positions, &mut cells, &mut changes);
+            Outcome::Won { positions }
         })
         .collect();
     Plan { outcome: GroupOutcome { outcomes, position }, changes }

@@ -1,8 +1,9 @@
 //! Ranges and pages of a scan.
 
+use bytes::Bytes;
 use wardstead_limits::engine as limits;
 
-use crate::{Cell, Key, TableId};
+use crate::{Cell, EngineError, InvalidBatch, Key, TableId, value};
 
 /// Keys from `from` (inclusive) to `to` (exclusive), in ascending or descending order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,4 +92,56 @@ pub struct Page {
     /// Where the next page starts, for [`ScanRange::resumed`]: ascending the first key not returned or a key below it
     /// and above the last returned; descending the last key returned. `None` when the range is done.
     pub resume: Option<Key>,
+}
+
+/// Fills a page with the rows that an engine finds, so that every engine cuts pages alike.
+#[derive(Debug)]
+pub struct PageBuilder {
+    limit: PageLimit,
+    reverse: bool,
+    bytes: usize,
+    page: Page,
+}
+
+impl PageBuilder {
+    /// An empty page of a scan of `range`.
+    #[must_use]
+    pub fn new(range: &ScanRange, limit: PageLimit) -> Self {
+        Self { limit: limit.clamped(), reverse: range.reverse, bytes: 0, page: Page::default() }
+    }
+
+    /// Adds the next row of the range. `false`: it is left for the next page, and this one is done.
+    ///
+    /// # Errors
+    /// [`EngineError::Corrupt`] when the stored value is not what was written.
+    pub fn add(&mut self, key: Key, stored: &Bytes) -> Result<bool, EngineError> {
+        let bytes = self.bytes + key.as_bytes().len() + stored.len();
+        if let Some((last, _)) = self.page.rows.last()
+            && (self.page.rows.len() >= self.limit.rows || bytes > self.limit.bytes)
+        {
+            self.page.resume = Some(if self.reverse { last.clone() } else { key });
+            return Ok(false);
+        }
+        let cell = value::open(&key, stored)?;
+        self.bytes = bytes;
+        self.page.rows.push((key, cell));
+        Ok(true)
+    }
+
+    /// The page.
+    #[must_use]
+    pub fn finish(self) -> Page {
+        self.page
+    }
+}
+
+/// Holds one `get_many` to its bound.
+///
+/// # Errors
+/// [`EngineError::Invalid`] for more than [`limits::GET_KEYS`] keys.
+pub fn check_get(keys: &[Key]) -> Result<(), EngineError> {
+    if keys.len() <= limits::GET_KEYS {
+        return Ok(());
+    }
+    Err(InvalidBatch::TooLarge { what: "keys to get", actual: keys.len(), most: limits::GET_KEYS }.into())
 }
