@@ -16,3 +16,28 @@ pub const HASHES_AT_ONCE: usize = 2;
 pub const HASHES_WAITING: usize = 64;
 /// Milliseconds that a user-interactive authentication session lives.
 pub const UIA_SESSION_MS: u64 = 15 * 60 * 1_000;
+/// Kibibytes of memory of one password hash (OWASP Password Storage Cheat Sheet, argon2id: 19 MiB, 2 passes, 1 lane).
+pub const HASH_MEMORY_KIB: u32 = 19 * 1_024;
+/// Passes over that memory.
+pub const HASH_PASSES: u32 = 2;
+/// Lanes of one password hash; more would let one request take several cores.
+pub const HASH_LANES: u32 = 1;
+/// Kibibytes of memory of a cheap password hash (development and tests): the least that argon2 takes.
+pub const CHEAP_HASH_MEMORY_KIB: u32 = 8;
+/// Passes of a cheap password hash.
+pub const CHEAP_HASH_PASSES: u32 = 1;
+/// Characters of a generated device id: 51 bits or more, unique within one user.
+pub const GENERATED_DEVICE_ID_CHARS: usize = 10;
+/// Characters of a generated user name: never met by chance, short enough to be copied by hand.
+pub const GENERATED_USERNAME_CHARS: usize = 12;
+/// Characters of a registration token: 190 bits, so that guessing needs no further bound.
+pub const REGISTRATION_TOKEN_CHARS: usize = 32;
+/// Bytes of a registration token that a client presents; longer ones are not looked up.
+pub const REGISTRATION_TOKEN_BYTES: usize = 128;
+/// Bytes of an access token that a client presents; longer ones are not looked up.
+pub const ACCESS_TOKEN_BYTES: usize = 256;
+/// Access tokens removed in one batch (two writes each, so half of a batch's writes). What a user has beyond them is void
+/// from the first batch on and removed by those that follow.
+pub const TOKENS_PER_BATCH: usize = 1_024;
+/// Local users on one page of the list.
+pub const USERS_PAGE: usize = 1_000;

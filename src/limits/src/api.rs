@@ -10,7 +10,9 @@ pub const BODY_TIMEOUT_MS: u64 = 60_000;
 pub const CONNECTIONS: usize = 20_000;
 /// Milliseconds between SIGTERM and the end of the process when requests do not finish.
 pub const DRAIN_MS: u64 = 8_000;
-/// JSON nesting depth of a request body.
+/// JSON nesting depth of a request body. Well below the 128 at which the JSON reader itself gives up.
 pub const JSON_DEPTH: usize = 64;
 /// Seconds that a client told to come back should wait.
 pub const RETRY_AFTER_S: u64 = 1;
+/// Bytes of the sentence in an error answer: it may quote what was sent, and what was sent may be a mebibyte.
+pub const ERROR_SENTENCE_BYTES: usize = 400;

@@ -24,3 +24,9 @@ pub const WAITERS_PER_USER: usize = 64;
 pub const WAKE_SPREAD_MS: u64 = 200;
 /// Members woken at once, before the spreading starts.
 pub const WAKE_BURST: usize = 256;
+/// Searches for the outcome of an unknown commit before its callers are told that it is unknown.
+pub const UNKNOWN_ATTEMPTS: usize = 3;
+/// Rooms and users changed since a token that a sync looks up one by one; beyond it, walking the user's rooms is cheaper.
+pub const WALK_CHANGES: usize = 512;
+/// Bytes of the notifier's cache of who is in which room.
+pub const AUDIENCE_CACHE_BYTES: u64 = 32 * 1024 * 1024;

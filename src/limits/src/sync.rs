@@ -10,5 +10,3 @@ pub const TIMELINE_MAX: usize = 100;
 pub const TIMELINE_TOTAL: usize = 20_000;
 /// Rooms loaded side by side for one sync.
 pub const ROOMS_AT_ONCE: usize = 16;
-/// Bytes of the cache of room members (room to local users) that feeds the notifier.
-pub const AUDIENCE_CACHE_BYTES: usize = 32 * 1024 * 1024;

@@ -1,1 +1,36 @@
-//! store
+//! What stands between domain code and an engine: typed tables, the committer, the journal's tail, the change window, the
+//! notifier, tokens and short ids.
+//!
+//! The way of a write: a part builds a [`wardstead_engine::Batch`] with its typed [`Table`]s and hands it to
+//! [`Store::submit`]; the committer drains what waits into one group, the engine makes it durable, the submission
+//! resolves. The way of news: the tail reads the journal, moves the change window and wakes the users concerned.
+//!
+//! A table's owner is the only part that names it. Numbers of tables: store 0x010–0x01f, accounts 0x020–0x03f, rooms
+//! 0x040–0x07f, identity 0x080–0x08f.
+
+mod commit;
+mod envelope;
+mod error;
+mod ids;
+pub mod kind;
+mod notify;
+mod open;
+mod store;
+mod table;
+mod tail;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod token;
+mod window;
+
+pub use commit::Submission;
+pub use envelope::{Envelope, UnknownEnvelope};
+pub use error::{OpenError, StoreError};
+pub use notify::{Audience, Listener, Woken};
+pub use store::Store;
+pub use table::{Found, Row, Table};
+pub use token::{PageToken, SyncToken, TimelineToken, Token, TokenCodec, TokenError};
+pub use window::Changes;
+
+#[doc(hidden)]
+pub use table::postcard_row;

@@ -1,0 +1,29 @@
+//! Kinds of journal entries. The kind says whether the scope is a room's short id (0x01…) or a user's (0x02…).
+
+/// A live event in a room's timeline. Key: empty.
+pub const ROOM_EVENT: u16 = 0x0101;
+/// A change of a room's current state without a live event, by state resolution. Key: empty.
+pub const ROOM_STATE: u16 = 0x0102;
+/// A local user's membership changed. Scope: the user. Key: the room's short id, eight bytes big-endian.
+pub const MEMBERSHIP: u16 = 0x0201;
+/// A local user's account, devices or tokens changed. Key: empty.
+pub const ACCOUNT: u16 = 0x0202;
+
+/// Whose scope an entry is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScopeOf {
+    /// A room.
+    Room,
+    /// A user.
+    User,
+}
+
+/// Whose scope entries of `kind` are in; `None` for kinds that no sync reads.
+#[must_use]
+pub fn scope_of(kind: u16) -> Option<ScopeOf> {
+    match kind >> 8 {
+        1 => Some(ScopeOf::Room),
+        2 => Some(ScopeOf::User),
+        _ => None,
+    }
+}

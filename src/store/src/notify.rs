@@ -1,0 +1,251 @@
+//! One notifier per user: the tail tells it which rooms and users changed, it wakes the users' waiting requests.
+//!
+//! A wake-up is a hint. A listener that misses one finds the news at its next look, and everything it looks at is read
+//! from the engine.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use quick_cache::{Weighter, sync::Cache};
+use tokio::sync::watch;
+use wardstead_limits::store as limits;
+
+use crate::StoreError;
+
+/// Who is to be woken when a room changes. `rooms` implements it; the binary wires it.
+#[async_trait]
+pub trait Audience: Send + Sync + 'static {
+    /// Short ids of the local users whose sync shows the room: joined now.
+    ///
+    /// # Errors
+    /// Reading failed. Everybody who waits is woken then.
+    async fn local_members(&self, room: u64) -> Result<Vec<u64>, StoreError>;
+}
+
+#[derive(Clone)]
+struct Bytes;
+
+impl Weighter<u64, Arc<[u64]>> for Bytes {
+    fn weight(&self, _: &u64, members: &Arc<[u64]>) -> u64 {
+        64 + 8 * members.len() as u64
+    }
+}
+
+/// The waiting requests of one user.
+#[derive(Debug)]
+struct User {
+    /// Sent at each wake-up; holds the number of the oldest listener that may go on waiting.
+    signal: watch::Sender<u64>,
+    /// Number of the next listener.
+    next: u64,
+}
+
+type Users = Arc<Mutex<HashMap<u64, User>>>;
+
+pub(crate) struct Notifier {
+    users: Users,
+    audience: OnceLock<Arc<dyn Audience>>,
+    /// Forgotten by the tail when a membership changes, and filled by it alone, so that it never lags behind.
+    members: Cache<u64, Arc<[u64]>, Bytes>,
+}
+
+/// Why a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// Something of the user's may have changed.
+    News,
+    /// The user has too many waiting requests, and this is the oldest; or the server is shutting down.
+    Ended,
+}
+
+/// Waits for news of one user. Registered from its creation on: what happens between a look and a wait is not missed.
+#[derive(Debug)]
+pub struct Listener {
+    user: u64,
+    number: u64,
+    signal: Option<watch::Receiver<u64>>,
+    users: Users,
+}
+
+impl Listener {
+    /// Returns when something of the user's may have changed since the listener was made or last returned.
+    pub async fn woken(&mut self) -> Woken {
+        let Some(signal) = &mut self.signal else { return Woken::Ended };
+        match signal.changed().await {
+            Ok(()) if *signal.borrow_and_update() <= self.number => Woken::News,
+            _ => Woken::Ended,
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let mut users = self.users.lock();
+        self.signal = None;
+        if users.get(&self.user).is_some_and(|user| user.signal.receiver_count() == 0) {
+            users.remove(&self.user);
+        }
+    }
+}
+
+impl Notifier {
+    pub(crate) fn new() -> Self {
+        let items = usize::try_from(limits::AUDIENCE_CACHE_BYTES / 256).unwrap_or(usize::MAX);
+        Self {
+            users: Users::default(),
+            audience: OnceLock::new(),
+            members: Cache::with_weighter(items, limits::AUDIENCE_CACHE_BYTES, Bytes),
+        }
+    }
+
+    /// The first call counts.
+    pub(crate) fn set_audience(&self, audience: Arc<dyn Audience>) {
+        drop(self.audience.set(audience));
+    }
+
+    /// A listener for `user`. Beyond [`limits::WAITERS_PER_USER`] the oldest is ended.
+    pub(crate) fn listen(&self, user: u64) -> Listener {
+        let mut users = self.users.lock();
+        let entry = users.entry(user).or_insert_with(|| User { signal: watch::Sender::new(0), next: 0 });
+        let number = entry.next;
+        entry.next += 1;
+        let signal = entry.signal.subscribe();
+        if entry.signal.receiver_count() > limits::WAITERS_PER_USER {
+            let oldest = (number + 1).saturating_sub(limits::WAITERS_PER_USER as u64);
+            entry.signal.send_replace(oldest);
+        }
+        let signal = Some(signal);
+        Listener { user, number, signal, users: Arc::clone(&self.users) }
+    }
+
+    /// `user`'s own scope changed, or a room that they see.
+    pub(crate) fn wake(&self, user: u64) {
+        wake_all(&self.users, &[user]);
+    }
+
+    /// Ends every wait.
+    pub(crate) fn end_all(&self) {
+        self.users.lock().values().for_each(|user| {
+            user.signal.send_replace(u64::MAX);
+        });
+    }
+
+    /// The members of `room` are others now.
+    pub(crate) fn forget_members(&self, room: u64) {
+        self.members.remove(&room);
+    }
+
+    /// Wakes the members of the rooms that changed, each user once. Called by the tail after it has published its
+    /// position, from one task.
+    pub(crate) async fn rooms_changed(&self, rooms: &[u64]) {
+        if self.users.lock().is_empty() {
+            return;
+        }
+        let mut woken = HashSet::new();
+        for room in rooms {
+            match self.members(*room).await {
+                Ok(members) => woken.extend(members.iter().copied()),
+                Err(error) => {
+                    tracing::warn!(%error, "members could not be read; waking everybody");
+                    woken.extend(self.users.lock().keys().copied());
+                }
+            }
+        }
+        let listening = self.users.lock();
+        let woken = woken.into_iter().filter(|user| listening.contains_key(user)).collect();
+        drop(listening);
+        self.wake_spread(woken);
+    }
+
+    async fn members(&self, room: u64) -> Result<Arc<[u64]>, StoreError> {
+        if let Some(members) = self.members.get(&room) {
+            return Ok(members);
+        }
+        let Some(audience) = self.audience.get() else { return Ok(Arc::default()) };
+        let members: Arc<[u64]> = audience.local_members(room).await?.into();
+        self.members.insert(room, Arc::clone(&members));
+        Ok(members)
+    }
+
+    /// Ten thousand syncs at the same instant would delay each other and everything else. What is beyond the first burst
+    /// is woken by a task of its own, so that the tail goes on.
+    fn wake_spread(&self, mut users: Vec<u64>) {
+        let later = users.split_off(users.len().min(limits::WAKE_BURST));
+        wake_all(&self.users, &users);
+        if later.is_empty() {
+            return;
+        }
+        let bursts = later.len().div_ceil(limits::WAKE_BURST) as u64;
+        let pause = Duration::from_millis(limits::WAKE_SPREAD_MS / bursts);
+        let listening = Arc::clone(&self.users);
+        tokio::spawn(async move {
+            for burst in later.chunks(limits::WAKE_BURST) {
+                tokio::time::sleep(pause).await;
+                wake_all(&listening, burst);
+            }
+        });
+    }
+}
+
+fn wake_all(listening: &Users, users: &[u64]) {
+    let listening = listening.lock();
+    users.iter().filter_map(|user| listening.get(user)).for_each(|user| user.signal.send_modify(|_| ()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Everybody;
+
+    #[async_trait]
+    impl Audience for Everybody {
+        async fn local_members(&self, room: u64) -> Result<Vec<u64>, StoreError> {
+            if room == 0 { Err(StoreError::Closed) } else { Ok(vec![room, room + 1]) }
+        }
+    }
+
+    async fn is_woken(listener: &mut Listener) -> Option<Woken> {
+        tokio::time::timeout(Duration::from_millis(1), listener.woken()).await.ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn wakes_members_and_nobody_else() {
+        let notifier = Notifier::new();
+        notifier.set_audience(Arc::new(Everybody));
+        let (mut five, mut six, mut six_too, mut seven) =
+            (notifier.listen(5), notifier.listen(6), notifier.listen(6), notifier.listen(7));
+        notifier.rooms_changed(&[5]).await;
+        assert_eq!(is_woken(&mut five).await, Some(Woken::News));
+        assert_eq!(is_woken(&mut six).await, Some(Woken::News));
+        assert_eq!(is_woken(&mut six_too).await, Some(Woken::News), "every request of a user is woken");
+        assert_eq!(is_woken(&mut seven).await, None);
+        assert_eq!(is_woken(&mut five).await, None, "one wake-up, one return");
+        // When the members cannot be read, everybody looks.
+        notifier.rooms_changed(&[0]).await;
+        assert_eq!(is_woken(&mut seven).await, Some(Woken::News));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn too_many_waits_end_the_oldest_and_leave_nothing_behind() {
+        let notifier = Notifier::new();
+        let mut listeners: Vec<_> = (0..=limits::WAITERS_PER_USER).map(|_| notifier.listen(1)).collect();
+        assert_eq!(is_woken(&mut listeners[0]).await, Some(Woken::Ended));
+        assert_eq!(is_woken(&mut listeners[1]).await, Some(Woken::News));
+        drop(listeners);
+        assert!(notifier.users.lock().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shutting_down_ends_every_wait() {
+        let notifier = Notifier::new();
+        let mut listener = notifier.listen(1);
+        notifier.end_all();
+        assert_eq!(is_woken(&mut listener).await, Some(Woken::Ended));
+    }
+}

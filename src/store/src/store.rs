@@ -1,0 +1,305 @@
+//! The store: what the parts are given.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex as SyncMutex;
+use tokio::{
+    sync::{Mutex, oneshot, watch},
+    task::JoinHandle,
+};
+use wardstead_engine::{Batch, Cell, Engine, Key, PageLimit, Position, ScanRange};
+use wardstead_limits::{Clock, Rng, store as limits};
+
+use crate::{
+    Audience, Changes, Found, Listener, OpenError, Row, StoreError, Submission, Table, TokenCodec,
+    commit::{Committer, Entrance},
+    ids::Block,
+    notify::Notifier,
+    open,
+    tail::{Hint, Tail},
+    window::Window,
+};
+
+/// An engine with everything that stands directly on it. Clones share it.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Arc<dyn Engine>,
+    entrance: Entrance,
+    hint: Hint,
+    reached: watch::Receiver<Position>,
+    window: Arc<Window>,
+    notifier: Arc<Notifier>,
+    ids: Mutex<Block>,
+    tokens: TokenCodec,
+    server_name: String,
+    epoch: u64,
+    clock: Arc<dyn Clock>,
+    rng: Arc<dyn Rng>,
+    tasks: SyncMutex<Option<Tasks>>,
+}
+
+/// The committer and the tail. Dropping the senders ends them.
+struct Tasks {
+    stop_committer: oneshot::Sender<()>,
+    committer: JoinHandle<()>,
+    stop_tail: oneshot::Sender<()>,
+    tail: JoinHandle<()>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("server_name", &self.inner.server_name).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the data in `engine` for the server `server_name`, making what is missing, and starts the committer and the
+    /// tail on the current runtime.
+    ///
+    /// # Errors
+    /// [`OpenError`]: another server's data, a newer schema, a failing engine.
+    pub async fn open(
+        engine: Arc<dyn Engine>,
+        server_name: &str,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+    ) -> Result<Self, OpenError> {
+        let epoch = open::epoch(&engine).await?;
+        let hint = Hint::default();
+        let (committer, entrance) = Committer::new(Arc::clone(&engine), rng.next_u64(), epoch, hint.clone());
+        let (stop_committer, stopped) = oneshot::channel();
+        let committer = tokio::spawn(committer.run(stopped));
+        let installation = open::installation(engine.as_ref(), &entrance, server_name, rng.as_ref()).await?;
+
+        let newest = engine.position().await.map_err(StoreError::from)?;
+        let window = Arc::new(Window::new(newest, limits::CHANGE_WINDOW_BYTES));
+        let notifier = Arc::new(Notifier::new());
+        let (reached_sender, reached) = watch::channel(newest);
+        let tail = Tail {
+            engine: Arc::clone(&engine),
+            window: Arc::clone(&window),
+            notifier: Arc::clone(&notifier),
+            hint: hint.clone(),
+            reached: reached_sender,
+        };
+        let (stop_tail, stopped) = oneshot::channel();
+        let tail = tokio::spawn(tail.run(stopped));
+        let tasks = SyncMutex::new(Some(Tasks { stop_committer, committer, stop_tail, tail }));
+        let inner = Inner {
+            tokens: TokenCodec::new(&installation.token_key),
+            server_name: installation.server_name,
+            ids: Mutex::default(),
+            engine,
+            entrance,
+            hint,
+            reached,
+            window,
+            notifier,
+            epoch,
+            clock,
+            rng,
+            tasks,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Refuses new commits, finishes those that wait, ends every wait for news. Later calls do nothing.
+    pub async fn close(&self) {
+        let Some(tasks) = self.inner.tasks.lock().take() else { return };
+        self.inner.notifier.end_all();
+        drop(tasks.stop_committer);
+        if tasks.committer.await.is_err() {
+            tracing::error!("the committer ended badly");
+        }
+        drop(tasks.stop_tail);
+        if tasks.tail.await.is_err() {
+            tracing::error!("the tail ended badly");
+        }
+    }
+
+    /// Ends every wait for news, as when the server stops taking requests.
+    pub fn end_waits(&self) {
+        self.inner.notifier.end_all();
+    }
+
+    /// The row under `key`.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn get<R: Row>(&self, table: &Table<R>, key: &Key) -> Result<Option<Found<R>>, StoreError> {
+        Ok(self.get_many(table, std::slice::from_ref(key)).await?.pop().flatten())
+    }
+
+    /// The rows under `keys`, in their order, with one read of the engine.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn get_many<R: Row>(&self, table: &Table<R>, keys: &[Key]) -> Result<Vec<Option<Found<R>>>, StoreError> {
+        read_at(self.inner.engine.as_ref(), self.floor(), table, keys).await
+    }
+
+    /// The cells under `keys` of any tables, in their order, with one read of the engine.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn cells(&self, keys: &[Key]) -> Result<Vec<Option<Cell>>, StoreError> {
+        Ok(self.inner.engine.get_many(self.floor(), keys).await?)
+    }
+
+    /// One page of the rows in `range`, and where the next starts.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn scan<R: Row>(
+        &self,
+        table: &Table<R>,
+        range: &ScanRange,
+        page: PageLimit,
+    ) -> Result<(Vec<Found<R>>, Option<Key>), StoreError> {
+        let page = self.inner.engine.scan(self.floor(), range, page).await?;
+        let rows = page.rows.into_iter().map(|(key, cell)| table.found(key, cell)).collect::<Result<_, _>>()?;
+        Ok((rows, page.resume))
+    }
+
+    /// All rows in `range`, page by page. For ranges that have a bound of their own.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn scan_all<R: Row>(&self, table: &Table<R>, range: ScanRange) -> Result<Vec<Found<R>>, StoreError> {
+        let mut all = Vec::new();
+        let mut rest = Some(range);
+        while let Some(range) = rest {
+            let (rows, resume) = self.scan(table, &range, PageLimit::default()).await?;
+            all.extend(rows);
+            rest = resume.map(|resume| range.resumed(resume));
+        }
+        Ok(all)
+    }
+
+    /// Queues `batch` now, behind everything submitted before; await the submission to know that it is durable.
+    ///
+    /// # Errors
+    /// An invalid batch, a full queue, a closing store.
+    pub fn submit(&self, batch: Batch) -> Result<Submission, StoreError> {
+        self.inner.entrance.submit(batch)
+    }
+
+    /// Commits `batch` and gives the positions of its journal entries.
+    ///
+    /// # Errors
+    /// [`StoreError::Lost`] and the engine's.
+    pub async fn commit(&self, batch: Batch) -> Result<Vec<Position>, StoreError> {
+        self.submit(batch)?.await
+    }
+
+    /// A fresh short id: never 0, never given before.
+    ///
+    /// # Errors
+    /// The engine's, when a new block is taken.
+    pub async fn next_id(&self) -> Result<u64, StoreError> {
+        Ok(self.next_ids(1).await?.pop().unwrap_or_default())
+    }
+
+    /// `count` fresh short ids, ascending.
+    ///
+    /// # Errors
+    /// The engine's, when a new block is taken.
+    pub async fn next_ids(&self, count: usize) -> Result<Vec<u64>, StoreError> {
+        self.inner.ids.lock().await.take(self, count).await
+    }
+
+    /// Waits until the tail has reached every commit that was visible when the call was made, on whatever node, and
+    /// gives the position. A response is built for such a position.
+    ///
+    /// # Errors
+    /// The engine's, or [`StoreError::Closed`].
+    pub async fn caught_up(&self) -> Result<Position, StoreError> {
+        let newest = self.inner.engine.position().await?;
+        let mut reached = self.inner.reached.clone();
+        if *reached.borrow() < newest {
+            self.inner.hint.committed(newest);
+        }
+        let at = *reached.wait_for(|at| *at >= newest).await.map_err(|_| StoreError::Closed)?;
+        Ok(at)
+    }
+
+    /// Where the tail has arrived.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        *self.inner.reached.borrow()
+    }
+
+    /// A listener for news of `user`.
+    #[must_use]
+    pub fn listen(&self, user: u64) -> Listener {
+        self.inner.notifier.listen(user)
+    }
+
+    /// Who is to be woken when a room changes. Set once, when the parts are wired.
+    pub fn set_audience(&self, audience: Arc<dyn Audience>) {
+        self.inner.notifier.set_audience(audience);
+    }
+
+    /// Rooms that changed after `since`, from memory.
+    #[must_use]
+    pub fn rooms_since(&self, since: Position) -> Changes {
+        self.inner.window.rooms_since(since, limits::WALK_CHANGES)
+    }
+
+    /// Whether something in `user`'s own scope changed after `since`, from memory; `None` when memory does not reach
+    /// back so far.
+    #[must_use]
+    pub fn user_changed(&self, user: u64, since: Position) -> Option<bool> {
+        self.inner.window.user_changed(user, since)
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    /// Random bytes.
+    #[must_use]
+    pub fn rng(&self) -> &Arc<dyn Rng> {
+        &self.inner.rng
+    }
+
+    /// The server's name.
+    #[must_use]
+    pub fn server_name(&self) -> &str {
+        &self.inner.server_name
+    }
+
+    /// Writes and reads the tokens that clients carry.
+    #[must_use]
+    pub fn tokens(&self) -> &TokenCodec {
+        &self.inner.tokens
+    }
+
+    /// The epoch in which the store was opened.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.inner.epoch
+    }
+
+    /// What every read must at least see: what the tail has seen and what this node has committed.
+    fn floor(&self) -> Position {
+        self.position().max(self.inner.hint.newest())
+    }
+}
+
+pub(crate) async fn read_at<R: Row>(
+    engine: &dyn Engine,
+    at: Position,
+    table: &Table<R>,
+    keys: &[Key],
+) -> Result<Vec<Option<Found<R>>>, StoreError> {
+    let cells = engine.get_many(at, keys).await?;
+    let found = keys.iter().zip(cells).map(|(key, cell)| cell.map(|cell| table.found(key.clone(), cell)).transpose());
+    Ok(found.collect::<Result<_, _>>()?)
+}

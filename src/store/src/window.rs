@@ -1,0 +1,144 @@
+//! The change window: which rooms and users changed since a position, without reading the journal again.
+//!
+//! It holds the last position of each room and user that changed after its floor F. Bounded in bytes: reaching the bound
+//! raises F. It is empty at start (F is the newest position then) and nothing is replayed. Who asks from before F reads
+//! the cells of the user's rooms instead.
+
+use std::collections::{BTreeMap, HashMap};
+
+use parking_lot::RwLock;
+use wardstead_engine::Position;
+
+use crate::kind::ScopeOf;
+
+/// Bytes of one entry in both maps, with their overhead.
+const ENTRY_BYTES: usize = 96;
+
+/// What changed after a position, up to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changes {
+    /// All rooms that changed, each once, in order of their last change.
+    Rooms(Vec<u64>),
+    /// More than the caller wished to look at one by one.
+    Many,
+    /// The position lies before the window's floor.
+    Unknown,
+}
+
+#[derive(Debug, Default)]
+struct Side {
+    last: HashMap<u64, Position>,
+    by_position: BTreeMap<Position, u64>,
+}
+
+impl Side {
+    fn moved(&mut self, scope: u64, position: Position) {
+        if let Some(before) = self.last.insert(scope, position) {
+            self.by_position.remove(&before);
+        }
+        self.by_position.insert(position, scope);
+    }
+
+    fn drop_oldest(&mut self) -> Option<Position> {
+        let (position, scope) = self.by_position.pop_first()?;
+        self.last.remove(&scope);
+        Some(position)
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    floor: Position,
+    rooms: Side,
+    users: Side,
+}
+
+/// See the module's description. Moved by the tail alone.
+#[derive(Debug)]
+pub(crate) struct Window {
+    inner: RwLock<Inner>,
+    entries: usize,
+}
+
+impl Window {
+    /// An empty window above `floor`, of at most `bytes`.
+    pub(crate) fn new(floor: Position, bytes: usize) -> Self {
+        let inner = Inner { floor, rooms: Side::default(), users: Side::default() };
+        Self { inner: RwLock::new(inner), entries: (bytes / ENTRY_BYTES).max(1) }
+    }
+
+    /// `scope` changed at `position`, which is above every earlier one.
+    pub(crate) fn moved(&self, of: ScopeOf, scope: u64, position: Position) {
+        let mut inner = self.inner.write();
+        match of {
+            ScopeOf::Room => inner.rooms.moved(scope, position),
+            ScopeOf::User => inner.users.moved(scope, position),
+        }
+        while inner.rooms.last.len() + inner.users.last.len() > self.entries {
+            let room = inner.rooms.by_position.first_key_value().map(|(position, _)| *position);
+            let user = inner.users.by_position.first_key_value().map(|(position, _)| *position);
+            let oldest_is_room = user.is_none_or(|user| room.is_some_and(|room| room < user));
+            let dropped = if oldest_is_room { inner.rooms.drop_oldest() } else { inner.users.drop_oldest() };
+            if let Some(position) = dropped {
+                inner.floor = inner.floor.max(position);
+            }
+        }
+    }
+
+    /// Rooms that changed after `since`, unless there are more than `most`. What changed after the caller's own upper
+    /// position may be among them.
+    pub(crate) fn rooms_since(&self, since: Position, most: usize) -> Changes {
+        let inner = self.inner.read();
+        if since < inner.floor {
+            return Changes::Unknown;
+        }
+        let rooms: Vec<u64> =
+            inner.rooms.by_position.range(since.next()..).map(|(_, room)| *room).take(most + 1).collect();
+        if rooms.len() > most { Changes::Many } else { Changes::Rooms(rooms) }
+    }
+
+    /// Whether `user`'s own scope changed after `since`; `None` when `since` lies before the floor.
+    pub(crate) fn user_changed(&self, user: u64, since: Position) -> Option<bool> {
+        let inner = self.inner.read();
+        (since >= inner.floor).then(|| inner.users.last.get(&user).is_some_and(|last| *last > since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(entries: usize) -> Window {
+        Window::new(Position(10), entries * ENTRY_BYTES)
+    }
+
+    #[test]
+    fn names_each_changed_room_once() {
+        let window = window(8);
+        for (room, position) in [(1, 11), (2, 12), (1, 13), (3, 14)] {
+            window.moved(ScopeOf::Room, room, Position(position));
+        }
+        assert_eq!(window.rooms_since(Position(10), 8), Changes::Rooms(vec![2, 1, 3]));
+        assert_eq!(window.rooms_since(Position(12), 8), Changes::Rooms(vec![1, 3]));
+        assert_eq!(window.rooms_since(Position(14), 8), Changes::Rooms(vec![]));
+        assert_eq!(window.rooms_since(Position(10), 2), Changes::Many);
+        assert_eq!(window.rooms_since(Position(9), 8), Changes::Unknown);
+    }
+
+    /// Reaching the bound raises the floor to what was forgotten: no answer is ever incomplete.
+    #[test]
+    fn the_bound_raises_the_floor() {
+        let window = window(2);
+        window.moved(ScopeOf::User, 7, Position(11));
+        window.moved(ScopeOf::Room, 1, Position(12));
+        window.moved(ScopeOf::Room, 2, Position(13));
+        assert_eq!(window.user_changed(7, Position(10)), None);
+        assert_eq!(window.user_changed(7, Position(11)), Some(false));
+        assert_eq!(window.rooms_since(Position(10), 8), Changes::Unknown);
+        assert_eq!(window.rooms_since(Position(11), 8), Changes::Rooms(vec![1, 2]));
+        window.moved(ScopeOf::User, 7, Position(14));
+        assert_eq!(window.rooms_since(Position(11), 8), Changes::Unknown);
+        assert_eq!(window.rooms_since(Position(12), 8), Changes::Rooms(vec![2]));
+        assert_eq!(window.user_changed(7, Position(12)), Some(true));
+    }
+}
