@@ -1,1 +1,82 @@
-//! accounts
+//! Users, devices and access tokens.
+//!
+//! Every row that an access decision needs is read from the engine in the request itself ([`Accounts::authenticate`], two
+//! reads); nothing here is cached. Each act is one batch: an account comes into being together with its device and its
+//! token, a device goes together with its tokens. See `docs/design/04-accounts.md`.
+
+mod authenticate;
+mod error;
+mod floor;
+mod login;
+mod logout;
+mod names;
+mod register;
+mod tables;
+mod users;
+
+use std::fmt;
+
+use bytes::Bytes;
+use ruma::{OwnedDeviceId, OwnedServerName, OwnedUserId};
+use wardstead_engine::JournalEntry;
+use wardstead_store::{Store, kind};
+
+pub use error::{AccountsError, AuthError};
+pub use register::{NewAccount, NewDevice};
+pub use users::Account;
+
+/// Users, devices and access tokens of this server. Cheap to clone.
+#[derive(Clone)]
+pub struct Accounts {
+    store: Store,
+    server_name: OwnedServerName,
+}
+
+/// Who makes a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The user.
+    pub user_id: OwnedUserId,
+    /// The user's short id.
+    pub user: u64,
+    /// The device.
+    pub device_id: OwnedDeviceId,
+    /// The device's short id.
+    pub device: u64,
+    /// Whether the user administers the server.
+    pub admin: bool,
+}
+
+/// A session that was just opened. Its token is stored only as a hash: this is the only moment at which it can be told.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// Whose and on which device.
+    pub session: Session,
+    /// What the client presents from now on.
+    pub access_token: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("session", &self.session).finish_non_exhaustive()
+    }
+}
+
+impl Accounts {
+    /// The accounts of `server_name` in `store`.
+    #[must_use]
+    pub fn new(store: Store, server_name: OwnedServerName) -> Self {
+        Self { store, server_name }
+    }
+}
+
+impl fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accounts").field("server_name", &self.server_name).finish_non_exhaustive()
+    }
+}
+
+/// The news that the account, its devices or its tokens changed: who waits on its behalf looks again.
+fn account_changed(user: u64) -> JournalEntry {
+    JournalEntry { kind: kind::ACCOUNT, scope: user, key: Bytes::new() }
+}

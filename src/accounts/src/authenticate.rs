@@ -1,0 +1,66 @@
+//! From an access token to who makes the request.
+
+use ruma::OwnedDeviceId;
+use sha2::{Digest, Sha256};
+use wardstead_limits::accounts as limits;
+use wardstead_store::StoreError;
+
+use crate::{
+    Accounts, AuthError, Session,
+    floor::floor_of,
+    tables::{DEVICES, HASH_BYTES, TOKENS, USERS, device_key, floor_key, token_key, user_key},
+    users::{corrupt, parse_user_id},
+};
+
+/// With what every access token begins, so that one that was published by mistake is recognised by scanners.
+pub(crate) const TOKEN_PREFIX: &str = "wst_";
+
+/// Under what a token is stored. It has 256 bits of randomness, so that one round of SHA-256 cannot be turned back.
+pub(crate) fn token_hash(access_token: &str) -> [u8; HASH_BYTES] {
+    Sha256::digest(access_token.as_bytes()).into()
+}
+
+impl Accounts {
+    /// Who presents `access_token` (Matrix specification, Client-Server API, Client Authentication).
+    ///
+    /// Two engine reads: the token's row, then user, device and session floor at once. Nothing is cached, so that a logout
+    /// on another node counts from the moment of its commit.
+    ///
+    /// # Errors
+    /// `Unknown`, `Deactivated`, and the store's.
+    pub async fn authenticate(&self, access_token: &str) -> Result<Session, AuthError> {
+        const UNKNOWN: AuthError = AuthError::Unknown { soft_logout: false };
+        if !access_token.starts_with(TOKEN_PREFIX) || access_token.len() > limits::ACCESS_TOKEN_BYTES {
+            return Err(UNKNOWN);
+        }
+        let token = self.store.get(&TOKENS, &token_key(&token_hash(access_token))).await?;
+        let token = token.ok_or(UNKNOWN)?.row;
+
+        let keys = [user_key(token.user), device_key(token.user, &token.device_id), floor_key()];
+        let cells = self.store.cells(&keys).await?;
+        let [user, device, floor] = cells.as_slice() else {
+            return Err(corrupt(&keys[0], "the store did not answer each key").into());
+        };
+        let user = user.as_ref().ok_or_else(|| corrupt(&keys[0], "the user of a token is missing"))?;
+        let user = USERS.decode(&keys[0], user).map_err(StoreError::from)?;
+        if user.deactivated {
+            return Err(AuthError::Deactivated);
+        }
+        // Between the two reads the device may have been removed, and even made again under its name.
+        let device =
+            device.as_ref().map(|cell| DEVICES.decode(&keys[1], cell)).transpose().map_err(StoreError::from)?;
+        if device.is_none_or(|device| device.device != token.device) || token.session < user.session {
+            return Err(UNKNOWN);
+        }
+        if token.floor < floor_of(floor.as_ref()) {
+            return Err(AuthError::Unknown { soft_logout: true });
+        }
+        Ok(Session {
+            user_id: parse_user_id(&keys[0], &user.user_id)?,
+            user: token.user,
+            device_id: OwnedDeviceId::from(token.device_id),
+            device: token.device,
+            admin: user.admin,
+        })
+    }
+}

@@ -1,0 +1,99 @@
+//! Rows of this crate. Nobody else reads or writes them.
+
+use serde::{Deserialize, Serialize};
+use wardstead_engine::{AccessPattern, Key};
+use wardstead_store::Table;
+
+/// Name to short id: `0 | server | localpart`. Ordered, so that a server's users are one range; a row is never removed, so
+/// that a name is never given to somebody else.
+pub(crate) const NAMES: Table<NameRow> = Table::new(AccessPattern::Scan, 0x020, "user_names", "accounts");
+/// Users by short id: `user`. Versioned.
+pub(crate) const USERS: Table<UserRow> = Table::new(AccessPattern::Point, 0x021, "users", "accounts");
+/// Devices: `user | device id`. Versioned.
+pub(crate) const DEVICES: Table<DeviceRow> = Table::new(AccessPattern::Scan, 0x022, "devices", "accounts");
+/// Access tokens: `0 | SHA-256 of the token`.
+pub(crate) const TOKENS: Table<TokenRow> = Table::new(AccessPattern::Point, 0x023, "access_tokens", "accounts");
+/// Access tokens of a device: `user | device short id | SHA-256 of the token`.
+pub(crate) const DEVICE_TOKENS: Table<DeviceTokenRow> =
+    Table::new(AccessPattern::Scan, 0x024, "device_tokens", "accounts");
+/// The session floor: `0`, one cell. Its version is the floor.
+pub(crate) const FLOOR: Table<FloorRow> = Table::new(AccessPattern::Point, 0x025, "session_floor", "accounts");
+
+/// Bytes of a SHA-256.
+pub(crate) const HASH_BYTES: usize = 32;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NameRow {
+    pub user: u64,
+}
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct UserRow {
+    /// The full id, for the way back from the short id.
+    pub user_id: String,
+    /// PHC string; `None` where the user signs in another way.
+    pub password_hash: Option<String>,
+    pub admin: bool,
+    pub deactivated: bool,
+    pub created_ms: u64,
+    /// Raised by whatever ends all of the user's sessions. A token issued below it is void, whether or not its row is gone.
+    pub session: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DeviceRow {
+    /// Short id. A device that is removed and made again under the same name is another device.
+    pub device: u64,
+    pub display_name: Option<String>,
+    pub created_ms: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TokenRow {
+    pub user: u64,
+    pub device: u64,
+    pub device_id: String,
+    /// The session floor at issue.
+    pub floor: u64,
+    /// The user's session number at issue.
+    pub session: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DeviceTokenRow;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FloorRow {
+    pub raised_ms: u64,
+}
+
+wardstead_store::row!(NameRow, 1);
+wardstead_store::row!(UserRow, 1);
+wardstead_store::row!(DeviceRow, 1);
+wardstead_store::row!(TokenRow, 1);
+wardstead_store::row!(DeviceTokenRow, 1);
+wardstead_store::row!(FloorRow, 1);
+
+pub(crate) fn name_key(server: &str, localpart: &str) -> Key {
+    NAMES.key(0).text(server).text(localpart).key()
+}
+
+pub(crate) fn user_key(user: u64) -> Key {
+    USERS.key(user).key()
+}
+
+pub(crate) fn device_key(user: u64, device_id: &str) -> Key {
+    DEVICES.key(user).text(device_id).key()
+}
+
+pub(crate) fn token_key(hash: &[u8; HASH_BYTES]) -> Key {
+    TOKENS.key(0).fixed(hash).key()
+}
+
+pub(crate) fn device_token_key(user: u64, device: u64, hash: &[u8; HASH_BYTES]) -> Key {
+    DEVICE_TOKENS.key(user).u64(device).fixed(hash).key()
+}
+
+pub(crate) fn floor_key() -> Key {
+    FLOOR.key(0).key()
+}
