@@ -2,12 +2,17 @@
 
 /// Bytes of a request body outside media. An event is 64 KiB; createRoom carries several.
 pub const BODY_BYTES: usize = 1024 * 1024;
-/// Milliseconds that a client may take to send its request head.
-pub const HEAD_TIMEOUT_MS: u64 = 10_000;
+/// Milliseconds that a client may take to send its next request head, so also how long an idle connection is kept. More
+/// than the 60 s for which common reverse proxies keep theirs: else they send into a connection that is being closed.
+pub const HEAD_TIMEOUT_MS: u64 = 75_000;
 /// Milliseconds that a client may take to send its body.
 pub const BODY_TIMEOUT_MS: u64 = 60_000;
 /// Connections open at once; the next waits in the backlog.
 pub const CONNECTIONS: usize = 20_000;
+/// HTTP/2 requests open at once on one connection.
+pub const STREAMS_PER_CONNECTION: u32 = 128;
+/// Milliseconds until the next try after a connection could not be accepted.
+pub const ACCEPT_RETRY_MS: u64 = 50;
 /// Milliseconds between SIGTERM and the end of the process when requests do not finish.
 pub const DRAIN_MS: u64 = 8_000;
 /// JSON nesting depth of a request body. Well below the 128 at which the JSON reader itself gives up.
