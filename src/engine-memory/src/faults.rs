@@ -174,7 +174,7 @@ impl Faults {
         let mut planned = self.shared.planned.lock();
         let named = planned.reads.next().is_some();
         let number = planned.reads.count;
-        let seeded = planned.seeded.is_some_and(|(seed, one_in)| mix(seed ^ mix(number)) % one_in == 0);
+        let seeded = planned.seeded.is_some_and(|(seed, one_in)| mix(seed ^ mix(number)).is_multiple_of(one_in));
         if named || seeded { Err(EngineError::Unavailable(format!("injected into read {number}"))) } else { Ok(()) }
     }
 

@@ -69,7 +69,7 @@ impl Engine for MemoryEngine {
         self.faults.pass_gate().await;
         let fault = self.faults.on_commit(&group)?;
         let mut data = self.data.write();
-        plan::check_epoch(&group, data.cell(&system::epoch_key())?.as_ref())?;
+        plan::check_epoch(&group, data.cell(&system::epoch_key())?.map(|cell| cell.version))?;
         let versions = data.versions(&plan::asserted_keys(&group))?;
         let plan = plan::plan(&group, data.newest, versions);
         if fault == Some(CommitFault::UnknownBefore) {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use crate::{
-    Assertion, Batch, Cell, EngineError, Expect, Group, GroupOutcome, JournalRow, Key, KeyTemplate, Outcome, Position,
+    Assertion, Batch, EngineError, Expect, Group, GroupOutcome, JournalRow, Key, KeyTemplate, Outcome, Position,
     PositionSlot, Write, Writer, journal, value,
 };
 
@@ -41,12 +41,12 @@ pub fn asserted_keys(group: &Group) -> Vec<Key> {
     keys
 }
 
-/// Holds `group` against the stored cell of [`crate::system::epoch_key`].
+/// Holds `group` against the stored version of [`crate::system::epoch_key`].
 ///
 /// # Errors
 /// [`EngineError::Conflict`] when it was built in another epoch.
-pub fn check_epoch(group: &Group, stored: Option<&Cell>) -> Result<(), EngineError> {
-    let actual = stored.map_or(0, |cell| cell.version);
+pub fn check_epoch(group: &Group, stored: Option<u64>) -> Result<(), EngineError> {
+    let actual = stored.unwrap_or(0);
     if actual == group.epoch { Ok(()) } else { Err(EngineError::Conflict { expected: group.epoch, actual }) }
 }
 

@@ -34,3 +34,24 @@ pub const MEMTABLE_BYTES: usize = 64 * 1024 * 1024;
 pub const WAL_BYTES: u64 = 128 * 1024 * 1024;
 /// Files RocksDB keeps open.
 pub const OPEN_FILES: i32 = 1_024;
+/// Bits of RocksDB's bloom filters per key: one useless read in a hundred.
+pub const BLOOM_BITS_PER_KEY: f64 = 10.0;
+/// Bytes of a block of rows that are read in order; point rows have RocksDB's 4 KiB.
+pub const SCAN_BLOCK_BYTES: usize = 16 * 1024;
+/// Bytes of RocksDB's own log before it starts a new file.
+pub const INFO_LOG_BYTES: usize = 1024 * 1024;
+/// Files of RocksDB's own log that are kept.
+pub const INFO_LOG_FILES: usize = 2;
+/// Groups waiting for RocksDB's committer thread; the next is answered `Busy`. The store sends one at a time; the rest is
+/// for leases and tests.
+pub const COMMIT_QUEUE_GROUPS: usize = 64;
+/// Rows and keys of a read that is tried on the async thread; a larger one would hold that thread for milliseconds.
+pub const INLINE_READ_ROWS: usize = 256;
+/// Rows of a `delete_range` that RocksDB deletes one by one; more are one range tombstone. Each range tombstone in the
+/// memtable costs all later reads of the column family, so the many small ranges must not become tombstones.
+pub const RANGE_POINT_DELETES: usize = 256;
+/// Rows among which [`CHURN_DELETED_ROWS`] deleted ones have RocksDB compact a file of the churn family: what scans of
+/// queues have to step over.
+pub const CHURN_WINDOW_ROWS: usize = 4_096;
+/// See [`CHURN_WINDOW_ROWS`].
+pub const CHURN_DELETED_ROWS: usize = 2_048;
