@@ -1,0 +1,63 @@
+//! Who makes a request: the one function to ask, and the endpoint's own metadata decides that it is asked.
+//!
+//! Section: [Client authentication](https://spec.matrix.org/v1.16/client-server-api/#using-access-tokens).
+
+use http::Request;
+use ruma::api::auth_scheme::{
+    AccessToken, AccessTokenOptional, AppserviceTokenOptional, AuthScheme, ExtractTokenError, NoAccessToken,
+    NoAuthentication, extract_bearer_or_query_token,
+};
+use wardstead_accounts::Session;
+
+use crate::{ApiError, ApiState};
+
+/// What an authentication scheme of ruma's asks of a request. It is implemented for each scheme that an endpoint here has, so that an
+/// endpoint whose metadata demand a token cannot be mounted without one being checked.
+pub(crate) trait Access: AuthScheme {
+    /// What the handler learns.
+    type Caller: Send + 'static;
+    /// Whether a request without a token is refused.
+    const REQUIRED: bool;
+
+    /// Checks the request's head.
+    fn admit(state: &ApiState, head: &Request<()>) -> impl Future<Output = Result<Self::Caller, ApiError>> + Send;
+}
+
+impl Access for AccessToken {
+    type Caller = Session;
+    const REQUIRED: bool = true;
+
+    async fn admit(state: &ApiState, head: &Request<()>) -> Result<Session, ApiError> {
+        authenticate(state, head).await
+    }
+}
+
+/// Schemes under which no endpoint here wants to know who asks. A token that is sent all the same is not looked at: a client that signs
+/// in again may still send the one that it lost, and `versions` is the same for all.
+macro_rules! open_to_all {
+    ($($scheme:ty),+) => {$(
+        impl Access for $scheme {
+            type Caller = ();
+            const REQUIRED: bool = false;
+
+            async fn admit(_: &ApiState, _: &Request<()>) -> Result<(), ApiError> {
+                Ok(())
+            }
+        }
+    )+};
+}
+
+open_to_all!(NoAuthentication, NoAccessToken, AccessTokenOptional, AppserviceTokenOptional);
+
+/// The session whose token the request carries, in its `Authorization` header or the deprecated `access_token` parameter.
+///
+/// # Errors
+/// 401 `M_MISSING_TOKEN`, 401 `M_UNKNOWN_TOKEN`, 403 `M_USER_DEACTIVATED`.
+async fn authenticate(state: &ApiState, head: &Request<()>) -> Result<Session, ApiError> {
+    let token = extract_bearer_or_query_token(head).map_err(|error| match error {
+        ExtractTokenError::FromQuery(_) => ApiError::missing_token("The access_token parameter cannot be read."),
+        _ => ApiError::missing_token("The Authorization header holds no bearer token."),
+    })?;
+    let token = token.ok_or_else(|| ApiError::missing_token("This endpoint needs an access token."))?;
+    Ok(state.accounts.authenticate(&token).await?)
+}

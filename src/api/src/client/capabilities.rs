@@ -1,0 +1,35 @@
+//! `GET /_matrix/client/v3/capabilities`
+//!
+//! Section: <https://spec.matrix.org/v1.16/client-server-api/#get_matrixclientv3capabilities>
+
+use std::{
+    collections::BTreeMap,
+    future::{Ready, ready},
+};
+
+use ruma::{
+    RoomVersionId,
+    api::client::discovery::get_capabilities::v3::{
+        Capabilities, ChangePasswordCapability, Request, Response, RoomVersionStability, RoomVersionsCapability,
+        ThirdPartyIdChangesCapability,
+    },
+};
+
+use crate::{ApiError, ruma_io::Ruma};
+
+pub(crate) fn capabilities(Ruma { state, .. }: Ruma<Request>) -> Ready<Result<Response, ApiError>> {
+    let available = [RoomVersionId::V11, RoomVersionId::V12].map(|version| (version, RoomVersionStability::Stable));
+    let available = BTreeMap::from(available);
+    let mut capabilities = Capabilities::new();
+    capabilities.room_versions = RoomVersionsCapability::new(state.config.default_room_version.clone(), available);
+    // A capability that is left out counts as there, so what is missing must be denied.
+    capabilities.change_password = ChangePasswordCapability::new(false);
+    capabilities.thirdparty_id_changes = ThirdPartyIdChangesCapability::new(false);
+    #[expect(deprecated, reason = "clients older than v1.16 read only these")]
+    {
+        use ruma::api::client::discovery::get_capabilities::v3::{SetAvatarUrlCapability, SetDisplayNameCapability};
+        capabilities.set_displayname = SetDisplayNameCapability::new(false);
+        capabilities.set_avatar_url = SetAvatarUrlCapability::new(false);
+    }
+    ready(Ok(Response::new(capabilities)))
+}

@@ -1,0 +1,23 @@
+//! The [client-server API](https://spec.matrix.org/v1.16/client-server-api/): one endpoint a file, named by its path.
+
+mod capabilities;
+mod login_types;
+mod logout;
+mod logout_all;
+mod versions;
+mod well_known;
+mod whoami;
+
+use crate::routes::Routes;
+
+/// Everything that clients can ask.
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .route(well_known::well_known)
+        .route(versions::versions)
+        .route(capabilities::capabilities)
+        .route(login_types::login_types)
+        .route(logout::logout)
+        .route(logout_all::logout_all)
+        .route(whoami::whoami)
+}

@@ -1,0 +1,56 @@
+//! How the accounts' errors are answered.
+
+use http::StatusCode;
+use ruma::api::error::{ErrorKind, UnknownTokenErrorData};
+use wardstead_accounts::{AccountsError, AuthError};
+
+use crate::ApiError;
+
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Unknown { soft_logout } => {
+                let mut data = UnknownTokenErrorData::new();
+                data.soft_logout = soft_logout;
+                Self::new(StatusCode::UNAUTHORIZED, ErrorKind::UnknownToken(data), "The access token is not known.")
+            }
+            AuthError::Deactivated => deactivated(),
+            AuthError::Store(error) => error.into(),
+            error => Self::internal(error),
+        }
+    }
+}
+
+impl From<AccountsError> for ApiError {
+    fn from(error: AccountsError) -> Self {
+        match error {
+            AccountsError::InvalidUsername => invalid_username(),
+            AccountsError::InvalidDeviceId => Self::invalid_param("The device id is empty or too long."),
+            AccountsError::InvalidDisplayName => Self::invalid_param("The name of the device is too long."),
+            AccountsError::UserInUse => user_in_use(),
+            AccountsError::Deactivated => deactivated(),
+            AccountsError::NoAccount => Self::not_found("There is no such account."),
+            // Somebody else was quicker; the same request made again sees what that one wrote.
+            AccountsError::Changed | AccountsError::Contended => Self::unavailable(error),
+            AccountsError::Store(error) => error.into(),
+            // `Lost` is for the part that added to the batch; it has its own way to answer it.
+            error => Self::internal(error),
+        }
+    }
+}
+
+pub(super) fn invalid_username() -> ApiError {
+    ApiError::new(
+        StatusCode::BAD_REQUEST,
+        ErrorKind::InvalidUsername,
+        "A user name has the characters a-z, 0-9, and . _ = / + - and is not too long.",
+    )
+}
+
+pub(super) fn user_in_use() -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, ErrorKind::UserInUse, "The user name is taken.")
+}
+
+pub(super) fn deactivated() -> ApiError {
+    ApiError::new(StatusCode::FORBIDDEN, ErrorKind::UserDeactivated, "The account is deactivated.")
+}

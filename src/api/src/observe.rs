@@ -1,0 +1,66 @@
+//! What surrounds every request: its id, its line in the log, and the headers that every answer has, errors included.
+
+use std::panic::AssertUnwindSafe;
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use futures::FutureExt as _;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use tracing::Instrument as _;
+
+use crate::{ApiError, ApiState, error::Cause};
+
+/// Names the request, answers preflights, turns a panic into an error, adds the headers and writes the log.
+///
+/// The log holds method, route template, status and milliseconds; never a path, query, id, token or body: they are patient data or
+/// lead to it.
+pub(crate) async fn observe(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    let started_ms = state.clock.monotonic_ms();
+    let id = format!("{:016x}", state.rng.next_u64());
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let span = tracing::info_span!("request", %id, %method, route);
+
+    let mut response = if method == Method::OPTIONS {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        let served = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
+        served.unwrap_or_else(|_| ApiError::internal("a handler panicked").into_response())
+    };
+    add_headers(response.headers_mut(), &id);
+
+    let status = response.status().as_u16();
+    let ms = state.clock.monotonic_ms().saturating_sub(started_ms);
+    span.in_scope(|| {
+        if let Some(Cause(cause)) = response.extensions().get() {
+            tracing::error!(status, ms, cause, "failed");
+        } else {
+            tracing::info!(status, ms, "answered");
+        }
+    });
+    response
+}
+
+/// The headers that [the specification recommends](https://spec.matrix.org/v1.16/client-server-api/#web-browser-clients) so that web
+/// clients may read answers, and those that keep a browser from doing anything else with them.
+fn add_headers(headers: &mut HeaderMap, request_id: &str) {
+    const ALWAYS: [(HeaderName, &str); 5] = [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE, OPTIONS"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "X-Requested-With, Content-Type, Authorization"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    ];
+    for (name, value) in ALWAYS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    // What is not said to be cacheable concerns one person only.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if let Ok(request_id) = HeaderValue::from_str(request_id) {
+        headers.insert("x-request-id", request_id);
+    }
+}

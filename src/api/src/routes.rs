@@ -1,0 +1,103 @@
+//! Mounts handlers by the metadata that ruma has of their endpoints, and keeps a list of what is mounted.
+
+use axum::{
+    Router,
+    response::IntoResponse as _,
+    routing::{MethodFilter, on},
+};
+use http::Method;
+use ruma::api::{IncomingRequest, Metadata, path_builder::PathBuilder as _};
+use tracing::Instrument as _;
+
+use crate::{
+    ApiError, ApiState,
+    access::Access,
+    ruma_io::{Answer, Ruma},
+};
+
+/// One method on one path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The method.
+    pub method: Method,
+    /// The path, its variables in braces.
+    pub path: String,
+    /// Whether a request without an access token is refused.
+    pub needs_token: bool,
+}
+
+/// A router in the making.
+pub(crate) struct Routes {
+    pub(crate) router: Router<ApiState>,
+    pub(crate) endpoints: Vec<Endpoint>,
+}
+
+impl Routes {
+    pub(crate) fn new() -> Self {
+        Self { router: Router::new(), endpoints: Vec::new() }
+    }
+
+    /// Mounts `handler` on each stable path that the endpoint ever had, `r0` among them: old clients still ask there.
+    pub(crate) fn route<R, A, H, F>(self, handler: H) -> Self
+    where
+        H: Fn(Ruma<R>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<A, ApiError>> + Send + 'static,
+        A: Answer,
+        R: IncomingRequest + Metadata<Authentication: Access> + Send + 'static,
+    {
+        self.route_also(handler, |_| Vec::new())
+    }
+
+    /// As [`Routes::route`], and on the paths that `also` makes of each of those.
+    pub(crate) fn route_also<R, A, H, F>(mut self, handler: H, also: fn(&str) -> Vec<String>) -> Self
+    where
+        H: Fn(Ruma<R>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<A, ApiError>> + Send + 'static,
+        A: Answer,
+        R: IncomingRequest + Metadata<Authentication: Access> + Send + 'static,
+    {
+        let mut paths = Vec::new();
+        for path in R::PATH_BUILDER.all_paths().filter(|path| !path.contains("/unstable/")) {
+            paths.push(path.to_owned());
+            paths.extend(also(path));
+        }
+        paths.sort_unstable();
+        paths.dedup();
+        for path in paths {
+            let handler = handler.clone();
+            let served = on(filter(&R::METHOD), move |ruma: Ruma<R>| async move {
+                match run(&R::METHOD, handler(ruma)).await.and_then(Answer::into_answer) {
+                    Ok(response) => response,
+                    Err(error) => error.into_response(),
+                }
+            });
+            self.router = self.router.route(&path, served);
+            let needs_token = <R::Authentication as Access>::REQUIRED;
+            self.endpoints.push(Endpoint { method: R::METHOD, path, needs_token });
+        }
+        self
+    }
+}
+
+/// A client that hangs up drops its request's future. A read may end so; a write goes on to its end in a task of its own, so that no
+/// part ever sees one abandoned between two steps.
+async fn run<A, F>(method: &Method, handling: F) -> Result<A, ApiError>
+where
+    F: Future<Output = Result<A, ApiError>> + Send + 'static,
+    A: Answer,
+{
+    if *method == Method::GET {
+        return handling.await;
+    }
+    // What a panic says may quote content, so it is not passed on.
+    tokio::spawn(handling.in_current_span()).await.unwrap_or_else(|_| Err(ApiError::internal("a handler panicked")))
+}
+
+fn filter(method: &Method) -> MethodFilter {
+    match *method {
+        Method::POST => MethodFilter::POST,
+        Method::PUT => MethodFilter::PUT,
+        Method::DELETE => MethodFilter::DELETE,
+        _ => MethodFilter::GET,
+    }
+}

@@ -1,0 +1,104 @@
+//! The pair of wrappers between HTTP and ruma's types: [`Ruma`] in, [`Answer`] out.
+
+use axum::{
+    body::Body,
+    extract::{FromRequest, RawPathParams, Request},
+    response::{IntoResponse, Response},
+};
+use bytes::{Bytes, BytesMut};
+use http::header;
+use ruma::api::{
+    IncomingRequest, IncomingRequestExt as _, Metadata, OutgoingResponse, OutgoingResponseExt as _,
+    error::{DeserializationError, FromHttpRequestError},
+};
+
+use crate::{ApiError, ApiState, access::Access, body::read_object};
+
+/// A request that was admitted, read and understood.
+pub(crate) struct Ruma<R: Metadata<Authentication: Access>> {
+    /// The parts to ask.
+    pub(crate) state: ApiState,
+    /// What was asked.
+    pub(crate) request: R,
+    /// Who asks; what that is depends on the endpoint's authentication scheme.
+    pub(crate) caller: <R::Authentication as Access>::Caller,
+    /// `scheme://authority` by which the client reached this server, if it says so in a way that can be a URL.
+    pub(crate) origin: Option<String>,
+}
+
+impl<R> FromRequest<ApiState> for Ruma<R>
+where
+    R: IncomingRequest + Metadata<Authentication: Access>,
+{
+    type Rejection = ApiError;
+
+    /// In this order: token, path, body, types. Who has no token learns nothing else, and its body is not read.
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, ApiError> {
+        use axum::extract::FromRequestParts as _;
+
+        let (mut parts, body) = request.into_parts();
+        let arguments = RawPathParams::from_request_parts(&mut parts, state).await;
+        let head = Request::from_parts(parts, ());
+        let caller = R::Authentication::admit(state, &head).await?;
+        let arguments = arguments.map_err(|_| ApiError::invalid_param("The path is not percent-encoded UTF-8."))?;
+        let arguments: Vec<&str> = arguments.iter().map(|(_, value)| value).collect();
+        let body = read_object(head.method(), body).await?;
+        let origin = origin(&head);
+        let request = R::try_from_http_request(head.map(|()| &*body), &arguments).map_err(malformed)?;
+        Ok(Self { state: state.clone(), request, caller, origin })
+    }
+}
+
+/// Behind a proxy that ends TLS the scheme is in `X-Forwarded-Proto`. The result is only ever told to the client that sent it.
+fn origin(head: &Request<()>) -> Option<String> {
+    let host = head.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let authority: http::uri::Authority = match (head.uri().authority(), host) {
+        (Some(authority), _) => authority.clone(),
+        (None, host) => host?.parse().ok()?,
+    };
+    let tls = head.headers().get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
+    let plain = !authority.as_str().contains('@');
+    plain.then(|| format!("{}://{authority}", if tls { "https" } else { "http" }))
+}
+
+/// What a client did wrong. The body is known to be a JSON object by now, so all that is left is a wrong type or a missing field.
+fn malformed(error: FromHttpRequestError) -> ApiError {
+    let FromHttpRequestError::Deserialization(error) = error else {
+        return ApiError::internal("a request reached an endpoint of another method");
+    };
+    let sentence = error.to_string();
+    // serde tells a missing field only by this text.
+    if sentence.starts_with("missing field") {
+        return ApiError::missing_param(sentence);
+    }
+    match error {
+        DeserializationError::Json(error) if error.is_data() => ApiError::bad_json(sentence),
+        DeserializationError::Json(_) => ApiError::not_json(sentence),
+        _ => ApiError::invalid_param(sentence),
+    }
+}
+
+/// What a handler gives back.
+pub(crate) trait Answer: Send + 'static {
+    /// The response.
+    ///
+    /// # Errors
+    /// A fault of this server: a value that cannot be written as JSON or header.
+    fn into_answer(self) -> Result<Response, ApiError>;
+}
+
+impl<T: OutgoingResponse + Send + 'static> Answer for T {
+    fn into_answer(self) -> Result<Response, ApiError> {
+        let response = self.try_into_http_response::<BytesMut>().map_err(ApiError::internal)?;
+        Ok(response.map(|bytes| Body::from(bytes.freeze())))
+    }
+}
+
+/// An answer that is JSON already.
+pub(crate) struct JsonBytes(pub(crate) Bytes);
+
+impl Answer for JsonBytes {
+    fn into_answer(self) -> Result<Response, ApiError> {
+        Ok(([(header::CONTENT_TYPE, "application/json")], self.0).into_response())
+    }
+}

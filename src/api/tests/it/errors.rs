@@ -1,0 +1,143 @@
+//! What is refused before any handler sees it.
+
+use axum::body::Body;
+use http::{Method, Request, header};
+use wardstead_api::endpoints;
+use wardstead_limits::api::BODY_BYTES;
+
+use crate::server::Server;
+
+/// A path of the endpoint with plausible values, so that only the token is missing.
+fn example(path: &str) -> String {
+    path.replace("{room_id}", "!room:example.org")
+        .replace("{room_id_or_alias}", "%23alias:example.org")
+        .replace("{user_id}", "@user:example.org")
+        .replace("{event_id}", "$event")
+        .replace("{event_type}", "m.room.message")
+        .replace("{state_key}", "key")
+        .replace("{txn_id}", "1")
+        .replace("{filter_id}", "1")
+}
+
+/// No data is reached without a check (P7). The endpoints that are open to all are listed here by name: a new one has to be added by
+/// hand.
+#[tokio::test]
+async fn every_other_endpoint_demands_a_token() {
+    const OPEN: [&str; 8] = [
+        "/.well-known/matrix/client",
+        "/_matrix/client/versions",
+        "/_matrix/client/r0/login",
+        "/_matrix/client/v3/login",
+        "/_matrix/client/r0/register",
+        "/_matrix/client/v3/register",
+        "/_matrix/client/r0/register/available",
+        "/_matrix/client/v3/register/available",
+    ];
+    let server = Server::new().await;
+    let mut closed = 0;
+    for endpoint in endpoints() {
+        let path = example(&endpoint.path);
+        if OPEN.contains(&path.as_str()) {
+            assert!(!endpoint.needs_token, "{path}");
+            continue;
+        }
+        closed += 1;
+        assert!(endpoint.needs_token, "{path}");
+        let ask = |token| server.ask(endpoint.method.clone(), &path, token, "{}");
+        ask("").await.expect_error(401, "M_MISSING_TOKEN");
+        ask("syt_never_issued").await.expect_error(401, "M_UNKNOWN_TOKEN");
+    }
+    assert!(closed >= 6);
+}
+
+#[tokio::test]
+async fn tokens_are_read_from_header_and_query() {
+    let server = Server::new().await;
+    let token = server.token("anna").await;
+    let path = "/_matrix/client/v3/account/whoami";
+    assert_eq!(server.get(path, &token).await.ok()["user_id"], "@anna:example.org");
+    assert_eq!(server.get(&format!("{path}?access_token={token}"), "").await.ok()["user_id"], "@anna:example.org");
+    let ask = async |authorization: &str| {
+        let request = Request::builder().uri(path).header(header::AUTHORIZATION, authorization);
+        server.send(request.body(Body::empty()).unwrap()).await
+    };
+    assert_eq!(ask(&format!("bearer {token}")).await.ok()["user_id"], "@anna:example.org");
+    ask(&format!("Basic {token}")).await.expect_error(401, "M_MISSING_TOKEN");
+    ask("Bearer").await.expect_error(401, "M_MISSING_TOKEN");
+    ask("Bearer ").await.expect_error(401, "M_UNKNOWN_TOKEN");
+    ask("é").await.expect_error(401, "M_MISSING_TOKEN");
+    server.get(&format!("{path}?access_token=a&access_token=b"), "").await.expect_error(401, "M_MISSING_TOKEN");
+}
+
+/// A client that is told `soft_logout: true` keeps its session's keys and asks for the password again.
+#[tokio::test]
+async fn an_unknown_token_is_no_soft_logout() {
+    let server = Server::new().await;
+    let answer = server.get("/_matrix/client/v3/account/whoami", "x").await;
+    answer.expect_error(401, "M_UNKNOWN_TOKEN");
+    assert_ne!(answer.json()["soft_logout"], true);
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_are_unrecognized() {
+    let server = Server::new().await;
+    let token = server.token("anna").await;
+    for path in [
+        "/",
+        "/_matrix",
+        "/_matrix/client/v3",
+        "/_matrix/client/v3/nothing",
+        "/_matrix/client/v3/account/whoami/",
+        "/_matrix/client/v3//account/whoami",
+        "/_matrix/client/v3/pushrules/",
+        "/_matrix/client/v3/keys/query",
+        "/_matrix/client/v3/profile/@anna:example.org",
+        "/_matrix/client/v3/presence/@anna:example.org/status",
+        "/_matrix/media/v3/config",
+        "/_matrix/federation/v1/version",
+        "/_matrix/key/v2/server",
+    ] {
+        server.get(path, &token).await.expect_error(404, "M_UNRECOGNIZED");
+        server.ask(Method::POST, path, "", "{").await.expect_error(404, "M_UNRECOGNIZED");
+    }
+    for method in [Method::PUT, Method::DELETE, Method::PATCH] {
+        for path in ["/_matrix/client/v3/account/whoami", "/_matrix/client/v3/login", "/_matrix/client/versions"] {
+            server.ask(method.clone(), path, &token, "").await.expect_error(405, "M_UNRECOGNIZED");
+        }
+    }
+}
+
+/// HEAD is GET without a body.
+#[tokio::test]
+async fn head_is_answered() {
+    let server = Server::new().await;
+    let answer = server.ask(Method::HEAD, "/_matrix/client/versions", "", "").await;
+    assert_eq!((answer.status.as_u16(), answer.bytes.len()), (200, 0));
+}
+
+/// The bound is on what is read, not on what is announced: a chunked body has no announced length.
+#[tokio::test]
+async fn a_body_beyond_the_bound_is_too_large() {
+    let server = Server::new().await;
+    let token = server.token("anna").await;
+    let path = "/_matrix/client/v3/logout";
+    let chunks = || (0..=BODY_BYTES / 1024).map(|_| Ok::<_, std::io::Error>(vec![b' '; 1024]));
+    let chunked = Body::from_stream(futures::stream::iter(chunks()));
+    server.ask(Method::POST, path, &token, chunked).await.expect_error(413, "M_TOO_LARGE");
+    server.ask(Method::POST, path, &token, vec![b' '; BODY_BYTES + 1]).await.expect_error(413, "M_TOO_LARGE");
+    let mut fits = vec![b' '; BODY_BYTES];
+    fits[0] = b'{';
+    fits[BODY_BYTES - 1] = b'}';
+    server.ask(Method::POST, path, &token, fits).await.ok();
+}
+
+/// A body that breaks off is not taken for a shorter one.
+#[tokio::test]
+async fn a_body_that_breaks_off_is_refused() {
+    let server = Server::new().await;
+    let token = server.token("anna").await;
+    let parts = [Ok(&b"{}"[..]), Err(std::io::Error::other("gone"))];
+    let body = Body::from_stream(futures::stream::iter(parts));
+    server.ask(Method::POST, "/_matrix/client/v3/logout", &token, body).await.expect_error(400, "M_NOT_JSON");
+    server.get("/_matrix/client/v3/account/whoami", &token).await.ok();
+}

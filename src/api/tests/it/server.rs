@@ -1,0 +1,116 @@
+//! A server in this process and a way to ask it.
+
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use ruma::{RoomVersionId, server_name};
+use serde_json::Value;
+use tokio::sync::watch;
+use tower::ServiceExt as _;
+use wardstead_accounts::{Accounts, NewAccount};
+use wardstead_api::{ApiConfig, ApiParts, ApiState, router};
+use wardstead_engine::Batch;
+use wardstead_store::testing;
+
+/// A router over an empty memory engine.
+pub struct Server {
+    pub router: axum::Router,
+    pub accounts: Accounts,
+    pub shutdown: watch::Sender<bool>,
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub bytes: Vec<u8>,
+}
+
+impl Server {
+    pub async fn new() -> Self {
+        Self::with_base_url(None).await
+    }
+
+    pub async fn with_base_url(base_url: Option<&str>) -> Self {
+        let store = testing::memory("example.org").await;
+        let accounts = Accounts::new(store.clone(), server_name!("example.org").to_owned());
+        let (shutdown, shutting_down) = watch::channel(false);
+        let state = ApiState::new(ApiParts {
+            accounts: accounts.clone(),
+            config: ApiConfig {
+                server_name: server_name!("example.org").to_owned(),
+                default_room_version: RoomVersionId::V12,
+                base_url: base_url.map(str::to_owned),
+            },
+            shutdown: shutting_down,
+            clock: Arc::clone(store.clock()),
+            rng: Arc::clone(store.rng()),
+        });
+        Self { router: router(state), accounts, shutdown }
+    }
+
+    /// The access token of a new user.
+    pub async fn token(&self, username: &str) -> String {
+        let new = NewAccount {
+            username: Some(username.to_owned()),
+            password_hash: None,
+            admin: false,
+            device: wardstead_accounts::NewDevice::default(),
+        };
+        self.accounts.register(new, Batch::new()).await.unwrap().access_token
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap().to_vec();
+        Answer { status: parts.status, headers: parts.headers, bytes }
+    }
+
+    /// Asks with a token (`""`: none) and a body (`""`: none).
+    pub async fn ask(&self, method: Method, path: &str, token: &str, body: impl Into<Body>) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "matrix.example.org:8008");
+        if !token.is_empty() {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        self.send(request.body(body.into()).unwrap()).await
+    }
+
+    pub async fn get(&self, path: &str, token: &str) -> Answer {
+        self.ask(Method::GET, path, token, "").await
+    }
+
+    pub async fn post(&self, path: &str, token: &str, body: &Value) -> Answer {
+        self.ask(Method::POST, path, token, body.to_string()).await
+    }
+
+    pub async fn put(&self, path: &str, token: &str, body: &Value) -> Answer {
+        self.ask(Method::PUT, path, token, body.to_string()).await
+    }
+}
+
+impl Answer {
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes)
+            .unwrap_or_else(|_| panic!("{}: {:?}", self.status, String::from_utf8_lossy(&self.bytes)))
+    }
+
+    /// The body of a success.
+    #[track_caller]
+    pub fn ok(&self) -> Value {
+        assert_eq!(self.status, StatusCode::OK, "{}", String::from_utf8_lossy(&self.bytes));
+        self.json()
+    }
+
+    /// That this is the error, in the form that every error has.
+    #[track_caller]
+    pub fn expect_error(&self, status: u16, errcode: &str) {
+        let json = self.json();
+        assert_eq!((self.status.as_u16(), json["errcode"].as_str()), (status, Some(errcode)), "{json}");
+        assert!(json["error"].as_str().is_some_and(|sentence| !sentence.is_empty()), "{json}");
+        assert_eq!(self.headers[header::CONTENT_TYPE], "application/json");
+    }
+}
