@@ -166,7 +166,7 @@ impl Committer {
                 Err(EngineError::Conflict { actual, .. }) => {
                     tracing::warn!(epoch = actual, "the epoch has changed");
                     self.epoch = actual;
-                    part.into_iter().for_each(|waiting| answer(waiting, Err(StoreError::Lost(Losing::Rebuild))));
+                    refuse(part, &StoreError::Lost(Losing::Rebuild));
                 }
                 Err(error) if part.len() == 1 => {
                     tracing::error!(%error, "a batch was refused");
@@ -214,5 +214,7 @@ fn answer(waiting: Waiting, told: Answer) {
 }
 
 fn refuse(group: Vec<Waiting>, error: &StoreError) {
-    group.into_iter().for_each(|waiting| answer(waiting, Err(error.clone())));
+    for waiting in group {
+        answer(waiting, Err(error.clone()));
+    }
 }

@@ -18,7 +18,7 @@ mod open;
 mod store;
 mod table;
 mod tail;
-#[cfg(any(test, feature = "testing"))]
+#[cfg(feature = "testing")]
 pub mod testing;
 pub mod token;
 mod window;

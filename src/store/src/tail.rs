@@ -120,7 +120,9 @@ impl Tail {
             }
         }
         self.reached.send_replace(last);
-        users.iter().for_each(|user| self.notifier.wake(*user));
+        for user in users {
+            self.notifier.wake(user);
+        }
         let rooms: Vec<u64> = rooms.into_iter().collect();
         self.notifier.rooms_changed(&rooms).await;
     }
