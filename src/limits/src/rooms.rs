@@ -6,23 +6,43 @@ pub const EVENT_BYTES: usize = 65_536;
 pub const IDENTIFIER_BYTES: usize = 255;
 /// Entries of a snapshot's own delta before it is merged into chunks.
 pub const SNAPSHOT_DELTA_ENTRIES: usize = 64;
-/// Entries of one state chunk (16 bytes each: 64 KiB).
-pub const SNAPSHOT_CHUNK_ENTRIES: usize = 4_096;
+/// Entries of one state chunk (16 bytes each: 8 KiB). A full delta touches at most [`SNAPSHOT_DELTA_ENTRIES`] chunks, and
+/// those have to fit into one batch together with the event that caused the merge.
+pub const SNAPSHOT_CHUNK_ENTRIES: usize = 512;
 /// Bytes of the cache of state chunks and snapshots.
-pub const SNAPSHOT_CACHE_BYTES: usize = 32 * 1024 * 1024;
+pub const SNAPSHOT_CACHE_BYTES: u64 = 32 * 1024 * 1024;
 /// Bytes of the cache of events by id.
-pub const EVENT_CACHE_BYTES: usize = 64 * 1024 * 1024;
+pub const EVENT_CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of the cache of event ids by short id.
+pub const EVENT_ID_CACHE_BYTES: u64 = 8 * 1024 * 1024;
+/// Bytes of the cache of room ids and their short ids, each direction.
+pub const ROOM_CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// Forward extremities that one event may have as prev events.
 pub const PREV_EVENTS: usize = 10;
 /// The depth of an event is clipped, for order, to that of its prev events plus this.
 pub const DEPTH_JUMP: u64 = 10_000;
+/// Largest depth: the largest integer of canonical JSON, 2^53 − 1.
+pub const DEPTH_MAX: u64 = (1 << 53) - 1;
 /// Batches of one room that may wait for the committer at once; the next is answered `Busy`.
 pub const PENDING_PER_ROOM: usize = 512;
-/// Rooms whose pending head is kept in memory while nothing is queued.
-pub const IDLE_ROOMS: usize = 10_000;
-/// Initial state events and invitations of one createRoom.
-pub const CREATE_EVENTS: usize = 500;
+/// Times that a request takes its turn in a room (it lost, another's loss made its head void, it waited for a queued batch
+/// to settle) before it is answered `Busy`. More than the rebuilds, because most of these turns cost no commit.
+pub const APPEND_TURNS: usize = 32;
+/// Initial state events and invitations of one createRoom. With eleven rows each, and the stripped state in each invitation,
+/// they fit into one batch.
+pub const CREATE_EVENTS: usize = 200;
 /// Events of one page of `/messages`.
 pub const MESSAGES_PAGE: usize = 1_000;
-/// Characters of a transaction id.
+/// Events of one page of `/messages` when the client names no number (Client-Server API, GET messages).
+pub const MESSAGES_DEFAULT: usize = 10;
+/// Timeline rows that one `/messages` looks at when a filter or the history visibility hides most of them; the answer then
+/// ends early, with a token to go on from.
+pub const MESSAGES_SCANNED: usize = 4_000;
+/// Timeline rows that a sync looks at, for one room, per visible event that it wants.
+pub const TIMELINE_OVERREAD: usize = 4;
+/// Membership rows looked at to find a room's heroes.
+pub const HERO_ROWS: usize = 64;
+/// Heroes of a room summary (Client-Server API, GET sync).
+pub const HEROES: usize = 5;
+/// Bytes of a transaction id.
 pub const TRANSACTION_ID_BYTES: usize = 255;
