@@ -1,0 +1,18 @@
+//! What the tests from outside share: a server process that can be started, stopped and killed, an HTTP client that knows
+//! the handful of endpoints they use, the log of the shim, and seeded choices.
+//!
+//! A test never sleeps to wait for the server: it waits for a condition, within a bound that only a fault exceeds.
+
+pub mod client;
+pub mod environment;
+pub mod process;
+pub mod rng;
+pub mod server;
+pub mod shim;
+pub mod user;
+
+pub use client::{Answer, Http};
+pub use rng::Rng;
+pub use server::{Launch, Server};
+pub use shim::SyncLog;
+pub use user::{Sent, User};

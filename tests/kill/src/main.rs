@@ -1,0 +1,39 @@
+//! Kills the server at seeded moments and looks for what it promised.
+//!
+//! `kill rounds N` starts a server, lets eight writers, a founder and readers work, ends it with SIGKILL in the middle (in
+//! every second round the files are then cut back to what was synced), starts it again on the same data, and demands that
+//! every acknowledged write is there exactly once and in order. `kill loss` does the same to a server whose syncs of
+//! the write-ahead log are overlooked, and demands that the loss is seen. `kill shim` proves the shim itself.
+//!
+//! `SEED` repeats a run's choices.
+
+mod founder;
+mod loss;
+mod reader;
+mod rounds;
+mod selftest;
+mod verify;
+mod ward;
+mod writer;
+
+use anyhow::{Context, Result, bail};
+use harness::environment;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["shim"] => selftest::run(),
+        ["rounds", count] => rounds::survive(seed()?, count.parse().context("rounds is a number")?).await,
+        ["loss"] => rounds::expect_loss(seed()?).await,
+        _ => bail!("usage: kill shim | kill rounds N | kill loss"),
+    }
+}
+
+fn seed() -> Result<u64> {
+    let random = u64::from(std::process::id()) << 20 | u64::from(std::time::UNIX_EPOCH.elapsed()?.subsec_micros());
+    let seed = environment::number("SEED", random)?;
+    println!("seed: SEED={seed} repeats these choices");
+    Ok(seed)
+}
