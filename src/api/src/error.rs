@@ -3,6 +3,7 @@
 //! Each part's own error becomes one in a file of its own below; nowhere else is an `M_…` code chosen for it.
 
 mod accounts;
+mod identity;
 mod store;
 
 use std::{borrow::Cow, fmt};
@@ -119,7 +120,7 @@ impl IntoResponse for ApiError {
             Inner::Interactive(info) => json(StatusCode::UNAUTHORIZED, &info),
             Inner::Matrix { status, kind, sentence, cause } => {
                 let mut response = json(status, &StandardErrorBody::new(kind, sentence.into_owned()));
-                if status == StatusCode::SERVICE_UNAVAILABLE {
+                if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
                     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
                 }
                 if let Some(cause) = cause {

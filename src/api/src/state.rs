@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ruma::{OwnedServerName, RoomVersionId};
 use tokio::sync::watch;
 use wardstead_accounts::Accounts;
+use wardstead_identity::Identity;
 use wardstead_limits::{Clock, Rng};
 
 /// The parts that the handlers call, and what they were configured with. Cheap to clone: one reference.
@@ -15,6 +16,8 @@ pub struct ApiState(Arc<ApiParts>);
 pub struct ApiParts {
     /// Users, devices, access tokens.
     pub accounts: Accounts,
+    /// Registration and sign-in.
+    pub identity: Identity,
     /// What the operator chose.
     pub config: ApiConfig,
     /// Becomes `true` when the server shuts down; long-polls then answer with what they have.

@@ -1,9 +1,12 @@
 //! The [client-server API](https://spec.matrix.org/v1.16/client-server-api/): one endpoint a file, named by its path.
 
 mod capabilities;
+mod login;
 mod login_types;
 mod logout;
 mod logout_all;
+mod register;
+mod register_available;
 mod versions;
 mod well_known;
 mod whoami;
@@ -16,7 +19,10 @@ pub(crate) fn routes() -> Routes {
         .route(well_known::well_known)
         .route(versions::versions)
         .route(capabilities::capabilities)
+        .route(register::register)
+        .route(register_available::register_available)
         .route(login_types::login_types)
+        .route(login::login)
         .route(logout::logout)
         .route(logout_all::logout_all)
         .route(whoami::whoami)

@@ -2,5 +2,9 @@
 
 mod server;
 
+mod discovery;
 mod errors;
+mod garbage;
 mod headers;
+mod malformed;
+mod session;

@@ -11,6 +11,7 @@ use tower::ServiceExt as _;
 use wardstead_accounts::{Accounts, NewAccount};
 use wardstead_api::{ApiConfig, ApiParts, ApiState, router};
 use wardstead_engine::Batch;
+use wardstead_identity::{HashCost, Identity, IdentityConfig, Registration};
 use wardstead_store::testing;
 
 /// A router over an empty memory engine.
@@ -36,9 +37,12 @@ impl Server {
     pub async fn with_base_url(base_url: Option<&str>) -> Self {
         let store = testing::memory("example.org").await;
         let accounts = Accounts::new(store.clone(), server_name!("example.org").to_owned());
+        let config = IdentityConfig { registration: Registration::Open, hash: HashCost::Cheap };
+        let identity = Identity::new(store.clone(), accounts.clone(), config);
         let (shutdown, shutting_down) = watch::channel(false);
         let state = ApiState::new(ApiParts {
             accounts: accounts.clone(),
+            identity,
             config: ApiConfig {
                 server_name: server_name!("example.org").to_owned(),
                 default_room_version: RoomVersionId::V12,

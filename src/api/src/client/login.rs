@@ -1,0 +1,51 @@
+//! `POST /_matrix/client/v3/login`
+//!
+//! Section: <https://spec.matrix.org/v1.16/client-server-api/#post_matrixclientv3login>
+
+use http::Method;
+use ruma::api::{
+    IncomingRequest, Metadata,
+    client::session::login::v3::{DiscoveryInfo, HomeserverInfo, Request, Response},
+    error::DeserializationError,
+};
+use serde::Deserialize;
+
+use crate::{ApiError, ruma_io::Ruma};
+
+pub(crate) async fn login(Ruma { state, request, .. }: Ruma<TypedLogin>) -> Result<Response, ApiError> {
+    let login = state.identity.login(request.0).await?;
+    let mut response = Response::new(login.session.user_id, login.access_token, login.session.device_id);
+    response.well_known =
+        state.config.base_url.clone().map(|base_url| DiscoveryInfo::new(HomeserverInfo::new(base_url)));
+    Ok(response)
+}
+
+/// ruma's request, which panics on a body without a `type`: this looks first.
+pub(crate) struct TypedLogin(Request);
+
+#[derive(Deserialize)]
+struct HasType {
+    #[serde(rename = "type")]
+    _login_type: String,
+}
+
+impl Metadata for TypedLogin {
+    const METHOD: Method = Request::METHOD;
+    const RATE_LIMITED: bool = Request::RATE_LIMITED;
+    type Authentication = <Request as Metadata>::Authentication;
+    type PathBuilder = <Request as Metadata>::PathBuilder;
+    const PATH_BUILDER: Self::PathBuilder = Request::PATH_BUILDER;
+}
+
+impl IncomingRequest for TypedLogin {
+    type EndpointError = <Request as IncomingRequest>::EndpointError;
+    type OutgoingResponse = Response;
+
+    fn try_from_http_request_inner(
+        request: http::Request<&[u8]>,
+        path_args: &[&str],
+    ) -> Result<Self, DeserializationError> {
+        serde_json::from_slice::<HasType>(request.body())?;
+        Request::try_from_http_request_inner(request, path_args).map(Self)
+    }
+}

@@ -1,0 +1,103 @@
+//! How the errors of registration and sign-in are answered.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use ruma::api::{
+    client::uiaa::{AuthFlow, AuthType, UiaaInfo},
+    error::{ErrorKind, LimitExceededErrorData, RetryAfter, StandardErrorBody},
+};
+use serde_json::value::RawValue;
+use wardstead_identity::{Challenge, Failure, HashError, IdentityError, LoginError, RegisterError, WeakPassword};
+use wardstead_limits::api::RETRY_AFTER_S;
+
+use super::accounts::deactivated;
+use crate::ApiError;
+
+impl From<IdentityError> for ApiError {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::RegistrationDisabled => Self::forbidden("Registration is closed on this server."),
+            IdentityError::Contended => Self::unavailable(error),
+            IdentityError::Accounts(error) => error.into(),
+            IdentityError::Store(error) => error.into(),
+            error => Self::internal(error),
+        }
+    }
+}
+
+impl From<RegisterError> for ApiError {
+    fn from(error: RegisterError) -> Self {
+        match error {
+            RegisterError::Challenge(challenge) => Self::interactive(uiaa(*challenge)),
+            RegisterError::GuestsForbidden => Self::new(
+                StatusCode::FORBIDDEN,
+                ErrorKind::GuestAccessForbidden,
+                "Guests cannot register on this server.",
+            ),
+            RegisterError::UnknownKind => Self::invalid_param("There are no accounts of this kind."),
+            RegisterError::WeakPassword(error) => error.into(),
+            RegisterError::MissingPassword => Self::missing_param("A password is required."),
+            RegisterError::Identity(error) => error.into(),
+            RegisterError::Hash(error) => error.into(),
+            error => Self::internal(error),
+        }
+    }
+}
+
+impl From<LoginError> for ApiError {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::UnknownType => {
+                Self::new(StatusCode::BAD_REQUEST, ErrorKind::Unknown, "This login type is not offered.")
+            }
+            LoginError::MissingUser => Self::missing_param("The request does not say who signs in."),
+            LoginError::Forbidden => Self::forbidden("User name or password are wrong."),
+            LoginError::Deactivated => deactivated(),
+            LoginError::Hash(error) => error.into(),
+            LoginError::Accounts(error) => error.into(),
+            error => Self::internal(error),
+        }
+    }
+}
+
+impl From<WeakPassword> for ApiError {
+    fn from(error: WeakPassword) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, ErrorKind::WeakPassword, error.to_string())
+    }
+}
+
+impl From<HashError> for ApiError {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Busy => {
+                let mut data = LimitExceededErrorData::new();
+                data.retry_after = Some(RetryAfter::Delay(Duration::from_secs(RETRY_AFTER_S)));
+                let sentence = "Too many people are signing in. Please try again.";
+                Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorKind::LimitExceeded(data), sentence)
+            }
+            HashError::Closed => Self::unavailable(error),
+            error => Self::internal(error),
+        }
+    }
+}
+
+fn uiaa(challenge: Challenge) -> UiaaInfo {
+    let stages = |names: Vec<&'static str>| names.into_iter().map(AuthType::from).collect::<Vec<_>>();
+    let mut info = UiaaInfo::new(challenge.flows.into_iter().map(|flow| AuthFlow::new(stages(flow))).collect());
+    info.completed = stages(challenge.completed);
+    info.session = Some(challenge.session);
+    let params: serde_json::Map<_, _> =
+        challenge.params.into_iter().map(|(stage, value)| (stage.to_owned(), value.into())).collect();
+    info.params = RawValue::from_string(serde_json::Value::Object(params).to_string()).ok();
+    info.auth_error = challenge.failure.map(|failure| Box::new(failed(failure)));
+    info
+}
+
+fn failed(failure: Failure) -> StandardErrorBody {
+    let kind = match failure {
+        Failure::UnknownStage => ErrorKind::Unrecognized,
+        Failure::InvalidToken | Failure::InvalidSession | Failure::SessionUsed => ErrorKind::Forbidden,
+    };
+    StandardErrorBody::new(kind, failure.message().to_owned())
+}
