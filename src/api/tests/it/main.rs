@@ -4,6 +4,7 @@ mod server;
 
 mod discovery;
 mod errors;
+mod faults;
 mod garbage;
 mod headers;
 mod malformed;

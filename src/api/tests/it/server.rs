@@ -11,6 +11,7 @@ use tower::ServiceExt as _;
 use wardstead_accounts::{Accounts, NewAccount};
 use wardstead_api::{ApiConfig, ApiParts, ApiState, router};
 use wardstead_engine::Batch;
+use wardstead_engine_memory::Faults;
 use wardstead_identity::{HashCost, Identity, IdentityConfig, Registration};
 use wardstead_store::testing;
 
@@ -18,6 +19,7 @@ use wardstead_store::testing;
 pub struct Server {
     pub router: axum::Router,
     pub accounts: Accounts,
+    pub faults: Faults,
     pub shutdown: watch::Sender<bool>,
 }
 
@@ -35,7 +37,9 @@ impl Server {
     }
 
     pub async fn with_base_url(base_url: Option<&str>) -> Self {
-        let store = testing::memory("example.org").await;
+        let (engine, clock) = testing::engine();
+        let faults = engine.faults();
+        let store = testing::over(engine, "example.org", clock, 1).await.unwrap();
         let accounts = Accounts::new(store.clone(), server_name!("example.org").to_owned());
         let config = IdentityConfig { registration: Registration::Open, hash: HashCost::Cheap };
         let identity = Identity::new(store.clone(), accounts.clone(), config);
@@ -52,7 +56,7 @@ impl Server {
             clock: Arc::clone(store.clock()),
             rng: Arc::clone(store.rng()),
         });
-        Self { router: router(state), accounts, shutdown }
+        Self { router: router(state), accounts, faults, shutdown }
     }
 
     /// The access token of a new user.
