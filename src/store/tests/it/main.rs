@@ -1,4 +1,5 @@
 //! The store over the memory engine, with its faults.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod commit;
 mod ids;
