@@ -12,6 +12,8 @@ mod logout;
 mod names;
 mod register;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod users;
 
 use std::fmt;
@@ -23,7 +25,7 @@ use wardstead_store::{Store, kind};
 
 pub use error::{AccountsError, AuthError};
 pub use register::{NewAccount, NewDevice};
-pub use users::Account;
+pub use users::{Account, Device};
 
 /// Users, devices and access tokens of this server. Cheap to clone.
 #[derive(Clone)]

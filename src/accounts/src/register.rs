@@ -71,8 +71,7 @@ impl Accounts {
     pub async fn register(&self, new: NewAccount, extra: Batch) -> Result<Login, AccountsError> {
         let device = new.device.clone();
         device.check()?;
-        let ids = self.store.next_ids(2).await?;
-        let (user, device_short_id) = (ids[0], ids[1]);
+        let (user, device_short_id) = (self.store.next_id().await?, self.store.next_id().await?);
         let floor = floor_of(self.store.cells(&[floor_key()]).await?.first().and_then(Option::as_ref));
         self.make(&new, |user_id| {
             let mut batch = extra.clone();

@@ -1,1 +1,81 @@
-//! identity
+//! Sign-in: passwords, registration, registration tokens, user-interactive authentication.
+//!
+//! Any node can take up any request: what a flow remembers stands in its session string (MAC'd under a key kept in the
+//! engine) or in the engine. An account, the use of its registration token and the use of its session are one batch. See
+//! `docs/design/04-accounts.md`.
+
+mod error;
+mod hasher;
+mod login;
+mod policy;
+mod register;
+mod tables;
+mod token;
+mod uia;
+
+use std::fmt;
+
+use tokio::sync::OnceCell;
+use wardstead_accounts::Accounts;
+use wardstead_store::{Store, StoreError};
+
+pub use error::{IdentityError, LoginError, RegisterError};
+pub use hasher::{HashCost, HashError, PasswordHasher};
+pub use policy::{WeakPassword, check_password};
+pub use register::{Challenge, Failure, Registered};
+pub use token::NewRegistrationToken;
+use uia::SessionKey;
+
+/// Who may register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// Everybody (`m.login.dummy`); who has a registration token may use it. For development.
+    Open,
+    /// Who has a registration token (`m.login.registration_token`).
+    Token,
+    /// Nobody, but for the first account, which takes the first registration token.
+    Closed,
+}
+
+/// How people sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdentityConfig {
+    /// Who may register.
+    pub registration: Registration,
+    /// What a password hash costs.
+    pub hash: HashCost,
+}
+
+/// Sign-in of one server.
+pub struct Identity {
+    store: Store,
+    accounts: Accounts,
+    registration: Registration,
+    hasher: PasswordHasher,
+    session_key: OnceCell<SessionKey>,
+}
+
+impl Identity {
+    /// Sign-in to `accounts`, which stand in `store`.
+    #[must_use]
+    pub fn new(store: Store, accounts: Accounts, config: IdentityConfig) -> Self {
+        let hasher = PasswordHasher::new(store.rng().clone(), config.hash);
+        Self { store, accounts, registration: config.registration, hasher, session_key: OnceCell::new() }
+    }
+
+    /// The hasher, for others who set or compare passwords.
+    #[must_use]
+    pub fn hasher(&self) -> &PasswordHasher {
+        &self.hasher
+    }
+
+    async fn session_key(&self) -> Result<&SessionKey, StoreError> {
+        self.session_key.get_or_try_init(|| SessionKey::load(&self.store)).await
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").field("registration", &self.registration).finish_non_exhaustive()
+    }
+}

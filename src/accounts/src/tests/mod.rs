@@ -1,0 +1,85 @@
+//! Accounts over the memory engine, through the public functions; the rows are looked at where that is the promise.
+
+mod register;
+mod sessions;
+
+use std::sync::Arc;
+
+use wardstead_engine::{
+    Engine, Key, Position, ScanRange,
+    counting::{CountingEngine, Counts},
+};
+use wardstead_engine_memory::MemoryEngine;
+use wardstead_store::{Store, testing};
+
+use crate::{Accounts, AuthError, Login, NewAccount, NewDevice};
+
+/// One server whose engine is counted, can be made to fail, and can be looked into.
+struct Server {
+    accounts: Accounts,
+    store: Store,
+    engine: Arc<MemoryEngine>,
+    counts: Counts,
+}
+
+impl Server {
+    async fn open() -> Self {
+        let (engine, clock) = testing::engine();
+        let (counting, counts) = CountingEngine::new(engine.clone());
+        let store = testing::over(Arc::new(counting), "example.org", clock, 1).await.unwrap();
+        // The block of short ids is taken in a commit of its own, which the tests do not count.
+        store.next_id().await.unwrap();
+        let accounts = Accounts::new(store.clone(), "example.org".try_into().unwrap());
+        Self { accounts, store, engine, counts }
+    }
+
+    async fn register(&self, username: &str) -> Login {
+        self.accounts.register(new_account(username), wardstead_engine::Batch::new()).await.unwrap()
+    }
+
+    /// Logs in again, on `device_id` or on a new device.
+    async fn login(&self, of: &Login, device_id: Option<&str>) -> Login {
+        let account = self.accounts.find(&of.session.user_id).await.unwrap().unwrap();
+        self.accounts.login(&account, device_id.map(Into::into), None).await.unwrap()
+    }
+
+    /// Whether the token lets in; otherwise whether the logout is soft.
+    async fn lets_in(&self, login: &Login) -> Result<(), bool> {
+        match self.accounts.authenticate(&login.access_token).await {
+            Ok(session) => {
+                assert_eq!(session, login.session);
+                Ok(())
+            }
+            Err(AuthError::Unknown { soft_logout }) => Err(soft_logout),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Every row but the journal's, as key and payload.
+    async fn rows(&self) -> Vec<(Key, Vec<u8>)> {
+        let bound = |table: u16| Key::from_stored([&table.to_be_bytes()[..], &[0; 8]].concat().into()).unwrap();
+        let mut rows = Vec::new();
+        for pattern in [0x1000, 0x2000, 0x4000] {
+            let mut range = ScanRange::new(bound(pattern), bound(pattern + 0x0fff));
+            loop {
+                let page = self.engine.scan(Position::ZERO, &range, Default::default()).await.unwrap();
+                rows.extend(page.rows.into_iter().map(|(key, cell)| (key, cell.payload.to_vec())));
+                let Some(resume) = page.resume else { break };
+                range = range.resumed(resume);
+            }
+        }
+        rows
+    }
+
+    async fn batches(&self) -> u64 {
+        self.counts.read().batches
+    }
+}
+
+fn new_account(username: &str) -> NewAccount {
+    NewAccount { username: Some(username.to_owned()), password_hash: Some("$hash".to_owned()), ..NewAccount::default() }
+}
+
+fn on_device(username: &str, device_id: &str) -> NewAccount {
+    NewAccount { device: NewDevice { device_id: Some(device_id.into()), display_name: None }, ..new_account(username) }
+}

@@ -1,0 +1,268 @@
+use wardstead_limits::accounts as limits;
+
+use super::{Server, new_account};
+use crate::{
+    AccountsError, AuthError, NewAccount,
+    authenticate::token_hash,
+    tables::{DEVICE_TOKENS, TOKENS, USERS, UserRow, token_key, user_key},
+};
+
+const UNKNOWN: Result<(), bool> = Err(false);
+const SOFT: Result<(), bool> = Err(true);
+
+#[tokio::test]
+async fn other_tokens_are_unknown() {
+    let server = Server::open().await;
+    let alice = server.register("alice").await;
+    let cut = alice.access_token[..alice.access_token.len() - 1].to_owned();
+    let huge = format!("wst_{}", "a".repeat(1_000_000));
+    for token in ["", "wst_", &alice.access_token.to_lowercase(), &cut, &huge] {
+        let refused = server.accounts.authenticate(token).await;
+        assert!(matches!(refused, Err(AuthError::Unknown { soft_logout: false })), "{refused:?}");
+    }
+}
+
+/// Logging in on a device that exists keeps the device and its name, and ends its older token, in one batch.
+#[tokio::test]
+async fn a_device_is_taken_over() {
+    let server = Server::open().await;
+    let alice = server.register("alice").await;
+    let other = server.login(&alice, None).await;
+    let account = server.accounts.find(&alice.session.user_id).await.unwrap().unwrap();
+
+    let before = server.batches().await;
+    let (id, name) = (alice.session.device_id.clone(), Some("ignored".to_owned()));
+    let again = server.accounts.login(&account, Some(id), name).await.unwrap();
+    assert_eq!(server.batches().await - before, 1);
+    assert_eq!(again.session, alice.session);
+    assert_ne!(other.session.device, alice.session.device);
+    assert_eq!(server.lets_in(&alice).await, UNKNOWN);
+    assert_eq!(server.lets_in(&again).await, Ok(()));
+    assert_eq!(server.lets_in(&other).await, Ok(()));
+    let devices = server.accounts.devices(alice.session.user).await.unwrap();
+    assert_eq!(devices.len(), 2);
+    assert!(devices.iter().all(|device| device.display_name.is_none()));
+}
+
+/// Two logins on one device at the same time leave one good token, whether or not the device existed.
+#[tokio::test]
+async fn one_token_a_device() {
+    let server = Server::open().await;
+    let alice = server.register("alice").await;
+    let account = server.accounts.find(&alice.session.user_id).await.unwrap().unwrap();
+    for device in [alice.session.device_id.as_str(), "NEW"] {
+        let (one, two) = tokio::join!(
+            server.accounts.login(&account, Some(device.into()), None),
+            server.accounts.login(&account, Some(device.into()), None),
+        );
+        let (one, two) = (one.unwrap(), two.unwrap());
+        assert_eq!(one.session, two.session);
+        let good = [server.lets_in(&one).await, server.lets_in(&two).await];
+        assert_eq!(good.iter().filter(|good| good.is_ok()).count(), 1, "{good:?}");
+    }
+}
+
+#[tokio::test]
+async fn logout_ends_one_device() {
+    let server = Server::open().await;
+    let alice = server.register("alice").await;
+    let other = server.login(&alice, None).await;
+    let before = server.batches().await;
+    server.accounts.logout(&alice.session).await.unwrap();
+    assert_eq!(server.batches().await - before, 1);
+    assert_eq!(server.lets_in(&alice).await, UNKNOWN);
+    assert_eq!(server.lets_in(&other).await, Ok(()));
+    assert_eq!(server.accounts.devices(alice.session.user).await.unwrap().len(), 1);
+
+    // Made again under its name it is another device; neither the older token nor a late logout of the older one counts.
+    let again = server.login(&alice, Some(alice.session.device_id.as_str())).await;
+    assert_ne!(again.session.device, alice.session.device);
+    server.accounts.logout(&alice.session).await.unwrap();
+    assert_eq!(server.lets_in(&alice).await, UNKNOWN);
+    assert_eq!(server.lets_in(&again).await, Ok(()));
+}
+
+/// A token row that outlived its device, as between the two reads of a request, lets nobody in.
+#[tokio::test]
+async fn a_token_needs_its_device() {
+    let server = Server::open().await;
+    let alice = server.register("alice").await;
+    let key = token_key(&token_hash(&alice.access_token));
+    let token = server.store.get(&TOKENS, &key).await.unwrap().unwrap().row;
+    let put_back = async || {
+        let mut batch = wardstead_engine::Batch::new();
+        TOKENS.put(&mut batch, key.clone(), &token);
+        server.store.commit(batch).await.unwrap();
+    };
+    server.accounts.logout(&alice.session).await.unwrap();
+    put_back().await;
+    assert_eq!(server.lets_in(&alice).await, UNKNOWN);
+    server.login(&alice, Some(alice.session.device_id.as_str())).await;
+    assert_eq!(server.lets_in(&alice).await, UNKNOWN, "another device of the same name");
+    server.accounts.logout_all(&alice.session).await.unwrap();
+    put_back().await;
+    assert_eq!(server.lets_in(&alice).await, UNKNOWN);
+}
+
+#[tokio::test]
+async fn logout_all_ends_every_device_in_one_batch() {
+    let server = Server::open().await;
+    let alice = server.register("alice").await;
+    let other = server.login(&alice, None).await;
+    let bob = server.register("bob").await;
+    let stale = server.accounts.find(&alice.session.user_id).await.unwrap().unwrap();
+    let before = server.batches().await;
+    server.accounts.logout_all(&alice.session).await.unwrap();
+    assert_eq!(server.batches().await - before, 1);
+    assert_eq!((server.lets_in(&alice).await, server.lets_in(&other).await), (UNKNOWN, UNKNOWN));
+    assert_eq!(server.lets_in(&bob).await, Ok(()));
+    assert!(server.accounts.devices(alice.session.user).await.unwrap().is_empty());
+
+    // Credentials that were checked before do not open a session after.
+    let refused = server.accounts.login(&stale, None, None).await;
+    assert!(matches!(refused, Err(AccountsError::Changed)), "{refused:?}");
+    let again = server.login(&alice, None).await;
+    assert_eq!(server.lets_in(&again).await, Ok(()));
+}
+
+/// A login that runs beside the end of all sessions is ended too or does not happen, whichever commits first.
+#[tokio::test]
+async fn no_session_slips_through_logout_all() {
+    for login_first in [true, false] {
+        let server = Server::open().await;
+        let alice = server.register("alice").await;
+        let account = server.accounts.find(&alice.session.user_id).await.unwrap().unwrap();
+        let login = server.accounts.login(&account, None, None);
+        let logout = server.accounts.logout_all(&alice.session);
+        let (login, logout) = if login_first {
+            tokio::join!(login, logout)
+        } else {
+            let (logout, login) = tokio::join!(logout, login);
+            (login, logout)
+        };
+        logout.unwrap();
+        match login {
+            Ok(login) => assert_eq!(server.lets_in(&login).await, UNKNOWN),
+            Err(error) => assert!(matches!(error, AccountsError::Changed), "{error:?}"),
+        }
+    }
+}
+
+/// More tokens than one batch removes: all void with the first batch, all removed in the end.
+#[tokio::test]
+async fn logout_all_has_no_upper_bound() {
+    let server = Server::open().await;
+    let alice = server.register("alice").await;
+    let account = server.accounts.find(&alice.session.user_id).await.unwrap().unwrap();
+    let mut newest = None;
+    for _ in 0..limits::TOKENS_PER_BATCH {
+        newest = Some(server.accounts.login(&account, None, None).await.unwrap());
+    }
+    let before = server.batches().await;
+    server.accounts.logout_all(&alice.session).await.unwrap();
+    assert_eq!(server.batches().await - before, 2);
+    assert_eq!(server.lets_in(&newest.unwrap()).await, UNKNOWN);
+    let left = |key: &wardstead_engine::Key| [TOKENS.id(), DEVICE_TOKENS.id()].contains(&key.table());
+    assert_eq!(server.rows().await.iter().filter(|(key, _)| left(key)).count(), 0);
+}
+
+#[tokio::test]
+async fn a_deactivated_account_is_out_and_stays_out() {
+    let server = Server::open().await;
+    let alice = server.register("alice").await;
+    let stale = server.accounts.find(&alice.session.user_id).await.unwrap().unwrap();
+    let before = server.batches().await;
+    server.accounts.deactivate(&alice.session.user_id).await.unwrap();
+    assert_eq!(server.batches().await - before, 1);
+    assert_eq!(server.lets_in(&alice).await, UNKNOWN);
+    let refused = server.accounts.login(&stale, None, None).await;
+    assert!(matches!(refused, Err(AccountsError::Changed)), "{refused:?}");
+    let account = server.accounts.find(&alice.session.user_id).await.unwrap().unwrap();
+    assert!(account.deactivated);
+    let refused = server.accounts.login(&account, None, None).await;
+    assert!(matches!(refused, Err(AccountsError::Deactivated)), "{refused:?}");
+    let taken = server.accounts.register(new_account("alice"), wardstead_engine::Batch::new()).await;
+    assert!(matches!(taken, Err(AccountsError::UserInUse)), "the name stays taken: {taken:?}");
+    let nobody = server.accounts.deactivate(ruma::user_id!("@bob:example.org")).await;
+    assert!(matches!(nobody, Err(AccountsError::NoAccount)), "{nobody:?}");
+}
+
+/// The flag alone, with every token still there, keeps the user out.
+#[tokio::test]
+async fn the_flag_is_read_with_each_request() {
+    let server = Server::open().await;
+    let alice = server.register("alice").await;
+    let key = user_key(alice.session.user);
+    let found = server.store.get(&USERS, &key).await.unwrap().unwrap();
+    let mut batch = wardstead_engine::Batch::new();
+    USERS.put_with(&mut batch, key, found.version + 1, &[], &UserRow { deactivated: true, ..found.row });
+    server.store.commit(batch).await.unwrap();
+    let refused = server.accounts.authenticate(&alice.access_token).await;
+    assert!(matches!(refused, Err(AuthError::Deactivated)), "{refused:?}");
+}
+
+/// What a restore does: every token issued before is refused softly, those issued after are good.
+#[tokio::test]
+async fn the_session_floor_logs_out_softly() {
+    let server = Server::open().await;
+    let alice = server.register("alice").await;
+    let gone = server.login(&alice, None).await;
+    server.accounts.logout(&gone.session).await.unwrap();
+    assert_eq!(server.accounts.raise_session_floor().await.unwrap(), 1);
+    assert_eq!(server.lets_in(&alice).await, SOFT);
+    assert_eq!(server.lets_in(&gone).await, UNKNOWN, "who logged out before is not asked to come back");
+
+    let again = server.login(&alice, Some(alice.session.device_id.as_str())).await;
+    let bob = server.accounts.register(NewAccount::default(), wardstead_engine::Batch::new()).await.unwrap();
+    assert_eq!(again.session, alice.session, "the device is kept, and what is stored for it");
+    assert_eq!((server.lets_in(&again).await, server.lets_in(&bob).await), (Ok(()), Ok(())));
+    assert_eq!(server.accounts.raise_session_floor().await.unwrap(), 2);
+    assert_eq!((server.lets_in(&again).await, server.lets_in(&bob).await), (SOFT, SOFT));
+    assert_eq!(server.accounts.session_floor().await.unwrap(), 2);
+}
+
+/// A failing engine is not a logout: the client must not be told that its token is unknown.
+#[tokio::test]
+async fn a_failed_read_is_not_an_unknown_token() {
+    let server = Server::open().await;
+    let alice = server.register("alice").await;
+    let faults = server.engine.faults();
+    for read in 0..2 {
+        faults.fail_read(faults.reads() + 1 + read);
+        let refused = server.accounts.authenticate(&alice.access_token).await;
+        assert!(matches!(refused, Err(AuthError::Store(_))), "read {read}: {refused:?}");
+        faults.clear();
+    }
+    assert!(faults.flip_bit(&token_key(&token_hash(&alice.access_token)), 3));
+    let refused = server.accounts.authenticate(&alice.access_token).await;
+    assert!(matches!(refused, Err(AuthError::Store(_))), "{refused:?}");
+}
+
+/// Whoever waits on behalf of the account hears of it.
+#[tokio::test]
+async fn changes_are_in_the_journal() {
+    let server = Server::open().await;
+    let alice = server.register("alice").await;
+    let mut since = server.store.caught_up().await.unwrap();
+    let mut heard = async || {
+        let before = std::mem::replace(&mut since, server.store.caught_up().await.unwrap());
+        server.store.user_changed(alice.session.user, before)
+    };
+    assert_eq!(heard().await, Some(false));
+    let other = server.login(&alice, None).await;
+    assert_eq!(heard().await, Some(true));
+    server.accounts.logout(&other.session).await.unwrap();
+    assert_eq!(heard().await, Some(true));
+    server.accounts.logout_all(&alice.session).await.unwrap();
+    assert_eq!(heard().await, Some(true));
+}
+
+/// Secrets do not get into logs.
+#[tokio::test]
+async fn debug_output_has_no_secrets() {
+    let server = Server::open().await;
+    let alice = server.register("alice").await;
+    let account = server.accounts.find(&alice.session.user_id).await.unwrap().unwrap();
+    let printed = format!("{alice:?} {account:?} {:?}", new_account("alice"));
+    assert!(!printed.contains(&alice.access_token) && !printed.contains("$hash"), "{printed}");
+}

@@ -1,0 +1,62 @@
+//! Rows of this crate. Nobody else reads or writes them.
+
+use serde::{Deserialize, Serialize};
+use wardstead_engine::{AccessPattern, Key};
+use wardstead_store::Table;
+
+/// Registration tokens: `0 | SHA-256 of the token`. Versioned: each use asserts the version that it read.
+pub(crate) const REGISTRATION_TOKENS: Table<RegistrationTokenRow> =
+    Table::new(AccessPattern::Point, 0x080, "registration_tokens", "identity");
+/// The token with which the first account is made: one cell with its hash. Versioned.
+pub(crate) const FIRST_TOKEN: Table<FirstTokenRow> =
+    Table::new(AccessPattern::Point, 0x081, "first_registration_token", "identity");
+/// The key under which user-interactive sessions are MAC'd: one cell, the same for all nodes.
+pub(crate) const SESSION_KEY: Table<SessionKeyRow> =
+    Table::new(AccessPattern::Point, 0x082, "uia_session_key", "identity");
+/// User-interactive sessions with which something was done: `0 | expiry | nonce`. Ordered by expiry, so that those that are
+/// past are one range.
+pub(crate) const USED_SESSIONS: Table<UsedSessionRow> =
+    Table::new(AccessPattern::Churn, 0x083, "used_uia_sessions", "identity");
+
+/// Bytes of a SHA-256.
+pub(crate) const HASH_BYTES: usize = 32;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RegistrationTokenRow {
+    /// `None`: any number. A token without uses left is removed.
+    pub uses_left: Option<u32>,
+    /// Whether the account made with it is an administrator's.
+    pub admin: bool,
+    /// From when on it is refused, in milliseconds since 1970.
+    pub expires_ms: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FirstTokenRow {
+    pub hash: [u8; HASH_BYTES],
+}
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SessionKeyRow {
+    pub key: [u8; HASH_BYTES],
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct UsedSessionRow;
+
+wardstead_store::row!(RegistrationTokenRow, 1);
+wardstead_store::row!(FirstTokenRow, 1);
+wardstead_store::row!(SessionKeyRow, 1);
+wardstead_store::row!(UsedSessionRow, 1);
+
+pub(crate) fn registration_token_key(hash: &[u8; HASH_BYTES]) -> Key {
+    REGISTRATION_TOKENS.key(0).fixed(hash).key()
+}
+
+pub(crate) fn first_token_key() -> Key {
+    FIRST_TOKEN.key(0).key()
+}
+
+pub(crate) fn session_key_key() -> Key {
+    SESSION_KEY.key(0).key()
+}
