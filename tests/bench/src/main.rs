@@ -1,2 +1,41 @@
-//! bench
-fn main() {}
+//! Measures the server: CPU a message and a sync, syncs a send, start and memory with a long journal. Prints the table that
+//! goes to `docs/benchmarks.md`.
+//!
+//! Give it a release binary. `ROWS` bounds the journal of the last part (1,000,000 by default), `ONLY` names one part.
+
+mod crowd;
+mod long_journal;
+mod median;
+mod sends;
+mod syncs;
+mod table;
+
+use anyhow::{Result, ensure};
+use harness::{Launch, Scratch};
+
+use table::Table;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let only = std::env::var("ONLY").ok();
+    let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
+    ensure!(only.as_deref().is_none_or(|only| PARTS.contains(&only)), "ONLY is one of {PARTS:?}");
+    let mut table = Table::begin()?;
+    for part in PARTS.into_iter().filter(|part| wanted(part)) {
+        let folder = Scratch::new()?;
+        let launch = Launch::new(folder.path())?;
+        let result = match part {
+            "sends" => sends::quiet(launch, &mut table).await,
+            "heard" => sends::heard(launch, &mut table).await,
+            "group" => sends::group(launch, folder.path(), &mut table).await,
+            "syncs" => syncs::incremental(launch, &mut table).await,
+            _ => long_journal::start(launch, &mut table).await,
+        };
+        folder.settle(result)?;
+    }
+    table.print();
+    Ok(())
+}
+
+/// In the order in which they run.
+const PARTS: [&str; 5] = ["sends", "heard", "group", "syncs", "start"];

@@ -5,10 +5,11 @@
 
 mod person;
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use harness::{Launch, Server, environment};
+use harness::{Launch, Scratch, Server, environment};
 use matrix_sdk::Room;
 use matrix_sdk::ruma::OwnedEventId;
 use matrix_sdk::ruma::events::room::message::RoomMessageEventContent;
@@ -26,12 +27,13 @@ const PATIENCE: Duration = Duration::from_mins(3);
 async fn main() -> Result<()> {
     let (sdk, ruma) = (environment::locked_version("matrix-sdk")?, environment::locked_version("ruma")?);
     println!("conversation: through matrix-sdk {sdk} (with ruma {ruma})");
-    tokio::time::timeout(PATIENCE, talk()).await.context("the conversation stands still")?
+    let folder = Scratch::new()?;
+    let result = tokio::time::timeout(PATIENCE, talk(folder.path())).await.context("the conversation stands still");
+    folder.settle(result.flatten())
 }
 
-async fn talk() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let launch = Launch::new(folder.path())?;
+async fn talk(folder: &Path) -> Result<()> {
+    let launch = Launch::new(folder)?;
     let server = launch.start()?;
     let alice = Person::register(&launch.address(), "alice").await?;
     let bob = Person::register(&launch.address(), "bob").await?;

@@ -7,12 +7,14 @@ pub mod client;
 pub mod environment;
 pub mod process;
 pub mod rng;
+pub mod scratch;
 pub mod server;
 pub mod shim;
 pub mod user;
 
 pub use client::{Answer, Http};
 pub use rng::Rng;
+pub use scratch::Scratch;
 pub use server::{Launch, Server};
 pub use shim::SyncLog;
 pub use user::{Sent, User};

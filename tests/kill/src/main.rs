@@ -17,18 +17,22 @@ mod ward;
 mod writer;
 
 use anyhow::{Context, Result, bail};
-use harness::environment;
+use harness::{Scratch, environment};
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match words[..] {
-        ["shim"] => selftest::run(),
-        ["rounds", count] => rounds::survive(seed()?, count.parse().context("rounds is a number")?).await,
-        ["loss"] => rounds::expect_loss(seed()?).await,
+    let folder = Scratch::new()?;
+    let result = match words[..] {
+        ["shim"] => selftest::run(folder.path()),
+        ["rounds", count] => {
+            rounds::survive(folder.path(), seed()?, count.parse().context("rounds is a number")?).await
+        }
+        ["loss"] => rounds::expect_loss(folder.path(), seed()?).await,
         _ => bail!("usage: kill shim | kill rounds N | kill loss"),
-    }
+    };
+    folder.settle(result)
 }
 
 fn seed() -> Result<u64> {

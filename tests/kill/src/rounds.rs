@@ -32,9 +32,8 @@ struct Run {
 }
 
 /// Runs `rounds`, every second one with a cut, the first one included.
-pub async fn survive(seed: u64, rounds: u64) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let (mut run, mut server) = Run::begin(folder.path(), seed, None).await?;
+pub async fn survive(folder: &Path, seed: u64, rounds: u64) -> Result<()> {
+    let (mut run, mut server) = Run::begin(folder, seed, None).await?;
     for round in 0..rounds {
         server = run.round(server, round, round % 2 == 0).await.with_context(|| format!("round {}", round + 1))?;
     }
@@ -49,9 +48,8 @@ pub async fn survive(seed: u64, rounds: u64) -> Result<()> {
 }
 
 /// Demands that a server which does not sync its write-ahead log is found out.
-pub async fn expect_loss(seed: u64) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let (mut run, mut server) = Run::begin(folder.path(), seed, Some(".log")).await?;
+pub async fn expect_loss(folder: &Path, seed: u64) -> Result<()> {
+    let (mut run, mut server) = Run::begin(folder, seed, Some(".log")).await?;
     for round in 0..LOSS_ROUNDS {
         match run.round(server, round, true).await {
             Ok(next) => server = next,

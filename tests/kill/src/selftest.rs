@@ -21,9 +21,8 @@ const LEFT: [(&str, u64); 8] = [
 /// Files that are removed.
 const GONE: [&str; 5] = ["inode-reused", "mapped", "never-synced", "only-written-back", "replaced"];
 
-pub fn run() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let (data, log) = (folder.path().join("data"), folder.path().join("shim.log"));
+pub fn run(folder: &Path) -> Result<()> {
+    let (data, log) = (folder.join("data"), folder.join("shim.log"));
     std::fs::create_dir(&data)?;
     let status = Command::new(environment::file("WARDSTEAD_SHIM_WRITER")?)
         .arg(&data)

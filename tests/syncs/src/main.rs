@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use harness::server::Shim;
-use harness::{Launch, SyncLog, User};
+use harness::{Launch, Scratch, SyncLog, User};
 use tokio::task::JoinSet;
 
 /// Sends one after another.
@@ -23,9 +23,14 @@ const SENDS_PER_SYNC: u64 = 20;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let log = folder.path().join("shim.log");
-    let mut launch = Launch::new(folder.path())?;
+    let folder = Scratch::new()?;
+    let result = count(folder.path()).await;
+    folder.settle(result)
+}
+
+async fn count(folder: &Path) -> Result<()> {
+    let log = folder.join("shim.log");
+    let mut launch = Launch::new(folder)?;
     launch.shim = Some(Shim::new(&log)?);
     let server = launch.start()?;
     let users = register(&launch).await?;
