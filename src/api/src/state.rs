@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use ruma::{OwnedServerName, RoomVersionId};
-use tokio::sync::watch;
 use wardstead_accounts::Accounts;
 use wardstead_identity::Identity;
 use wardstead_limits::{Clock, Rng};
@@ -20,8 +19,6 @@ pub struct ApiParts {
     pub identity: Identity,
     /// What the operator chose.
     pub config: ApiConfig,
-    /// Becomes `true` when the server shuts down; long-polls then answer with what they have.
-    pub shutdown: watch::Receiver<bool>,
     /// For the duration in the access log.
     pub clock: Arc<dyn Clock>,
     /// For request ids.

@@ -17,7 +17,7 @@ use ruma::{
 
 use crate::{ApiError, ruma_io::Ruma};
 
-pub(crate) fn capabilities(Ruma { state, .. }: Ruma<Request>) -> Ready<Result<Response, ApiError>> {
+pub(super) fn capabilities(Ruma { state, .. }: Ruma<Request>) -> Ready<Result<Response, ApiError>> {
     let available = [RoomVersionId::V11, RoomVersionId::V12].map(|version| (version, RoomVersionStability::Stable));
     let available = BTreeMap::from(available);
     let mut capabilities = Capabilities::new();

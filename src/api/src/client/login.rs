@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::{ApiError, ruma_io::Ruma};
 
-pub(crate) async fn login(Ruma { state, request, .. }: Ruma<TypedLogin>) -> Result<Response, ApiError> {
+pub(super) async fn login(Ruma { state, request, .. }: Ruma<TypedLogin>) -> Result<Response, ApiError> {
     let login = state.identity.login(request.0).await?;
     let mut response = Response::new(login.session.user_id, login.access_token, login.session.device_id);
     response.well_known =

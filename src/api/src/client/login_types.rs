@@ -8,6 +8,6 @@ use ruma::api::client::session::get_login_types::v3::{LoginType, PasswordLoginTy
 
 use crate::{ApiError, ruma_io::Ruma};
 
-pub(crate) fn login_types(_: Ruma<Request>) -> Ready<Result<Response, ApiError>> {
+pub(super) fn login_types(_: Ruma<Request>) -> Ready<Result<Response, ApiError>> {
     ready(Ok(Response::new(vec![LoginType::Password(PasswordLoginType::new())])))
 }

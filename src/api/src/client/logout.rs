@@ -6,7 +6,7 @@ use ruma::api::client::session::logout::v3::{Request, Response};
 
 use crate::{ApiError, ruma_io::Ruma};
 
-pub(crate) async fn logout(Ruma { state, caller, .. }: Ruma<Request>) -> Result<Response, ApiError> {
+pub(super) async fn logout(Ruma { state, caller, .. }: Ruma<Request>) -> Result<Response, ApiError> {
     state.accounts.logout(&caller).await?;
     Ok(Response::new())
 }

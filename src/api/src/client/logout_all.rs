@@ -6,7 +6,7 @@ use ruma::api::client::session::logout_all::v3::{Request, Response};
 
 use crate::{ApiError, ruma_io::Ruma};
 
-pub(crate) async fn logout_all(Ruma { state, caller, .. }: Ruma<Request>) -> Result<Response, ApiError> {
+pub(super) async fn logout_all(Ruma { state, caller, .. }: Ruma<Request>) -> Result<Response, ApiError> {
     state.accounts.logout_all(&caller).await?;
     Ok(Response::new())
 }

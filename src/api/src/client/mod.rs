@@ -1,6 +1,9 @@
 //! The [client-server API](https://spec.matrix.org/v1.16/client-server-api/): one endpoint a file, named by its path.
 
 mod capabilities;
+mod filter_create;
+mod filter_get;
+mod filter_id;
 mod login;
 mod login_types;
 mod logout;
@@ -26,4 +29,6 @@ pub(crate) fn routes() -> Routes {
         .route(logout::logout)
         .route(logout_all::logout_all)
         .route(whoami::whoami)
+        .route(filter_create::filter_create)
+        .route(filter_get::filter_get)
 }

@@ -6,7 +6,7 @@ use ruma::api::client::account::register::v3::{Request, Response};
 
 use crate::{ApiError, ruma_io::Ruma};
 
-pub(crate) async fn register(Ruma { state, request, .. }: Ruma<Request>) -> Result<Response, ApiError> {
+pub(super) async fn register(Ruma { state, request, .. }: Ruma<Request>) -> Result<Response, ApiError> {
     let registered = state.identity.register(request).await?;
     let mut response = Response::new(registered.user_id);
     if let Some(login) = registered.login {

@@ -13,6 +13,6 @@ use crate::{ApiError, ruma_io::Ruma};
 const VERSIONS: [&str; 12] =
     ["r0.6.1", "v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8", "v1.9", "v1.10", "v1.11"];
 
-pub(crate) fn versions(_: Ruma<Request>) -> Ready<Result<Response, ApiError>> {
+pub(super) fn versions(_: Ruma<Request>) -> Ready<Result<Response, ApiError>> {
     ready(Ok(Response::new(VERSIONS.map(str::to_owned).to_vec())))
 }

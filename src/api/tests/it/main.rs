@@ -5,6 +5,7 @@ mod server;
 mod discovery;
 mod errors;
 mod faults;
+mod filters;
 mod garbage;
 mod headers;
 mod malformed;

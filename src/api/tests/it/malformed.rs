@@ -8,11 +8,12 @@ use crate::server::Server;
 const V3: &str = "/_matrix/client/v3";
 
 /// The endpoints that take a body, with a body that each would take.
-const WITH_BODY: [(&str, &str, &str); 4] = [
+const WITH_BODY: [(&str, &str, &str); 5] = [
     ("POST", "/register", r#"{"auth":{"type":"m.login.dummy"},"username":"bert","password":"correct horse"}"#),
     ("POST", "/login", r#"{"type":"m.login.password","password":"x","user":"anna"}"#),
     ("POST", "/logout", "{}"),
     ("POST", "/logout/all", "{}"),
+    ("POST", "/user/@anna:example.org/filter", "{}"),
 ];
 
 fn nested(levels: usize) -> String {
@@ -81,6 +82,13 @@ async fn fields_and_parameters() {
         ("GET", "/register/available?username=%ff", "", "M_INVALID_USERNAME"),
         ("GET", "/register/available?username=%zz", "", "M_INVALID_USERNAME"),
         ("GET", "/register/available?username=a&username=b", "", "M_INVALID_PARAM"),
+        ("POST", "/user/anna/filter", "{}", "M_INVALID_PARAM"),
+        ("POST", "/user/%ff/filter", "{}", "M_INVALID_PARAM"),
+        ("POST", "/user/@anna:example.org/filter", r#"{"room":1}"#, "M_BAD_JSON"),
+        ("POST", "/user/@anna:example.org/filter", r#"{"room":{"timeline":{"limit":-1}}}"#, "M_BAD_JSON"),
+        ("POST", "/user/@anna:example.org/filter", r#"{"room":{"timeline":{"limit":1.5}}}"#, "M_BAD_JSON"),
+        ("POST", "/user/@anna:example.org/filter", r#"{"room":{"rooms":["no room"]}}"#, "M_BAD_JSON"),
+        ("POST", "/user/@anna:example.org/filter", r#"{"presence":{"senders":[{}]}}"#, "M_BAD_JSON"),
     ];
     for (method, path, body, errcode) in cases {
         let answer = server.ask(method.parse().unwrap(), &format!("{V3}{path}"), &token, *body).await;

@@ -6,7 +6,6 @@ use axum::body::{Body, to_bytes};
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use ruma::{RoomVersionId, server_name};
 use serde_json::Value;
-use tokio::sync::watch;
 use tower::ServiceExt as _;
 use wardstead_accounts::{Accounts, NewAccount};
 use wardstead_api::{ApiConfig, ApiParts, ApiState, router};
@@ -20,7 +19,6 @@ pub struct Server {
     pub router: axum::Router,
     pub accounts: Accounts,
     pub faults: Faults,
-    pub shutdown: watch::Sender<bool>,
 }
 
 /// What was answered.
@@ -43,7 +41,6 @@ impl Server {
         let accounts = Accounts::new(store.clone(), server_name!("example.org").to_owned());
         let config = IdentityConfig { registration: Registration::Open, hash: HashCost::Cheap };
         let identity = Identity::new(store.clone(), accounts.clone(), config);
-        let (shutdown, shutting_down) = watch::channel(false);
         let state = ApiState::new(ApiParts {
             accounts: accounts.clone(),
             identity,
@@ -52,11 +49,10 @@ impl Server {
                 default_room_version: RoomVersionId::V12,
                 base_url: base_url.map(str::to_owned),
             },
-            shutdown: shutting_down,
             clock: Arc::clone(store.clock()),
             rng: Arc::clone(store.rng()),
         });
-        Self { router: router(state), accounts, faults, shutdown }
+        Self { router: router(state), accounts, faults }
     }
 
     /// The access token of a new user.
