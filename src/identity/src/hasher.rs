@@ -123,6 +123,25 @@ impl PasswordHasher {
         self.inner.verifications.load(Ordering::Relaxed)
     }
 
+    /// What a password is compared with when there is none.
+    #[cfg(test)]
+    pub(crate) fn dummy(&self) -> &str {
+        &self.inner.dummy
+    }
+
+    /// Nothing runs until the permit is dropped.
+    #[cfg(test)]
+    pub(crate) async fn stop(&self) -> tokio::sync::OwnedSemaphorePermit {
+        let all = u32::try_from(limits::HASHES_AT_ONCE).unwrap();
+        Arc::clone(&self.inner.running).acquire_many_owned(all).await.unwrap()
+    }
+
+    /// How many more may wait.
+    #[cfg(test)]
+    pub(crate) fn free(&self) -> usize {
+        self.inner.admitted.available_permits()
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> Result<T, HashError> + Send + 'static,

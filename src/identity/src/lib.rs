@@ -10,6 +10,8 @@ mod login;
 mod policy;
 mod register;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod token;
 mod uia;
 

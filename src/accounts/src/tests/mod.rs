@@ -6,7 +6,7 @@ mod sessions;
 use std::sync::Arc;
 
 use wardstead_engine::{
-    Engine, Key, Position, ScanRange,
+    Engine, Key, PageLimit, Position, ScanRange,
     counting::{CountingEngine, Counts},
 };
 use wardstead_engine_memory::MemoryEngine;
@@ -62,7 +62,7 @@ impl Server {
         for pattern in [0x1000, 0x2000, 0x4000] {
             let mut range = ScanRange::new(bound(pattern), bound(pattern + 0x0fff));
             loop {
-                let page = self.engine.scan(Position::ZERO, &range, Default::default()).await.unwrap();
+                let page = self.engine.scan(Position::ZERO, &range, PageLimit::default()).await.unwrap();
                 rows.extend(page.rows.into_iter().map(|(key, cell)| (key, cell.payload.to_vec())));
                 let Some(resume) = page.resume else { break };
                 range = range.resumed(resume);
@@ -71,7 +71,7 @@ impl Server {
         rows
     }
 
-    async fn batches(&self) -> u64 {
+    fn batches(&self) -> u64 {
         self.counts.read().batches
     }
 }
