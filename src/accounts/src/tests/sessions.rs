@@ -4,7 +4,7 @@ use super::{Server, new_account};
 use crate::{
     AccountsError, AuthError, NewAccount,
     authenticate::token_hash,
-    tables::{DEVICE_TOKENS, TOKENS, USERS, UserRow, token_key, user_key},
+    tables::{DEVICE_TOKENS, DEVICES, TOKENS, USERS, UserRow, device_key, token_key, user_key},
 };
 
 const UNKNOWN: Result<(), bool> = Err(false);
@@ -99,8 +99,22 @@ async fn a_token_needs_its_device() {
     assert_eq!(server.lets_in(&alice).await, UNKNOWN);
     server.login(&alice, Some(alice.session.device_id.as_str())).await;
     assert_eq!(server.lets_in(&alice).await, UNKNOWN, "another device of the same name");
+}
+
+/// The user's session number alone voids a token, with its device still there.
+#[tokio::test]
+async fn a_token_is_of_its_users_session() {
+    let server = Server::open().await;
+    let alice = server.register("alice").await;
+    let token = token_key(&token_hash(&alice.access_token));
+    let device = device_key(alice.session.user, alice.session.device_id.as_str());
+    let token_row = server.store.get(&TOKENS, &token).await.unwrap().unwrap().row;
+    let device_row = server.store.get(&DEVICES, &device).await.unwrap().unwrap().row;
     server.accounts.logout_all(&alice.session).await.unwrap();
-    put_back().await;
+    let mut batch = wardstead_engine::Batch::new();
+    TOKENS.put(&mut batch, token, &token_row);
+    DEVICES.put(&mut batch, device, &device_row);
+    server.store.commit(batch).await.unwrap();
     assert_eq!(server.lets_in(&alice).await, UNKNOWN);
 }
 
