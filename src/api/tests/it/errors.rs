@@ -141,3 +141,12 @@ async fn a_body_that_breaks_off_is_refused() {
     server.ask(Method::POST, "/_matrix/client/v3/logout", &token, body).await.expect_error(400, "M_NOT_JSON");
     server.get("/_matrix/client/v3/account/whoami", &token).await.ok();
 }
+
+/// A client that stops in the middle of its body does not hold a request open for ever.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_given_up() {
+    let server = Server::new().await;
+    let token = server.token("anna").await;
+    let body = Body::from_stream(futures::stream::pending::<Result<&[u8], std::io::Error>>());
+    server.ask(Method::POST, "/_matrix/client/v3/logout", &token, body).await.expect_error(408, "M_UNKNOWN");
+}

@@ -1,5 +1,7 @@
 //! The HTTP interfaces, in process, over the memory engine.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what only tests call")]
+
 mod server;
 
 mod discovery;
@@ -8,5 +10,6 @@ mod faults;
 mod filters;
 mod garbage;
 mod headers;
+mod log;
 mod malformed;
 mod session;

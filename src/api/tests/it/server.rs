@@ -1,6 +1,6 @@
 //! A server in this process and a way to ask it.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use axum::body::{Body, to_bytes};
 use http::{HeaderMap, Method, Request, StatusCode, header};
@@ -93,6 +93,14 @@ impl Server {
     pub async fn put(&self, path: &str, token: &str, body: &Value) -> Answer {
         self.ask(Method::PUT, path, token, body.to_string()).await
     }
+}
+
+/// `text` with every byte percent-encoded.
+pub fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        write!(encoded, "%{byte:02X}").unwrap();
+        encoded
+    })
 }
 
 impl Answer {
