@@ -18,6 +18,7 @@ pub struct SyncLog {
     partial: String,
     durable: HashMap<FileId, u64>,
     syncs: u64,
+    overlooked: u64,
 }
 
 /// What a cut took away.
@@ -39,7 +40,7 @@ impl SyncLog {
     pub fn follow(path: &Path) -> Result<Self> {
         File::options().create(true).append(true).open(path)?;
         let file = File::open(path).with_context(|| format!("no shim log at {}", path.display()))?;
-        Ok(Self { file, partial: String::new(), durable: HashMap::new(), syncs: 0 })
+        Ok(Self { file, partial: String::new(), durable: HashMap::new(), syncs: 0, overlooked: 0 })
     }
 
     /// Syncs of files since the beginning.
@@ -57,7 +58,7 @@ impl SyncLog {
     /// When the log or the folder cannot be read or written, or no sync was ever noted: then the shim was not loaded.
     pub fn cut(&mut self, folder: &Path) -> Result<Cut> {
         self.read()?;
-        if self.syncs == 0 {
+        if self.syncs + self.overlooked == 0 {
             bail!("the shim noted no sync at all: was it loaded?");
         }
         let mut cut = Cut::default();
@@ -130,7 +131,8 @@ impl SyncLog {
                     *durable = length.min(*durable);
                 }
             }
-            "D" | "I" => {}
+            "I" => self.overlooked += 1,
+            "D" => {}
             _ => return None,
         }
         Some(())

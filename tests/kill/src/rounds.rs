@@ -33,7 +33,7 @@ struct Run {
 
 /// Runs `rounds`, every second one with a cut, the first one included.
 pub async fn survive(folder: &Path, seed: u64, rounds: u64) -> Result<()> {
-    let (mut run, mut server) = Run::begin(folder, seed, None).await?;
+    let (mut run, mut server) = Run::begin(folder, seed).await?;
     for round in 0..rounds {
         server = run.round(server, round, round % 2 == 0).await.with_context(|| format!("round {}", round + 1))?;
     }
@@ -49,7 +49,13 @@ pub async fn survive(folder: &Path, seed: u64, rounds: u64) -> Result<()> {
 
 /// Demands that a server which does not sync its write-ahead log is found out.
 pub async fn expect_loss(folder: &Path, seed: u64) -> Result<()> {
-    let (mut run, mut server) = Run::begin(folder, seed, Some(".log")).await?;
+    let (mut run, server) = Run::begin(folder, seed).await?;
+    // What was there before is safe; only what comes now can get lost.
+    server.stop()?;
+    if let Some(shim) = &mut run.launch.shim {
+        shim.overlook = Some(".log".to_owned());
+    }
+    let mut server = run.launch.start()?;
     for round in 0..LOSS_ROUNDS {
         match run.round(server, round, true).await {
             Ok(next) => server = next,
@@ -64,10 +70,10 @@ pub async fn expect_loss(folder: &Path, seed: u64) -> Result<()> {
 }
 
 impl Run {
-    async fn begin(folder: &Path, seed: u64, overlook: Option<&str>) -> Result<(Self, Server)> {
+    async fn begin(folder: &Path, seed: u64) -> Result<(Self, Server)> {
         let path = folder.join("shim.log");
         let mut launch = Launch::new(folder)?;
-        launch.shim = Some(Shim { overlook: overlook.map(str::to_owned), ..Shim::new(&path)? });
+        launch.shim = Some(Shim::new(&path)?);
         let server = launch.start()?;
         let ward = Ward::found(&launch.http()).await.context("before the first round")?;
         let log = SyncLog::follow(&path)?;
