@@ -1,6 +1,6 @@
 //! The engine's own faults; what it must do as an engine is in the conformance suite.
 
-use wardstead_engine::{AccessPattern, Batch, Outcome, TableId, Writer};
+use wardstead_engine::{AccessPattern, Batch, Outcome, TableId, Writer, conformance};
 use wardstead_limits::ManualClock;
 
 use super::*;
@@ -116,4 +116,44 @@ async fn a_flipped_bit_is_corrupt() {
     assert!(faults.flip_bit(&key(1), 9) && !faults.flip_bit(&key(1), 1_000) && !faults.flip_bit(&key(2), 0));
     let error = engine.get_many(Position::ZERO, &[key(1)]).await.unwrap_err();
     assert!(matches!(error, EngineError::Corrupt { key: found, .. } if found == key(1)));
+}
+
+struct Memory;
+
+struct Installed {
+    engine: Arc<MemoryEngine>,
+}
+
+#[async_trait]
+impl conformance::Factory for Memory {
+    async fn fresh(&self, clock: ManualClock) -> Box<dyn conformance::Installation> {
+        Box::new(Installed { engine: Arc::new(MemoryEngine::new(Arc::new(clock))) })
+    }
+}
+
+#[async_trait]
+impl conformance::Installation for Installed {
+    fn engine(&self) -> Arc<dyn Engine> {
+        Arc::clone(&self.engine) as Arc<dyn Engine>
+    }
+
+    async fn reopen(&mut self) {}
+
+    async fn tamper(&mut self, key: &Key, change: conformance::Tampering) {
+        let found = self.engine.faults().tamper(key, |stored| {
+            change(stored);
+            true
+        });
+        assert!(found, "{key:?} is not stored");
+    }
+
+    fn stall(&self, stalled: bool) {
+        if stalled { self.engine.faults().stall_commits() } else { self.engine.faults().release_commits() }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn conformance_suite() {
+    let count = conformance::run(&Memory).await;
+    println!("conformance: {count} cases on engine-memory");
 }

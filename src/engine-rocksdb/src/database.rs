@@ -6,14 +6,17 @@ use std::{
 };
 
 use bytes::Bytes;
-use rocksdb::{ColumnFamily, DB, ErrorKind, FlushOptions, ReadOptions, ReadTier, WriteBatch, WriteOptions};
+use rocksdb::{
+    ColumnFamily, ColumnFamilyDescriptor, DB, ErrorKind, FlushOptions, Options, ReadOptions, ReadTier, WriteBatch,
+    WriteOptions,
+};
 use wardstead_engine::{
     AccessPattern, Cell, EngineError, JournalRow, Key, Page, PageBuilder, PageLimit, Position, ScanRange, TableId,
     plan::Change, system, value,
 };
 use wardstead_limits::engine as limits;
 
-use crate::options::{self, PREFIX_BYTES, RocksOptions};
+use crate::options::{self, PREFIX_BYTES};
 
 /// Where a read may look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +33,12 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    pub(crate) fn open(path: &Path, options: &RocksOptions) -> Result<Self, EngineError> {
-        match DB::open_cf_descriptors(&options::database(options), path, options::families(options)) {
+    pub(crate) fn open(
+        path: &Path,
+        options: &Options,
+        families: Vec<ColumnFamilyDescriptor>,
+    ) -> Result<Self, EngineError> {
+        match DB::open_cf_descriptors(options, path, families) {
             Ok(rocks) => Ok(Self { rocks }),
             // RocksDB has no error class for it.
             Err(error) if error.as_ref().contains("lock") && error.as_ref().contains("LOCK") => {

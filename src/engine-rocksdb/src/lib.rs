@@ -50,7 +50,10 @@ impl RocksEngine {
     /// is.
     pub fn open(path: &Path, options: &RocksOptions, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
         folder::make(path).map_err(|error| EngineError::Unavailable(format!("{}: {error}", path.display())))?;
-        let database = Database::open(path, options)?;
+        Self::start(Database::open(path, &options::database(options), options::families(options))?, clock)
+    }
+
+    fn start(database: Database, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
         let newest = database.newest_position()?;
         let shared = Arc::new(Shared::new(database, newest));
         let readers = Readers::start(&shared)?;
