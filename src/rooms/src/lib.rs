@@ -1,1 +1,108 @@
-//! rooms
+//! Rooms: events, authorisation, state, append, membership, history.
+//!
+//! The way of a message: [`Rooms::send`] takes a turn in the room ([`append`]), makes the event ([`event`]), has it judged by
+//! the state before it ([`auth`], [`state`]), and queues one batch with all rows that follow from it ([`tables`]). Formats
+//! and reasons: `docs/design/03-rooms.md`.
+
+mod append;
+mod auth;
+mod create;
+mod error;
+pub mod event;
+mod events;
+mod membership;
+mod names;
+mod read;
+mod send;
+pub mod signing;
+pub mod state;
+pub mod sync;
+mod tables;
+mod version;
+
+use std::sync::{Arc, atomic::AtomicU64};
+
+use ruma::{OwnedServerName, RoomVersionId};
+use wardstead_accounts::Accounts;
+use wardstead_store::Store;
+
+pub use create::{InitialState, NewRoom, Preset};
+pub use error::RoomError;
+pub use event::{ClientEvent, Event, Replaced, StoredEvent, TimelineKey, client::Viewer};
+pub use membership::{HistoryVisibility, Membership};
+pub use names::Room;
+pub use read::{Access, EventFilter, Messages, MessagesPage, Reach, Sight};
+pub use send::{Draft, MembershipChange};
+pub use signing::SigningKey;
+pub use tables::Status;
+pub use version::{ROOM_VERSIONS, rules};
+
+use append::Chains;
+use events::Events;
+use names::Names;
+use state::StateStore;
+
+/// The rooms of this server. Cheap to clone.
+#[derive(Clone)]
+pub struct Rooms {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    store: Store,
+    accounts: Accounts,
+    server_name: OwnedServerName,
+    key: SigningKey,
+    default_version: RoomVersionId,
+    names: Names,
+    events: Events,
+    state: StateStore,
+    chains: Arc<Chains>,
+    /// When the last room was made: no two create events of this process have the same time.
+    last_created_ms: AtomicU64,
+}
+
+impl std::fmt::Debug for Rooms {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rooms").field("server_name", &self.inner.server_name).finish_non_exhaustive()
+    }
+}
+
+impl Rooms {
+    /// The rooms in `store` of the server `server_name`, whose events `key` signs ([`signing::load_or_create`]). New rooms
+    /// have `default_version` when their creator names none.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        accounts: Accounts,
+        server_name: OwnedServerName,
+        key: SigningKey,
+        default_version: RoomVersionId,
+    ) -> Self {
+        let inner = Inner {
+            accounts,
+            server_name,
+            key,
+            default_version,
+            names: Names::new(store.clone()),
+            events: Events::new(store.clone()),
+            state: StateStore::new(store.clone()),
+            chains: Arc::default(),
+            last_created_ms: AtomicU64::new(0),
+            store,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The version of rooms whose creator names none.
+    #[must_use]
+    pub fn default_version(&self) -> &RoomVersionId {
+        &self.inner.default_version
+    }
+
+    /// The key that signs this server's events.
+    #[must_use]
+    pub fn signing_key(&self) -> &SigningKey {
+        &self.inner.key
+    }
+}

@@ -1,0 +1,350 @@
+//! Building a batch: events one after another on a head, with all rows that follow from them.
+
+use std::sync::{Arc, OnceLock};
+
+use ruma::{
+    OwnedRoomId, OwnedUserId, RoomVersionId, UserId,
+    events::TimelineEventType,
+    room_version_rules::{RoomIdFormatVersion, RoomVersionRules},
+};
+use serde_json::value::RawValue;
+use wardstead_engine::{Batch, Expect, JournalEntry, Losing, Position, PositionSlot};
+use wardstead_limits::rooms as limits;
+use wardstead_store::kind;
+
+use crate::{
+    Event, Inner, Replaced, RoomError, StoredEvent, TimelineKey,
+    auth::{self, AuthState},
+    event::{
+        build::{Maker, NewEvent, Place, Proposal},
+        content,
+    },
+    events::{order_of, short_key},
+    state::{Entry, key, store},
+    tables::{
+        ARRIVALS, ArrivalRow, Content, EVENTS, EventRow, HEADS, STATE_AT, STATE_EVENTS, STATE_KEYS, StateAtRow,
+        StateEventRow, StateKeyRow, Status, TIMELINE, TimelineRow, event_key, live_timeline_key,
+    },
+};
+
+use super::{
+    chain::{Head, head_key},
+    layer::Pending,
+};
+
+/// Who says something.
+#[derive(Clone, Debug)]
+pub(crate) struct Author {
+    pub(crate) user_id: OwnedUserId,
+    pub(crate) user: u64,
+    /// Short id of the device and the transaction id.
+    pub(crate) transaction: Option<(u64, String)>,
+}
+
+/// What adding an event came to.
+#[derive(Debug)]
+pub(crate) enum Added {
+    /// It is in the batch.
+    Event(Arc<Event>),
+    /// The state says so already, by the same sender: this event does.
+    Same(Arc<Event>),
+}
+
+/// An event in the batch.
+#[derive(Debug)]
+struct Made {
+    event: Arc<Event>,
+    short: u64,
+    state_before: u64,
+    replaced: Option<Replaced>,
+    transaction: Option<(u64, String)>,
+    entry: usize,
+}
+
+/// A batch that is being built for one room.
+pub(crate) struct Build<'a> {
+    pub(crate) inner: &'a Inner,
+    pub(crate) room: u64,
+    pub(crate) room_id: Option<OwnedRoomId>,
+    pub(crate) version: &'a RoomVersionId,
+    pub(crate) rules: &'a RoomVersionRules,
+    pub(crate) head: Head,
+    pub(crate) pending: Pending,
+    pub(crate) batch: Batch,
+    /// When the events are made.
+    pub(crate) now_ms: u64,
+    made: Vec<Made>,
+}
+
+impl<'a> Build<'a> {
+    pub(crate) fn new(
+        inner: &'a Inner,
+        room: u64,
+        room_id: Option<OwnedRoomId>,
+        version: &'a RoomVersionId,
+        rules: &'a RoomVersionRules,
+    ) -> Self {
+        let now_ms = inner.store.clock().now_ms();
+        let (head, pending, batch) = (Head::default(), Pending::default(), Batch::new());
+        Self { inner, room, room_id, version, rules, head, pending, batch, now_ms, made: Vec::new() }
+    }
+
+    /// Adds the event that says `proposal`, or tells that the state says so already.
+    ///
+    /// # Errors
+    /// Every verdict of the rules, and the store's.
+    pub(crate) async fn add(&mut self, author: &Author, proposal: &Proposal) -> Result<Added, RoomError> {
+        let event_type = TimelineEventType::from(proposal.event_type.as_str());
+        let content = serde_json::value::to_raw_value(&proposal.content)
+            .map_err(|error| RoomError::BadJson(format!("The content cannot stand in an event: {error}.")))?;
+        let key = match &proposal.state_key {
+            None => None,
+            Some(state_key) => Some(self.state_key(author, &proposal.event_type, state_key).await?),
+        };
+        let replaced = match key {
+            None => None,
+            Some(key) => self.current(&[key]).await?.pop().flatten(),
+        };
+        if let Some(current) = &replaced
+            && says_so_already(current, author, proposal, &content)
+        {
+            return Ok(Added::Same(Arc::clone(current)));
+        }
+        let new = self.make(author, proposal, &event_type, &content).await?;
+        let event = Arc::new(new.event);
+        let entry = self.journal(kind::ROOM_EVENT, self.room, Vec::new());
+        let state_before = self.head.snapshot.id;
+        let short = match key {
+            None => 0,
+            Some(key) => self.advance_state(key, &event, replaced.as_deref(), entry).await?,
+        };
+        let replaced = replaced.as_deref().map(Replaced::of);
+        let made = Made {
+            event: Arc::clone(&event),
+            short,
+            state_before,
+            replaced,
+            transaction: author.transaction.clone(),
+            entry,
+        };
+        self.put_event(&made, new.pdu);
+        self.head.depth = self.head.depth.max(event.depth);
+        self.head.extremities = vec![(event.event_id.clone(), event.depth)];
+        self.made.push(made);
+        Ok(Added::Event(event))
+    }
+
+    /// Hashed, signed, and allowed by the state.
+    async fn make(
+        &self,
+        author: &Author,
+        proposal: &Proposal,
+        event_type: &TimelineEventType,
+        content: &RawValue,
+    ) -> Result<NewEvent, RoomError> {
+        let sender = &author.user_id;
+        let state = self.auth_state(author, event_type, proposal.state_key.as_deref(), content).await?;
+        let creates_id = self.rules.room_id_format == RoomIdFormatVersion::V2 && self.head.extremities.is_empty();
+        let depth = self.head.extremities.iter().map(|(_, depth)| *depth).max().map_or(1, |depth| depth + 1);
+        let place = Place {
+            room_id: if creates_id { None } else { self.room_id.as_deref() },
+            sender,
+            prev_events: self.head.extremities.iter().take(limits::PREV_EVENTS).map(|(id, _)| id.clone()).collect(),
+            auth_events: state.auth_events(self.rules),
+            depth: depth.min(limits::DEPTH_MAX),
+            origin_server_ts: self.now_ms,
+        };
+        let maker = Maker { server_name: &self.inner.server_name, key: &self.inner.key, rules: self.rules };
+        let new = maker.make(proposal, &place)?;
+        auth::authorise(self.rules, &new.event, &state)?;
+        Ok(new)
+    }
+
+    async fn auth_state(
+        &self,
+        author: &Author,
+        event_type: &TimelineEventType,
+        state_key: Option<&str>,
+        content: &RawValue,
+    ) -> Result<AuthState, RoomError> {
+        let names = auth::needed(self.rules, event_type, &author.user_id, state_key, content)?;
+        let (mut found, mut keys) = (Vec::with_capacity(names.len()), Vec::with_capacity(names.len()));
+        for name in names {
+            if let Some(key) = self.known_key(author, &name.0.to_string(), &name.1).await? {
+                found.push(name);
+                keys.push(key);
+            }
+        }
+        let mut state = AuthState::default();
+        for (name, event) in found.into_iter().zip(self.current(&keys).await?) {
+            if let Some(event) = event {
+                state.add(name, event);
+            }
+        }
+        Ok(state)
+    }
+
+    /// The current events of state keys, in their order.
+    pub(crate) async fn current(&self, keys: &[u64]) -> Result<Vec<Option<Arc<Event>>>, RoomError> {
+        let shorts = self.inner.state.get(&self.pending, self.room, &self.head.snapshot, keys).await?;
+        let mut events: Vec<Option<Arc<Event>>> = shorts.iter().map(|short| self.pending.event(*short)).collect();
+        let missing: Vec<usize> = (0..shorts.len()).filter(|at| shorts[*at] != 0 && events[*at].is_none()).collect();
+        if !missing.is_empty() {
+            let room = self.inner.names.by_short(&[self.room]).await?.pop();
+            let room = room.ok_or_else(|| RoomError::corrupt(&head_key(self.room), "a room without a name"))?;
+            let wanted: Vec<u64> = missing.iter().map(|at| shorts[*at]).collect();
+            for (at, event) in missing.into_iter().zip(self.inner.events.load_short(&room, &wanted).await?) {
+                events[at] = Some(Arc::clone(&event.event));
+            }
+        }
+        Ok(events)
+    }
+
+    /// The key's short id, if it has one.
+    async fn known_key(&self, author: &Author, event_type: &str, state_key: &str) -> Result<Option<u64>, RoomError> {
+        if let Some(id) = key::well_known(event_type, state_key) {
+            return Ok(Some(id));
+        }
+        if event_type == "m.room.member" {
+            let Ok(user_id) = UserId::parse(state_key) else { return Ok(None) };
+            return Ok(self.user(author, &user_id).await?.map(key::member));
+        }
+        if let Some(id) = self.pending.key(event_type, state_key) {
+            return Ok(Some(id));
+        }
+        self.inner.named_key(self.room, event_type, state_key).await
+    }
+
+    /// The key's short id; a new one where it has none.
+    async fn state_key(&mut self, author: &Author, event_type: &str, state_key: &str) -> Result<u64, RoomError> {
+        if event_type.len().max(state_key.len()) > limits::IDENTIFIER_BYTES {
+            let allowed = limits::IDENTIFIER_BYTES;
+            return Err(RoomError::TooLarge(format!(
+                "An event type and a state key have at most {allowed} bytes each."
+            )));
+        }
+        if let Some(id) = self.known_key(author, event_type, state_key).await? {
+            return Ok(id);
+        }
+        if event_type == "m.room.member" {
+            return Err(RoomError::NotFound(format!("There is no user {state_key} on this server.")));
+        }
+        let id = key::named(self.inner.store.next_id().await?);
+        let row_key = STATE_KEYS.key(self.room).text(event_type).text(state_key).key();
+        // No assertion of its own: the head's version says that nobody else named a key of this room meanwhile.
+        STATE_KEYS.put(&mut self.batch, row_key, &StateKeyRow { id });
+        self.pending.own.keys.push((event_type.to_owned(), state_key.to_owned(), id));
+        Ok(id)
+    }
+
+    /// A user's short id.
+    pub(crate) async fn user(&self, author: &Author, user_id: &UserId) -> Result<Option<u64>, RoomError> {
+        if *user_id == author.user_id {
+            return Ok(Some(author.user));
+        }
+        Ok(self.inner.accounts.user_short_id(user_id).await?)
+    }
+
+    async fn advance_state(
+        &mut self,
+        key: u64,
+        event: &Arc<Event>,
+        replaced: Option<&Event>,
+        entry: usize,
+    ) -> Result<u64, RoomError> {
+        let short = self.inner.store.next_id().await?;
+        let row = StateEventRow { event_id: event.event_id.as_str().to_owned() };
+        STATE_EVENTS.put(&mut self.batch, short_key(self.room, short), &row);
+        self.pending.own.events.push((short, Arc::clone(event)));
+        let advanced = self
+            .inner
+            .state
+            .advance(&self.pending, self.room, &self.head.snapshot, Entry { key, event: short })
+            .await?;
+        for (id, part) in &advanced.parts {
+            store::put(&mut self.batch, self.room, *id, part);
+        }
+        self.pending.own.parts.extend(advanced.parts);
+        self.head.snapshot = advanced.snapshot;
+        if let Some(user) = key::member_of(key) {
+            self.put_membership(user, event, replaced, entry).await?;
+        }
+        let row = StateAtRow { snapshot: self.head.snapshot.id, joined: self.head.joined, invited: self.head.invited };
+        STATE_AT.put(&mut self.batch, STATE_AT.key(self.room).slot(entry).template(), &row);
+        Ok(short)
+    }
+
+    fn put_event(&mut self, made: &Made, pdu: bytes::Bytes) {
+        let event_id = made.event.event_id.as_str();
+        let row = EventRow {
+            status: Status::Timeline,
+            short: made.short,
+            state_before: made.state_before,
+            order: 0,
+            replaces: made.replaced.as_ref().map(|replaced| replaced.event_id.as_str().to_owned()),
+            transaction: made.transaction.clone(),
+            pdu: Content(pdu),
+        };
+        let at = [PositionSlot::Entry(made.entry)];
+        EVENTS.put_with(&mut self.batch, event_key(self.room, event_id), 0, &at, &row);
+        let depth = made.event.depth;
+        let key = live_timeline_key(self.room, depth, made.entry).template();
+        TIMELINE.put(&mut self.batch, key, &TimelineRow { event_id: event_id.to_owned() });
+        let key = ARRIVALS.key(self.room).slot(made.entry).template();
+        ARRIVALS.put(&mut self.batch, key, &ArrivalRow { event_id: event_id.to_owned(), depth });
+    }
+
+    pub(crate) fn journal(&mut self, kind: u16, scope: u64, key: Vec<u8>) -> usize {
+        self.batch.journal(JournalEntry { kind, scope, key: key.into() })
+    }
+
+    /// Moves the head: asserts the version that was built on, states the next.
+    pub(crate) fn finish(&mut self) {
+        let key = head_key(self.room);
+        let expect = if self.head.version == 0 { Expect::Absent } else { Expect::Version(self.head.version) };
+        self.batch.expect(key.clone(), expect, Losing::Rebuild);
+        self.head.version += 1;
+        let last: Vec<PositionSlot> =
+            self.made.last().map(|made| PositionSlot::Entry(made.entry)).into_iter().collect();
+        HEADS.put_with(&mut self.batch, key, self.head.version, &last, &self.head.row());
+    }
+
+    /// What the batch's events are once it is committed.
+    pub(crate) fn into_committable(self) -> (Batch, Head, Pending, Committable) {
+        (self.batch, self.head, self.pending, Committable { room: self.room, made: self.made })
+    }
+}
+
+/// Events that wait for their positions.
+#[derive(Debug)]
+pub(crate) struct Committable {
+    room: u64,
+    made: Vec<Made>,
+}
+
+impl Committable {
+    /// The events with the positions that their batch was given.
+    pub(crate) fn committed(self, positions: &[Position]) -> impl Iterator<Item = StoredEvent> {
+        self.made.into_iter().map(move |made| {
+            let position = positions.get(made.entry).copied().unwrap_or_default();
+            StoredEvent {
+                timeline_key: TimelineKey { depth: made.event.depth, order: order_of(position) },
+                event: made.event,
+                room: self.room,
+                short: made.short,
+                status: Status::Timeline,
+                position,
+                state_before: made.state_before,
+                replaced: made.replaced,
+                transaction: made.transaction,
+                shared: OnceLock::new(),
+            }
+        })
+    }
+}
+
+/// Setting state to what it is, by the sender who set it, appends nothing.
+fn says_so_already(current: &Event, author: &Author, proposal: &Proposal, content: &RawValue) -> bool {
+    let same = current.sender == author.user_id && current.content.get() == content.get();
+    same || proposal.unless.is_some_and(|unless| content::membership(current) == Some(unless))
+}

@@ -1,0 +1,91 @@
+//! What a batch changes that later batches of the room must see before it is committed.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use ruma::{OwnedEventId, OwnedUserId, UserId};
+use tokio::sync::watch;
+use wardstead_engine::Key;
+
+use crate::{
+    Event,
+    state::{Local, Part},
+};
+
+/// Of one batch.
+#[derive(Debug, Default)]
+pub(crate) struct Layer {
+    /// New parts of the state.
+    pub(crate) parts: Vec<(u64, Part)>,
+    /// New state events by short id.
+    pub(crate) events: Vec<(u64, Arc<Event>)>,
+    /// New names of state keys.
+    pub(crate) keys: Vec<(String, String, u64)>,
+    /// Users whose membership it changes.
+    pub(crate) members: Vec<OwnedUserId>,
+    /// Its transaction id and event.
+    pub(crate) transaction: Option<(Key, OwnedEventId)>,
+}
+
+/// A layer whose batch was submitted.
+#[derive(Debug)]
+pub(crate) struct Queued {
+    pub(crate) number: u64,
+    pub(crate) layer: Layer,
+    pub(crate) settled: Settled,
+}
+
+/// Tells whether a batch was committed, once that is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Settled(pub(crate) watch::Receiver<Option<bool>>);
+
+impl Settled {
+    /// Waits. A batch of which nobody will ever tell counts as not committed.
+    pub(crate) async fn committed(mut self) -> bool {
+        self.0.wait_for(Option::is_some).await.is_ok_and(|settled| *settled == Some(true))
+    }
+}
+
+/// The layers that a build stands on, the oldest first, and its own.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    pub(crate) older: VecDeque<Arc<Queued>>,
+    pub(crate) own: Layer,
+}
+
+impl Pending {
+    fn layers(&self) -> impl Iterator<Item = &Layer> {
+        std::iter::once(&self.own).chain(self.older.iter().rev().map(|queued| &queued.layer))
+    }
+
+    pub(crate) fn event(&self, short: u64) -> Option<Arc<Event>> {
+        let mut events = self.layers().flat_map(|layer| &layer.events);
+        events.find(|(id, _)| *id == short).map(|(_, event)| Arc::clone(event))
+    }
+
+    pub(crate) fn key(&self, event_type: &str, state_key: &str) -> Option<u64> {
+        let mut keys = self.layers().flat_map(|layer| &layer.keys);
+        keys.find(|(stored, key, _)| stored == event_type && key == state_key).map(|(_, _, id)| *id)
+    }
+}
+
+impl Local for Pending {
+    fn part(&self, id: u64) -> Option<Part> {
+        self.layers().flat_map(|layer| &layer.parts).find(|(part, _)| *part == id).map(|(_, part)| part.clone())
+    }
+}
+
+/// The newest of `queue` that changes `user`'s membership.
+pub(crate) fn changes_member<'a>(queue: &'a VecDeque<Arc<Queued>>, user: &UserId) -> Option<&'a Arc<Queued>> {
+    queue.iter().rev().find(|queued| queued.layer.members.iter().any(|member| member == user))
+}
+
+/// The event of `transaction`, when its batch is in `queue`.
+pub(crate) fn transaction<'a>(
+    queue: &'a VecDeque<Arc<Queued>>,
+    transaction: &Key,
+) -> Option<(&'a Arc<Queued>, &'a OwnedEventId)> {
+    queue.iter().rev().find_map(|queued| match &queued.layer.transaction {
+        Some((key, event_id)) if key == transaction => Some((queued, event_id)),
+        _ => None,
+    })
+}

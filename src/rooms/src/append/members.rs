@@ -1,0 +1,91 @@
+//! What follows from a member event: the rows by room and by user, the log, the counts, the news for the user.
+
+use bytes::{BufMut, BytesMut};
+use wardstead_engine::{Position, PositionSlot};
+use wardstead_store::kind;
+
+use crate::{
+    Event, Membership, RoomError,
+    event::{client::push_stripped, content},
+    state::key,
+    tables::{Content, MEMBER_LOG, MEMBERS, MemberLogRow, MemberRow, USER_ROOMS, UserRoomRow},
+};
+
+use super::Build;
+
+impl Build<'_> {
+    /// `event`, number `entry` of the journal, makes `user` what it states; `replaced` stated what the user was before.
+    pub(super) async fn put_membership(
+        &mut self,
+        user: u64,
+        event: &Event,
+        replaced: Option<&Event>,
+        entry: usize,
+    ) -> Result<(), RoomError> {
+        let membership = content::membership(event)
+            .ok_or_else(|| RoomError::BadJson("A member event states a membership.".into()))?;
+        let previous = replaced.and_then(content::membership);
+        self.count(previous, membership);
+        let (room, event_id) = (self.room, event.event_id.as_str().to_owned());
+        let room_id = event.room_id.as_str().to_owned();
+        let user_id = event.state_key.clone().unwrap_or_default();
+
+        let member = MemberRow { membership, user_id, event_id: event_id.clone() };
+        let at = PositionSlot::Entry(entry);
+        MEMBERS.put_with(&mut self.batch, MEMBERS.key(room).u64(user).key(), 0, &[at], &member);
+
+        let left = if previous == Some(Membership::Join) && membership != Membership::Join {
+            at
+        } else {
+            PositionSlot::Known(self.last_left(user).await?)
+        };
+        let invite_state = match membership {
+            Membership::Invite => Some(Content(self.stripped_state(event).await?)),
+            _ => None,
+        };
+        let row = UserRoomRow { room_id: room_id.clone(), membership, event_id: event_id.clone(), invite_state };
+        USER_ROOMS.put_with(&mut self.batch, USER_ROOMS.key(user).u64(room).key(), 0, &[at, left], &row);
+
+        let row = MemberLogRow { room, room_id, event_id, membership, previous };
+        MEMBER_LOG.put(&mut self.batch, MEMBER_LOG.key(user).slot(entry).template(), &row);
+        self.journal(kind::MEMBERSHIP, user, room.to_be_bytes().to_vec());
+        if let Some(user_id) = event.state_key.as_deref().and_then(|id| ruma::UserId::parse(id).ok()) {
+            self.pending.own.members.push(user_id);
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, previous: Option<Membership>, now: Membership) {
+        let one = |is: bool| u32::from(is);
+        let count = |before: u32, which: Membership| {
+            before.saturating_sub(one(previous == Some(which))).saturating_add(one(now == which))
+        };
+        self.head.joined = count(self.head.joined, Membership::Join);
+        self.head.invited = count(self.head.invited, Membership::Invite);
+    }
+
+    /// When the user last stopped being joined. A change of the same user that is still queued has no position yet; the
+    /// caller has waited for it.
+    async fn last_left(&self, user: u64) -> Result<Position, RoomError> {
+        if self.head.version == 0 {
+            return Ok(Position::ZERO);
+        }
+        let key = USER_ROOMS.key(user).u64(self.room).key();
+        let found = self.inner.store.get(&USER_ROOMS, &key).await?;
+        Ok(found.and_then(|found| found.positions.get(1).copied()).unwrap_or_default())
+    }
+
+    /// What an invited user is shown of the room (Client-Server API, Stripped state): the events that tell what it is, who
+    /// invites, and the invitation.
+    async fn stripped_state(&self, invitation: &Event) -> Result<bytes::Bytes, RoomError> {
+        let mut keys = key::STRIPPED.to_vec();
+        if let Some(inviter) = self.inner.accounts.user_short_id(&invitation.sender).await? {
+            keys.push(key::member(inviter));
+        }
+        let mut array = BytesMut::from(&b"["[..]);
+        self.current(&keys).await?.iter().flatten().for_each(|event| push_stripped(&mut array, event));
+        push_stripped(&mut array, invitation);
+        array.put_u8(b']');
+        Ok(array.freeze())
+    }
+}

@@ -1,0 +1,236 @@
+//! One request's turns in a room, until its event is committed or refused.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use ruma::{EventId, OwnedEventId, UserId};
+use tokio::sync::{oneshot, watch};
+use wardstead_engine::{Expect, Key, Losing, Position};
+use wardstead_limits::{rooms as limits, store::REBUILDS};
+use wardstead_store::{StoreError, Submission};
+
+use crate::{
+    Inner, Room, RoomError,
+    event::build::Proposal,
+    tables::{HEADS, TRANSACTIONS, TransactionRow},
+};
+
+use super::{
+    Added, Author, Build,
+    build::Committable,
+    chain::{Chains, Head, SlotGuard, Tip, head_key},
+    layer::{Pending, Queued, Settled, changes_member, transaction},
+};
+
+/// One event that somebody wants to append.
+#[derive(Debug)]
+pub(crate) struct Act {
+    pub(crate) author: Author,
+    pub(crate) proposal: Proposal,
+    /// Key of the transaction's row.
+    pub(crate) transaction: Option<Key>,
+}
+
+/// What a turn came to.
+enum Turn {
+    /// The batch is queued.
+    Queued { event_id: OwnedEventId, told: oneshot::Receiver<Result<Vec<Position>, StoreError>> },
+    /// This is the answer, from committed rows.
+    Answer(OwnedEventId),
+    /// This is the answer if the batch that it follows from is committed.
+    After(Settled, Result<OwnedEventId, RoomError>),
+    /// Once this batch has settled, another turn.
+    Wait(Settled),
+    /// The chain that was built on broke: another turn.
+    Again,
+}
+
+/// Appends an event, or finds that it was appended before.
+///
+/// The answer never rests on what is not durable: neither an event id nor a refusal.
+///
+/// # Errors
+/// The verdicts of the rules; `Busy`; the store's. After an error of the store the event may be there all the same; a
+/// retry with the same transaction id finds it.
+pub(crate) async fn append(inner: &Arc<Inner>, room: &Arc<Room>, act: &Act) -> Result<OwnedEventId, RoomError> {
+    let slot = Chains::slot(&inner.chains, room.short);
+    let mut rebuilds = 0;
+    for _ in 0..limits::APPEND_TURNS {
+        match take_turn(inner, room, &slot, act).await? {
+            Turn::Answer(event_id) => return Ok(event_id),
+            Turn::After(settled, answer) => {
+                if settled.committed().await {
+                    return answer;
+                }
+            }
+            Turn::Wait(settled) => {
+                settled.committed().await;
+            }
+            Turn::Again => {}
+            Turn::Queued { event_id, told } => match told.await.unwrap_or(Err(StoreError::Closed)) {
+                Ok(_) => return Ok(event_id),
+                Err(StoreError::Lost(Losing::Done(key))) => return done(inner, &key).await,
+                Err(StoreError::Lost(_)) if rebuilds < REBUILDS => rebuilds += 1,
+                Err(StoreError::Lost(_)) => break,
+                Err(error) => return Err(error.into()),
+            },
+        }
+    }
+    Err(RoomError::Busy("others changed it too often meanwhile"))
+}
+
+async fn take_turn(inner: &Arc<Inner>, room: &Arc<Room>, slot: &SlotGuard, act: &Act) -> Result<Turn, RoomError> {
+    let _turn = slot.turn.lock().await;
+    let (generation, tip) = {
+        let chain = slot.chain.lock();
+        (chain.generation, chain.tip.clone())
+    };
+    let queue = tip.as_ref().map(|tip| tip.queue.clone()).unwrap_or_default();
+    if let Some(turn) = wait_first(&queue, act)? {
+        return Ok(turn);
+    }
+    let (head, done) = read(inner, room, tip, act).await?;
+    if let Some(event_id) = done {
+        return Ok(Turn::Answer(event_id));
+    }
+    let newest = queue.back().map(|queued| queued.settled.clone());
+    let after = |answer: Result<OwnedEventId, RoomError>| match newest {
+        Some(settled) => Ok(Turn::After(settled, answer)),
+        None => answer.map(Turn::Answer),
+    };
+
+    let mut build = Build::new(inner, room.short, Some(room.room_id.clone()), &room.version, &room.rules);
+    build.head = head;
+    build.pending = Pending { older: queue, ..Pending::default() };
+    let event_id = match build.add(&act.author, &act.proposal).await {
+        Ok(Added::Event(event)) => event.event_id.clone(),
+        Ok(Added::Same(event)) => return after(Ok(event.event_id.clone())),
+        Err(error) if error.is_verdict() => return after(Err(error)),
+        Err(error) => return Err(error),
+    };
+    put_transaction(&mut build, act, &event_id);
+    build.finish();
+    queue_batch(inner, slot, generation, build, event_id)
+}
+
+/// Batches in the queue that this request has to see settled before anything is built.
+fn wait_first(queue: &VecDeque<Arc<Queued>>, act: &Act) -> Result<Option<Turn>, RoomError> {
+    if queue.len() >= limits::PENDING_PER_ROOM {
+        return Err(RoomError::Busy("too many events are waiting"));
+    }
+    if let Some((queued, event_id)) = act.transaction.as_ref().and_then(|key| transaction(queue, key)) {
+        return Ok(Some(Turn::After(queued.settled.clone(), Ok(event_id.clone()))));
+    }
+    // A user's membership row says when the user left before. While that is queued, nobody knows the position.
+    if act.proposal.event_type == "m.room.member"
+        && let Some(user_id) = act.proposal.state_key.as_deref().and_then(|user_id| UserId::parse(user_id).ok())
+        && let Some(queued) = changes_member(queue, &user_id)
+    {
+        return Ok(Some(Turn::Wait(queued.settled.clone())));
+    }
+    Ok(None)
+}
+
+/// The head to build on, and the event of this transaction if it was committed before; with one read where nothing is queued.
+async fn read(
+    inner: &Inner,
+    room: &Room,
+    tip: Option<Tip>,
+    act: &Act,
+) -> Result<(Head, Option<OwnedEventId>), RoomError> {
+    let key = head_key(room.short);
+    let mut keys: Vec<Key> = act.transaction.iter().cloned().collect();
+    if tip.is_none() {
+        keys.push(key.clone());
+    }
+    let mut cells = if keys.is_empty() { Vec::new() } else { inner.store.cells(&keys).await? }.into_iter();
+    if let Some(transaction) = &act.transaction
+        && let Some(cell) = cells.next().flatten()
+    {
+        let row = TRANSACTIONS.decode(transaction, &cell)?;
+        return Ok((Head::default(), Some(event_id(transaction, &row)?)));
+    }
+    if let Some(tip) = tip {
+        return Ok((tip.head, None));
+    }
+    let cell = cells.next().flatten().ok_or_else(|| RoomError::corrupt(&key, "a room without a head"))?;
+    let mut head = Head::read(HEADS.found(key, cell)?)?;
+    head.snapshot = inner.state.snapshot(&crate::state::store::Committed, room.short, head.snapshot.id).await?;
+    Ok((head, None))
+}
+
+fn put_transaction(build: &mut Build<'_>, act: &Act, event_id: &OwnedEventId) {
+    let Some(key) = &act.transaction else { return };
+    // Before the head's assertion, so that a repetition is told `Done` even when the room has moved on.
+    build.batch.expect(key.clone(), Expect::Absent, Losing::Done(key.clone()));
+    let row = TransactionRow { event_id: event_id.as_str().to_owned(), at_ms: build.now_ms };
+    TRANSACTIONS.put(&mut build.batch, key.clone(), &row);
+    build.pending.own.transaction = Some((key.clone(), event_id.clone()));
+}
+
+fn queue_batch(
+    inner: &Arc<Inner>,
+    slot: &SlotGuard,
+    generation: u64,
+    build: Build<'_>,
+    event_id: OwnedEventId,
+) -> Result<Turn, RoomError> {
+    let (batch, head, pending, committable) = build.into_committable();
+    let mut chain = slot.chain.lock();
+    if chain.generation != generation {
+        return Ok(Turn::Again);
+    }
+    let submission = inner.store.submit(batch)?;
+    let number = chain.next;
+    chain.next += 1;
+    let (settled_sender, settled) = watch::channel(None);
+    let queued = Arc::new(Queued { number, layer: pending.own, settled: Settled(settled) });
+    let tip = chain.tip.get_or_insert_with(|| Tip { head: Head::default(), queue: VecDeque::new() });
+    tip.head = head;
+    tip.queue.push_back(Arc::clone(&queued));
+    drop(chain);
+
+    let (tell, told) = oneshot::channel();
+    let watch = Watch { inner: Arc::clone(inner), slot: slot.clone(), generation, queued, settled: settled_sender };
+    // A task of its own: the chain has to learn what became of the batch even when the client has gone.
+    tokio::spawn(async move {
+        // Nobody may be waiting any more.
+        drop(tell.send(watch.until_settled(submission, committable).await));
+    });
+    Ok(Turn::Queued { event_id, told })
+}
+
+struct Watch {
+    inner: Arc<Inner>,
+    slot: SlotGuard,
+    generation: u64,
+    queued: Arc<Queued>,
+    settled: watch::Sender<Option<bool>>,
+}
+
+impl Watch {
+    async fn until_settled(
+        self,
+        submission: Submission,
+        committable: Committable,
+    ) -> Result<Vec<Position>, StoreError> {
+        let answer = submission.await;
+        if let Ok(positions) = &answer {
+            self.inner.state.remember(&self.queued.layer.parts);
+            committable.committed(positions).for_each(|event| drop(self.inner.events.remember(event)));
+        }
+        self.slot.settle(self.generation, self.queued.number, answer.is_ok());
+        self.settled.send_replace(Some(answer.is_ok()));
+        answer
+    }
+}
+
+/// The answer of the request that came first.
+async fn done(inner: &Inner, key: &Key) -> Result<OwnedEventId, RoomError> {
+    let found = inner.store.get(&TRANSACTIONS, key).await?;
+    let found = found.ok_or_else(|| RoomError::corrupt(key, "a transaction that was done is missing"))?;
+    event_id(key, &found.row)
+}
+
+fn event_id(key: &Key, row: &TransactionRow) -> Result<OwnedEventId, RoomError> {
+    EventId::parse(row.event_id.as_str()).map_err(|_| RoomError::corrupt(key, "not an event id"))
+}

@@ -1,0 +1,140 @@
+//! Making an event (Matrix specification, Server-Server API, PDUs and Signing Events; Client-Server API, Size limits).
+
+use bytes::Bytes;
+use ruma::{
+    CanonicalJsonObject, CanonicalJsonValue, EventId, Int, OwnedEventId, RoomId, ServerName, UserId,
+    room_version_rules::{RoomIdFormatVersion, RoomVersionRules},
+    signatures::{JsonError, hash_and_sign_event, reference_hash},
+};
+use wardstead_limits::rooms as limits;
+
+use crate::{Membership, RoomError, SigningKey};
+
+use super::Event;
+
+/// What somebody wants to say, before it has a place in the graph.
+#[derive(Clone, Debug)]
+pub(crate) struct Proposal {
+    pub(crate) event_type: String,
+    pub(crate) state_key: Option<String>,
+    pub(crate) content: CanonicalJsonObject,
+    /// Nothing is said when the target of this member event has this membership already.
+    pub(crate) unless: Option<Membership>,
+}
+
+impl Proposal {
+    /// A state event.
+    pub(crate) fn state(event_type: &str, state_key: &str, content: CanonicalJsonObject) -> Self {
+        let state_key = Some(state_key.to_owned());
+        Self { event_type: event_type.to_owned(), state_key, content, unless: None }
+    }
+}
+
+/// The place.
+#[derive(Debug)]
+pub(crate) struct Place<'a> {
+    /// `None` for the create event of a room whose id will be that event's hash.
+    pub(crate) room_id: Option<&'a RoomId>,
+    pub(crate) sender: &'a UserId,
+    pub(crate) prev_events: Vec<OwnedEventId>,
+    pub(crate) auth_events: Vec<OwnedEventId>,
+    pub(crate) depth: u64,
+    pub(crate) origin_server_ts: u64,
+}
+
+/// A finished event and its canonical JSON.
+#[derive(Debug)]
+pub(crate) struct NewEvent {
+    pub(crate) event: Event,
+    pub(crate) pdu: Bytes,
+}
+
+/// Hashes and signs.
+pub(crate) struct Maker<'a> {
+    pub(crate) server_name: &'a ServerName,
+    pub(crate) key: &'a SigningKey,
+    pub(crate) rules: &'a RoomVersionRules,
+}
+
+impl Maker<'_> {
+    /// The event that says `proposal` at `place`.
+    ///
+    /// # Errors
+    /// `TooLarge`, or `BadJson` when the event cannot be hashed.
+    pub(crate) fn make(&self, proposal: &Proposal, place: &Place<'_>) -> Result<NewEvent, RoomError> {
+        check_identifiers(proposal, place)?;
+        let mut object = unsigned(proposal, place);
+        hash_and_sign_event(self.server_name.as_str(), self.key, &mut object, &self.rules.redaction)
+            .map_err(|error| refused(&error))?;
+        let hash = reference_hash(&object, self.rules).map_err(|error| refused(&error))?;
+        let pdu = serde_json::to_vec(&object).map_err(|error| RoomError::BadJson(error.to_string()))?;
+        if pdu.len() > limits::EVENT_BYTES {
+            return Err(too_large(pdu.len()));
+        }
+        let event_id = EventId::parse(format!("${hash}")).map_err(|error| RoomError::BadJson(error.to_string()))?;
+        let room_id = match (place.room_id, self.rules.room_id_format) {
+            (Some(room_id), _) => room_id.to_owned(),
+            (None, RoomIdFormatVersion::V2) => {
+                RoomId::parse(format!("!{hash}")).map_err(|error| RoomError::BadJson(error.to_string()))?
+            }
+            (None, _) => return Err(RoomError::BadJson("the event states no room".into())),
+        };
+        let event = Event::parse(event_id, room_id, &pdu).map_err(|error| RoomError::BadJson(error.to_string()))?;
+        Ok(NewEvent { event, pdu: pdu.into() })
+    }
+}
+
+fn unsigned(proposal: &Proposal, place: &Place<'_>) -> CanonicalJsonObject {
+    let ids = |ids: &[OwnedEventId]| -> CanonicalJsonValue {
+        ids.iter().map(|id| CanonicalJsonValue::from(id.as_str())).collect::<Vec<_>>().into()
+    };
+    let mut object = CanonicalJsonObject::from([
+        ("type".to_owned(), proposal.event_type.as_str().into()),
+        ("sender".to_owned(), place.sender.as_str().into()),
+        ("content".to_owned(), proposal.content.clone().into()),
+        ("prev_events".to_owned(), ids(&place.prev_events)),
+        ("auth_events".to_owned(), ids(&place.auth_events)),
+        ("depth".to_owned(), integer(place.depth)),
+        ("origin_server_ts".to_owned(), integer(place.origin_server_ts)),
+    ]);
+    if let Some(room_id) = place.room_id {
+        object.insert("room_id".to_owned(), room_id.as_str().into());
+    }
+    if let Some(state_key) = &proposal.state_key {
+        object.insert("state_key".to_owned(), state_key.as_str().into());
+    }
+    object
+}
+
+fn integer(number: u64) -> CanonicalJsonValue {
+    Int::try_from(number.min(limits::DEPTH_MAX)).unwrap_or(Int::MAX).into()
+}
+
+fn check_identifiers(proposal: &Proposal, place: &Place<'_>) -> Result<(), RoomError> {
+    let state_key = proposal.state_key.as_deref().unwrap_or_default();
+    let named = [
+        ("type", proposal.event_type.as_str()),
+        ("state key", state_key),
+        ("sender", place.sender.as_str()),
+        ("room id", place.room_id.map_or("", RoomId::as_str)),
+    ];
+    match named.into_iter().find(|(_, text)| text.len() > limits::IDENTIFIER_BYTES) {
+        None => Ok(()),
+        Some((what, text)) => Err(RoomError::TooLarge(format!(
+            "The {what} has {} bytes; {} are allowed.",
+            text.len(),
+            limits::IDENTIFIER_BYTES
+        ))),
+    }
+}
+
+fn refused(error: &JsonError) -> RoomError {
+    match error {
+        JsonError::PduTooLarge => too_large(limits::EVENT_BYTES + 1),
+        error => RoomError::BadJson(error.to_string()),
+    }
+}
+
+fn too_large(bytes: usize) -> RoomError {
+    RoomError::TooLarge(format!("The event would have {bytes} bytes or more; {} are allowed.", limits::EVENT_BYTES))
+}

@@ -1,0 +1,76 @@
+//! An event as this server holds it: with its status, its place and what it took the place of.
+
+use std::{
+    ops::Deref,
+    sync::{Arc, OnceLock},
+};
+
+use bytes::Bytes;
+use ruma::{OwnedEventId, OwnedUserId};
+use serde_json::value::RawValue;
+use wardstead_engine::Position;
+
+use crate::tables::Status;
+
+use super::{Event, TimelineKey, client};
+
+/// A stored event. Immutable and shared; dereferences to the [`Event`].
+#[derive(Debug)]
+pub struct StoredEvent {
+    pub(crate) event: Arc<Event>,
+    /// Short id of the room.
+    pub room: u64,
+    /// Short id of a state event; 0 for others.
+    pub short: u64,
+    /// What the event is to this server.
+    pub status: Status,
+    /// Its position; zero for events that are not live.
+    pub position: Position,
+    /// Where it stands in the timeline.
+    pub timeline_key: TimelineKey,
+    /// Snapshot of the state before it; 0 is no state at all.
+    pub state_before: u64,
+    /// The state event that it took the place of.
+    pub replaced: Option<Replaced>,
+    /// Short id of the sending device and its transaction id.
+    pub transaction: Option<(u64, String)>,
+    pub(crate) shared: OnceLock<Bytes>,
+}
+
+/// The state event that another one took the place of.
+#[derive(Clone, Debug)]
+pub struct Replaced {
+    /// Its id.
+    pub event_id: OwnedEventId,
+    /// Its sender.
+    pub sender: OwnedUserId,
+    /// Its content.
+    pub content: Box<RawValue>,
+}
+
+impl Replaced {
+    pub(crate) fn of(event: &Event) -> Self {
+        Self { event_id: event.event_id.clone(), sender: event.sender.clone(), content: event.content.clone() }
+    }
+}
+
+impl Deref for StoredEvent {
+    type Target = Event;
+
+    fn deref(&self) -> &Event {
+        &self.event
+    }
+}
+
+impl StoredEvent {
+    /// The part of its client JSON that is the same for everybody, made once.
+    pub(crate) fn shared_json(&self) -> Bytes {
+        self.shared.get_or_init(|| client::shared_json(self)).clone()
+    }
+
+    /// Bytes that it takes in memory, about, its client JSON included.
+    pub(crate) fn weight(&self) -> u64 {
+        let replaced = self.replaced.as_ref().map_or(0, |replaced| 2 * replaced.content.get().len() + 256);
+        (self.event.weight() + self.event.content.get().len() + replaced + 512) as u64
+    }
+}
