@@ -28,6 +28,8 @@ pub const READ_THREADS: usize = 4;
 pub const READ_QUEUE: usize = 4_096;
 /// Bytes of RocksDB's one block cache, by default.
 pub const BLOCK_CACHE_BYTES: usize = 256 * 1024 * 1024;
+/// Bytes of that cache, at least: with less, indices and filters push each other out.
+pub const BLOCK_CACHE_LEAST_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes of RocksDB's memtables, all column families together. Bounds both memory and the time of a restart's replay.
 pub const MEMTABLE_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of RocksDB's write-ahead log before it flushes the oldest column family.
