@@ -109,9 +109,16 @@ impl Engine for RocksEngine {
     }
 
     async fn scan(&self, at: Position, range: &ScanRange, page: PageLimit) -> Result<Page, EngineError> {
-        let small = page.rows <= limits::INLINE_READ_ROWS;
         let range = range.clone();
-        self.read(at, small, move |database, tier| database.page(&range, page, tier)).await
+        // Callers ask for full pages of ranges that hold a few rows: try whether this is one.
+        let short = PageLimit { rows: page.rows.min(limits::INLINE_READ_ROWS), ..page };
+        let whole =
+            move |found: &Page| found.resume.is_none() || found.rows.len() < short.rows || short.rows == page.rows;
+        let read = move |database: &Database, tier| match tier {
+            Tier::Memory => Ok(database.page(&range, short, tier)?.filter(&whole)),
+            Tier::Disk => database.page(&range, page, tier),
+        };
+        self.read(at, true, read).await
     }
 
     /// Dropping the future does not cancel the commit.

@@ -279,6 +279,30 @@ async fn a_failed_write_stops_all_later_ones() {
     assert!(folder.engine.commit_group(group(2)).await.is_ok());
 }
 
+/// The folder vanishes under the engine: RocksDB cannot start its next log file.
+#[tokio::test]
+async fn a_write_that_rocksdb_fails_is_unknown_and_the_last() {
+    let folder = Folder::new();
+    folder.engine.commit_group(group(1)).await.unwrap();
+    fs::remove_dir_all(folder.data.path()).unwrap();
+    let mut written = 1;
+    let error = loop {
+        let mut batch = Batch::new();
+        batch.put(key(written + 1), noise(written, 500_000));
+        let writer = Writer { incarnation: 1, group: written };
+        match folder.engine.commit_group(Group { epoch: 0, writer, batches: vec![Arc::new(batch)] }).await {
+            Ok(_) => written += 1,
+            Err(error) => break error,
+        }
+        assert!(written < 100, "the memtables are far smaller");
+    };
+    assert!(matches!(error, EngineError::Unknown(_)), "{error}");
+    let found = versions(&folder.engine, written).await;
+    assert!(found.iter().all(Option::is_some), "what was acknowledged is still read");
+    let later = folder.engine.commit_group(group(1_000)).await.unwrap_err();
+    assert!(matches!(&later, EngineError::Unavailable(why) if why.contains("closed to writes")), "{later}");
+}
+
 /// Rows far beyond cache and memtables are read from files, on the reader threads, by many at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_beyond_the_cache_come_from_files() {
