@@ -58,7 +58,9 @@ impl Sight {
             after.membership = content::membership(&event.event).unwrap_or(Membership::Leave);
         }
         let joined_later = self.joined || event.position < self.left;
-        let seen = sees(before, joined_later) || sees(after, joined_later);
+        // What is done to somebody's own membership is always told to them: an invitation taken back, a ban.
+        let own = event.is_state(&TimelineEventType::RoomMember, self.user_id.as_str());
+        let seen = own || sees(before, joined_later) || sees(after, joined_later);
         Ok(seen.then_some(after.membership))
     }
 
