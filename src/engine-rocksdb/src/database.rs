@@ -11,12 +11,12 @@ use rocksdb::{
     WriteOptions,
 };
 use wardstead_engine::{
-    AccessPattern, Cell, EngineError, JournalRow, Key, Page, PageBuilder, PageLimit, Position, ScanRange, TableId,
-    plan::Change, system, value,
+    AccessPattern, Cell, EngineError, JournalRow, Key, PREFIX_BYTES, Page, PageBuilder, PageLimit, Position, ScanRange,
+    TableId, plan::Change, system, value,
 };
 use wardstead_limits::engine as limits;
 
-use crate::options::{self, PREFIX_BYTES};
+use crate::options;
 
 /// Where a read may look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

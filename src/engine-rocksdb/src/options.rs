@@ -4,7 +4,7 @@ use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, LogLevel, Options,
     SliceTransform,
 };
-use wardstead_engine::AccessPattern;
+use wardstead_engine::{AccessPattern, PREFIX_BYTES};
 use wardstead_limits::engine as limits;
 
 /// What an operator may choose.
@@ -21,9 +21,6 @@ impl Default for RocksOptions {
         Self { cache_bytes: limits::BLOCK_CACHE_BYTES, memtable_bytes: limits::MEMTABLE_BYTES }
     }
 }
-
-/// Table and scope, the part of a key that scans stay within.
-pub(crate) const PREFIX_BYTES: usize = 10;
 
 /// The column family of a pattern.
 pub(crate) const fn family(pattern: AccessPattern) -> &'static str {

@@ -26,7 +26,7 @@ pub use batch::{Assertion, Batch, Expect, InvalidBatch, Losing, PositionSlot, Ur
 pub use engine::{Engine, EngineLimits, Group, GroupOutcome, Outcome, Writer};
 pub use error::EngineError;
 pub use journal::{JournalEntry, JournalRow};
-pub use key::{AccessPattern, Key, KeyBuilder, KeyReader, KeySlot, KeyTemplate, TableId};
+pub use key::{AccessPattern, Key, KeyBuilder, KeyReader, KeySlot, KeyTemplate, PREFIX_BYTES, TableId};
 pub use lease::{Lease, LeaseRequest};
 pub use read::{Page, PageBuilder, PageLimit, ScanRange, check_get};
 pub use value::Cell;
