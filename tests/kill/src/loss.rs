@@ -1,6 +1,6 @@
 //! A broken promise, told apart from everything else that can go wrong in a test.
 
-/// The server lost, doubled or reordered something that it had acknowledged.
+/// The server lost, doubled, reordered or gave away something.
 #[derive(Debug)]
 pub struct Loss(pub String);
 

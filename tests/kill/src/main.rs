@@ -11,6 +11,7 @@ mod founder;
 mod loss;
 mod reader;
 mod rounds;
+mod secrets;
 mod selftest;
 mod verify;
 mod ward;

@@ -9,6 +9,7 @@ use harness::server::Shim;
 use harness::{Launch, Rng, Server, SyncLog};
 
 use crate::loss::Loss;
+use crate::secrets;
 use crate::verify;
 use crate::ward::Ward;
 use crate::writer::Load;
