@@ -1,1 +1,20 @@
-//! sync
+//! Sync: what a client has not been sent yet.
+//!
+//! A response is built for one position P that the tail has reached, reads nothing above P, and advertises P. Sections
+//! answer from their own rows, keyed by position; no section reads the journal. When any of them cannot be read the
+//! request fails: a token never moves past something its client was not sent (promise P3).
+//!
+//! The way of an incremental sync: which rooms changed since the token comes from the store's change window (or, for a
+//! token from before its floor, from the heads of the user's rooms); whose membership changed comes from the user's own
+//! log. The number of reads grows with what changed, never with the number of joined rooms.
+
+mod changes;
+mod error;
+mod filter;
+mod response;
+mod room;
+mod rooms;
+mod wait;
+
+pub use error::SyncError;
+pub use wait::{SyncRequest, Syncer};

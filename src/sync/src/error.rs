@@ -1,0 +1,21 @@
+//! How a sync fails.
+
+use wardstead_rooms::RoomError;
+use wardstead_store::StoreError;
+
+/// Why there is no answer. The client keeps its token and asks again; nothing is skipped.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// `since` was not issued by this server, or was issued to another user.
+    #[error("since is not a token of yours")]
+    Since,
+    /// A room could not be read.
+    #[error(transparent)]
+    Room(#[from] RoomError),
+    /// The store could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The response could not be written as JSON: a stored event is not JSON.
+    #[error("an event is not JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
