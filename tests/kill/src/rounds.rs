@@ -41,6 +41,7 @@ pub async fn survive(folder: &Path, seed: u64, rounds: u64) -> Result<()> {
     run.ward.founder.verify(0).await?;
     verify::afresh(&run.ward).await?;
     server.stop()?;
+    secrets::none_stored(folder, &run.ward)?;
     println!(
         "kill: {rounds} rounds, {} acknowledged messages, none lost, doubled or out of order",
         run.ward.promised()
