@@ -4,6 +4,7 @@
 
 mod accounts;
 mod identity;
+mod rooms;
 mod store;
 
 use std::{borrow::Cow, fmt};

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use ruma::{OwnedServerName, RoomVersionId};
 use wardstead_accounts::Accounts;
 use wardstead_identity::Identity;
 use wardstead_limits::{Clock, Rng};
+use wardstead_rooms::Rooms;
 
 /// The parts that the handlers call, and what they were configured with. Cheap to clone: one reference.
 #[derive(Clone)]
@@ -17,6 +17,8 @@ pub struct ApiParts {
     pub accounts: Accounts,
     /// Registration and sign-in.
     pub identity: Identity,
+    /// Rooms and their events.
+    pub rooms: Rooms,
     /// What the operator chose.
     pub config: ApiConfig,
     /// For the duration in the access log.
@@ -26,12 +28,8 @@ pub struct ApiParts {
 }
 
 /// What the operator chose, as far as the HTTP interfaces care.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ApiConfig {
-    /// The name in user ids and room aliases of this server.
-    pub server_name: OwnedServerName,
-    /// Version of rooms made without naming one.
-    pub default_room_version: RoomVersionId,
     /// Where clients reach this server from outside, without a trailing slash; `None`: as they reached it.
     pub base_url: Option<String>,
 }

@@ -7,21 +7,19 @@ use std::{
     future::{Ready, ready},
 };
 
-use ruma::{
-    RoomVersionId,
-    api::client::discovery::get_capabilities::v3::{
-        Capabilities, ChangePasswordCapability, Request, Response, RoomVersionStability, RoomVersionsCapability,
-        ThirdPartyIdChangesCapability,
-    },
+use ruma::api::client::discovery::get_capabilities::v3::{
+    Capabilities, ChangePasswordCapability, Request, Response, RoomVersionStability, RoomVersionsCapability,
+    ThirdPartyIdChangesCapability,
 };
+use wardstead_rooms::ROOM_VERSIONS;
 
 use crate::{ApiError, ruma_io::Ruma};
 
 pub(super) fn capabilities(Ruma { state, .. }: Ruma<Request>) -> Ready<Result<Response, ApiError>> {
-    let available = [RoomVersionId::V11, RoomVersionId::V12].map(|version| (version, RoomVersionStability::Stable));
+    let available = ROOM_VERSIONS.map(|version| (version, RoomVersionStability::Stable));
     let available = BTreeMap::from(available);
     let mut capabilities = Capabilities::new();
-    capabilities.room_versions = RoomVersionsCapability::new(state.config.default_room_version.clone(), available);
+    capabilities.room_versions = RoomVersionsCapability::new(state.rooms.default_version().clone(), available);
     // A capability that is left out counts as there, so what is missing must be denied.
     capabilities.change_password = ChangePasswordCapability::new(false);
     capabilities.thirdparty_id_changes = ThirdPartyIdChangesCapability::new(false);

@@ -1,15 +1,19 @@
 //! The [client-server API](https://spec.matrix.org/v1.16/client-server-api/): one endpoint a file, named by its path.
 
 mod capabilities;
+mod create_room;
 mod filter_create;
 mod filter_get;
 mod filter_id;
+mod join;
+mod joined_rooms;
 mod login;
 mod login_types;
 mod logout;
 mod logout_all;
 mod register;
 mod register_available;
+mod rooms;
 mod versions;
 mod well_known;
 mod whoami;
@@ -18,7 +22,7 @@ use crate::routes::Routes;
 
 /// Everything that clients can ask.
 pub(crate) fn routes() -> Routes {
-    Routes::new()
+    let routes = Routes::new()
         .route(well_known::well_known)
         .route(versions::versions)
         .route(capabilities::capabilities)
@@ -31,4 +35,8 @@ pub(crate) fn routes() -> Routes {
         .route(whoami::whoami)
         .route(filter_create::filter_create)
         .route(filter_get::filter_get)
+        .route(create_room::create_room)
+        .route(join::join)
+        .route(joined_rooms::joined_rooms);
+    rooms::routes(routes)
 }

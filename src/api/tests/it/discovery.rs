@@ -29,7 +29,9 @@ async fn capabilities() {
     for path in ["/_matrix/client/v3/capabilities", "/_matrix/client/r0/capabilities"] {
         let expected = json!({ "capabilities": {
             "m.change_password": { "enabled": false },
-            "m.room_versions": { "default": "12", "available": { "11": "stable", "12": "stable" } },
+            "m.room_versions": { "default": "12", "available": {
+                "6": "stable", "7": "stable", "8": "stable", "9": "stable", "10": "stable", "11": "stable", "12": "stable",
+            } },
             "m.set_displayname": { "enabled": false },
             "m.set_avatar_url": { "enabled": false },
             "m.3pid_changes": { "enabled": false },

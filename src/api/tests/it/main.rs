@@ -12,4 +12,5 @@ mod garbage;
 mod headers;
 mod log;
 mod malformed;
+mod rooms;
 mod session;

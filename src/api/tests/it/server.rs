@@ -10,8 +10,10 @@ use tower::ServiceExt as _;
 use wardstead_accounts::{Accounts, NewAccount};
 use wardstead_api::{ApiConfig, ApiParts, ApiState, router};
 use wardstead_engine::Batch;
-use wardstead_engine_memory::Faults;
+use wardstead_engine_memory::{Faults, MemoryEngine};
 use wardstead_identity::{HashCost, Identity, IdentityConfig, Registration};
+use wardstead_limits::ManualClock;
+use wardstead_rooms::{Rooms, signing};
 use wardstead_store::testing;
 
 /// A router over an empty memory engine.
@@ -19,6 +21,8 @@ pub struct Server {
     pub router: axum::Router,
     pub accounts: Accounts,
     pub faults: Faults,
+    engine: Arc<MemoryEngine>,
+    clock: ManualClock,
 }
 
 /// What was answered.
@@ -36,23 +40,32 @@ impl Server {
 
     pub async fn with_base_url(base_url: Option<&str>) -> Self {
         let (engine, clock) = testing::engine();
+        Self::over(engine, clock, 1, base_url).await
+    }
+
+    /// Another node on the same engine, with nothing in memory.
+    pub async fn another(&self, seed: u64) -> Self {
+        Self::over(Arc::clone(&self.engine), self.clock.clone(), seed, None).await
+    }
+
+    async fn over(engine: Arc<MemoryEngine>, clock: ManualClock, seed: u64, base_url: Option<&str>) -> Self {
         let faults = engine.faults();
-        let store = testing::over(engine, "example.org", clock, 1).await.unwrap();
+        let store = testing::over(Arc::clone(&engine) as _, "example.org", clock.clone(), seed).await.unwrap();
         let accounts = Accounts::new(store.clone(), server_name!("example.org").to_owned());
         let config = IdentityConfig { registration: Registration::Open, hash: HashCost::Cheap };
         let identity = Identity::new(store.clone(), accounts.clone(), config);
+        let key = signing::load_or_create(&store, store.rng().as_ref()).await.unwrap();
+        let name = server_name!("example.org").to_owned();
+        let rooms = Rooms::new(store.clone(), accounts.clone(), name, key, RoomVersionId::V12);
         let state = ApiState::new(ApiParts {
             accounts: accounts.clone(),
             identity,
-            config: ApiConfig {
-                server_name: server_name!("example.org").to_owned(),
-                default_room_version: RoomVersionId::V12,
-                base_url: base_url.map(str::to_owned),
-            },
+            rooms,
+            config: ApiConfig { base_url: base_url.map(str::to_owned) },
             clock: Arc::clone(store.clock()),
             rng: Arc::clone(store.rng()),
         });
-        Self { router: router(state), accounts, faults }
+        Self { router: router(state), accounts, faults, engine, clock }
     }
 
     /// The access token of a new user.

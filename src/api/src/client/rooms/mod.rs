@@ -1,0 +1,39 @@
+//! Endpoints below `/_matrix/client/v3/rooms/{roomId}`.
+
+mod event;
+mod invite;
+mod join;
+mod joined_members;
+mod leave;
+mod members;
+mod messages;
+mod send;
+mod shown;
+mod state;
+mod state_event;
+mod state_event_set;
+
+pub(super) use self::invite::no_third_party_ids;
+use crate::routes::Routes;
+
+/// Adds them to `routes`.
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .route(invite::invite)
+        .route(join::join)
+        .route(leave::leave)
+        .route(send::send)
+        .route(state::state)
+        .route_also(state_event::state_event, without_state_key)
+        .route_also(state_event_set::state_event_set, without_state_key)
+        .route(messages::messages)
+        .route(event::event)
+        .route(members::members)
+        .route(joined_members::joined_members)
+}
+
+/// An empty state key may be left out, with the slash before it or without.
+fn without_state_key(path: &str) -> Vec<String> {
+    let path = path.trim_end_matches("{state_key}");
+    vec![path.to_owned(), path.trim_end_matches('/').to_owned()]
+}
