@@ -15,6 +15,8 @@ pub const STREAMS_PER_CONNECTION: u32 = 128;
 pub const ACCEPT_RETRY_MS: u64 = 50;
 /// Milliseconds between SIGTERM and the end of the process when requests do not finish.
 pub const DRAIN_MS: u64 = 8_000;
+/// Milliseconds between the moments at which a server that ends tells waiting requests so.
+pub const DRAIN_STEP_MS: u64 = 50;
 /// Milliseconds that work on other threads is waited for once everything else has ended.
 pub const RUNTIME_END_MS: u64 = 500;
 /// JSON nesting depth of a request body. Well below the 128 at which the JSON reader itself gives up.
