@@ -1,2 +1,7 @@
-//! wardstead
-fn main() {}
+//! The `wardstead` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    wardstead::cli::run(std::env::args_os())
+}

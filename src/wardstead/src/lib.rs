@@ -1,0 +1,17 @@
+//! The Wardstead homeserver, put together: command line, configuration, wiring, listeners, logs, shutdown.
+//!
+//! The binary is one call of [`cli::run`]. As a library it lets a test run several servers in one process: nothing here is
+//! global but logs and signals, which [`cli`] alone asks for.
+
+pub mod cli;
+pub mod config;
+pub mod server;
+
+mod banner;
+mod init;
+mod listen;
+mod logging;
+mod policy;
+mod signals;
+
+pub use policy::Policy;

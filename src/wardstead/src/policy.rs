@@ -1,0 +1,75 @@
+//! What `--dev` relaxes.
+
+use wardstead_identity::{HashCost, IdentityConfig, Registration};
+
+use crate::config::RegistrationMode;
+
+/// What a server lets pass. A configuration file decides registration alone; everything else is strict in production and
+/// relaxed in `--dev`, so that no file can hold a relaxation that somebody forgot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches, each read by the part that it concerns")]
+pub struct Policy {
+    /// Who may register.
+    pub registration: Registration,
+    /// Whether requests are limited in number per time.
+    pub rate_limits: bool,
+    /// Whether passwords are hashed with the least work that argon2 takes.
+    pub cheap_password_hash: bool,
+    /// Whether presence is kept and sent.
+    pub presence: bool,
+    /// Whether anybody may publish a room in the room directory.
+    pub room_publishing: bool,
+    /// Whether outgoing requests may go to private and loopback addresses.
+    pub private_addresses: bool,
+}
+
+impl Policy {
+    /// The strict one.
+    #[must_use]
+    pub fn production(registration: RegistrationMode) -> Self {
+        Self {
+            registration: match registration {
+                RegistrationMode::Token => Registration::Token,
+                RegistrationMode::Closed => Registration::Closed,
+            },
+            rate_limits: true,
+            cheap_password_hash: false,
+            presence: false,
+            room_publishing: false,
+            private_addresses: false,
+        }
+    }
+
+    /// For development and tests.
+    #[must_use]
+    pub fn dev() -> Self {
+        Self {
+            registration: Registration::Open,
+            rate_limits: false,
+            cheap_password_hash: true,
+            presence: true,
+            room_publishing: true,
+            private_addresses: true,
+        }
+    }
+
+    pub(crate) fn identity(self) -> IdentityConfig {
+        let hash = if self.cheap_password_hash { HashCost::Cheap } else { HashCost::Production };
+        IdentityConfig { registration: self.registration, hash }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HashCost, Policy, Registration, RegistrationMode};
+
+    #[test]
+    fn dev_relaxes_everything_and_production_nothing() {
+        let dev = Policy::dev();
+        assert_eq!((dev.registration, dev.identity().hash), (Registration::Open, HashCost::Cheap));
+        assert!(!dev.rate_limits && dev.presence && dev.room_publishing && dev.private_addresses);
+        let strict = Policy::production(RegistrationMode::Token);
+        assert_eq!((strict.registration, strict.identity().hash), (Registration::Token, HashCost::Production));
+        assert!(strict.rate_limits && !strict.presence && !strict.room_publishing && !strict.private_addresses);
+    }
+}

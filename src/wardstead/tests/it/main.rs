@@ -1,0 +1,7 @@
+//! The tree, the command, and the server as a process.
+
+mod command;
+mod process;
+mod readme;
+mod scripts;
+mod tidy;
