@@ -6,6 +6,7 @@ mod accounts;
 mod identity;
 mod rooms;
 mod store;
+mod sync;
 
 use std::{borrow::Cow, fmt};
 

@@ -6,6 +6,7 @@ use wardstead_accounts::Accounts;
 use wardstead_identity::Identity;
 use wardstead_limits::{Clock, Rng};
 use wardstead_rooms::Rooms;
+use wardstead_sync::Syncer;
 
 /// The parts that the handlers call, and what they were configured with. Cheap to clone: one reference.
 #[derive(Clone)]
@@ -19,6 +20,8 @@ pub struct ApiParts {
     pub identity: Identity,
     /// Rooms and their events.
     pub rooms: Rooms,
+    /// What clients have not been sent yet.
+    pub syncer: Syncer,
     /// What the operator chose.
     pub config: ApiConfig,
     /// For the duration in the access log.

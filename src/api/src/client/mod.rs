@@ -14,6 +14,7 @@ mod logout_all;
 mod register;
 mod register_available;
 mod rooms;
+mod sync;
 mod versions;
 mod well_known;
 mod whoami;
@@ -37,6 +38,7 @@ pub(crate) fn routes() -> Routes {
         .route(filter_get::filter_get)
         .route(create_room::create_room)
         .route(join::join)
-        .route(joined_rooms::joined_rooms);
+        .route(joined_rooms::joined_rooms)
+        .route(sync::sync);
     rooms::routes(routes)
 }

@@ -31,6 +31,7 @@ async fn a_failed_read_is_never_an_answer() {
     let paths = [
         WHOAMI.to_owned(),
         "/_matrix/client/v3/joined_rooms".to_owned(),
+        "/_matrix/client/v3/sync".to_owned(),
         format!("{room}/state"),
         format!("{room}/state/m.room.create"),
         format!("{room}/members"),

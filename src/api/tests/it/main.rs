@@ -14,3 +14,4 @@ mod log;
 mod malformed;
 mod rooms;
 mod session;
+mod sync;

@@ -8,12 +8,19 @@ use crate::server::Server;
 const V3: &str = "/_matrix/client/v3";
 
 /// The endpoints that take a body, with a body that each would take.
-const WITH_BODY: [(&str, &str, &str); 5] = [
+const WITH_BODY: [(&str, &str, &str); 12] = [
     ("POST", "/register", r#"{"auth":{"type":"m.login.dummy"},"username":"bert","password":"correct horse"}"#),
     ("POST", "/login", r#"{"type":"m.login.password","password":"x","user":"anna"}"#),
     ("POST", "/logout", "{}"),
     ("POST", "/logout/all", "{}"),
     ("POST", "/user/@anna:example.org/filter", "{}"),
+    ("POST", "/createRoom", "{}"),
+    ("POST", "/join/!room:example.org", "{}"),
+    ("POST", "/rooms/!room:example.org/join", "{}"),
+    ("POST", "/rooms/!room:example.org/leave", "{}"),
+    ("POST", "/rooms/!room:example.org/invite", r#"{"user_id":"@bert:example.org"}"#),
+    ("PUT", "/rooms/!room:example.org/send/m.room.message/1", "{}"),
+    ("PUT", "/rooms/!room:example.org/state/m.room.name/", "{}"),
 ];
 
 fn nested(levels: usize) -> String {

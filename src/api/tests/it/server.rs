@@ -15,6 +15,7 @@ use wardstead_identity::{HashCost, Identity, IdentityConfig, Registration};
 use wardstead_limits::ManualClock;
 use wardstead_rooms::{Rooms, signing};
 use wardstead_store::testing;
+use wardstead_sync::Syncer;
 
 /// A router over an empty memory engine.
 pub struct Server {
@@ -57,10 +58,12 @@ impl Server {
         let key = signing::load_or_create(&store, store.rng().as_ref()).await.unwrap();
         let name = server_name!("example.org").to_owned();
         let rooms = Rooms::new(store.clone(), accounts.clone(), name, key, RoomVersionId::V12);
+        let syncer = Syncer::new(store.clone(), rooms.clone());
         let state = ApiState::new(ApiParts {
             accounts: accounts.clone(),
             identity,
             rooms,
+            syncer,
             config: ApiConfig { base_url: base_url.map(str::to_owned) },
             clock: Arc::clone(store.clock()),
             rng: Arc::clone(store.rng()),

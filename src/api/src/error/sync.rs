@@ -1,0 +1,16 @@
+//! How the errors of a sync are answered.
+
+use wardstead_sync::SyncError;
+
+use crate::ApiError;
+
+impl From<SyncError> for ApiError {
+    fn from(error: SyncError) -> Self {
+        match error {
+            SyncError::Since => Self::invalid_param("since is not a token of yours."),
+            SyncError::Room(error) => error.into(),
+            SyncError::Store(error) => error.into(),
+            SyncError::Json(error) => Self::internal(format!("a stored event is not JSON: {error}")),
+        }
+    }
+}
