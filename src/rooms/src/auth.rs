@@ -69,11 +69,12 @@ impl AuthState {
 /// # Errors
 /// `Forbidden` with the rule that says no.
 pub(crate) fn authorise(rules: &RoomVersionRules, event: &Event, state: &AuthState) -> Result<(), RoomError> {
-    check_state_independent_auth_rules(&rules.authorization, event, |id| state.by_id(id)).map_err(refused)?;
+    check_state_independent_auth_rules(&rules.authorization, event, |id| state.by_id(id))
+        .map_err(|rule| refused(&rule))?;
     check_state_dependent_auth_rules(&rules.authorization, event, |event_type, key| state.by_key(event_type, key))
-        .map_err(refused)
+        .map_err(|rule| refused(&rule))
 }
 
-fn refused(rule: String) -> RoomError {
+fn refused(rule: &str) -> RoomError {
     RoomError::Forbidden(format!("Not allowed in this room: {rule}."))
 }

@@ -32,8 +32,9 @@ pub use event::{ClientEvent, Event, Replaced, StoredEvent, TimelineKey, client::
 pub use membership::{HistoryVisibility, Membership};
 pub use names::Room;
 pub use read::{Access, EventFilter, Messages, MessagesPage, Reach, Sight};
-pub use send::{Draft, MembershipChange};
+pub use send::Draft;
 pub use signing::SigningKey;
+pub use sync::{MembershipMove, Slice, StateAt, Summary, UserRoom};
 pub use tables::Status;
 pub use version::{ROOM_VERSIONS, rules};
 

@@ -28,21 +28,19 @@ pub struct Draft {
     pub txn_id: Option<OwnedTransactionId>,
 }
 
-/// A change of somebody's membership.
+/// What a member event states.
 #[derive(Clone, Debug)]
-pub struct MembershipChange {
-    /// What the target is to be. `Leave` of somebody else removes or unbans.
-    pub membership: Membership,
+pub(crate) struct MembershipChange {
+    pub(crate) membership: Membership,
     /// Why, for people to read.
-    pub reason: Option<String>,
+    pub(crate) reason: Option<String>,
     /// With an invitation: it is to a direct conversation.
-    pub is_direct: bool,
+    pub(crate) is_direct: bool,
 }
 
 impl MembershipChange {
     /// To `membership`, without more.
-    #[must_use]
-    pub fn to(membership: Membership) -> Self {
+    pub(crate) fn to(membership: Membership) -> Self {
         Self { membership, reason: None, is_direct: false }
     }
 
@@ -86,7 +84,8 @@ impl Rooms {
         append(&self.inner, &room, &Act { author, proposal, transaction: key }).await
     }
 
-    /// Changes `target`'s membership as one batch. Joining a room that the user is in changes nothing.
+    /// Changes `target`'s membership as one batch; `Leave` of somebody else removes or unbans. Joining a room that the user is
+    /// in changes nothing.
     ///
     /// # Errors
     /// [`RoomError`]; `NotFound` when the room to join, or the user to invite, does not exist.
@@ -95,13 +94,15 @@ impl Rooms {
         by: &Session,
         room_id: &RoomId,
         target: &UserId,
-        change: MembershipChange,
+        membership: Membership,
+        reason: Option<String>,
     ) -> Result<OwnedEventId, RoomError> {
+        let change = MembershipChange { reason, ..MembershipChange::to(membership) };
         let mut proposal = Proposal::state("m.room.member", target.as_str(), change.content());
-        proposal.unless = (change.membership == Membership::Join).then_some(Membership::Join);
+        proposal.unless = (membership == Membership::Join).then_some(Membership::Join);
         self.inner.check(&proposal)?;
         let room = self.inner.names.by_id(room_id).await?;
-        let room = room.ok_or_else(|| match change.membership {
+        let room = room.ok_or_else(|| match membership {
             Membership::Join => RoomError::NotFound("There is no such room on this server.".into()),
             _ => RoomError::not_in_room(),
         })?;

@@ -5,8 +5,9 @@ use ruma::{
 };
 
 use crate::{
-    Membership, MembershipChange, NewRoom, Preset, RoomError,
+    Membership, NewRoom, Preset, RoomError,
     event::{build::Proposal, content::canonical},
+    send::MembershipChange,
 };
 
 /// Create, creator's join, power levels, preset, initial state, name, topic, invitations.

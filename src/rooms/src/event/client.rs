@@ -115,7 +115,7 @@ pub(super) fn shared_json(event: &StoredEvent) -> Bytes {
         push_json(&mut json, redacts.as_str());
     }
     json.push_str(",\"type\":");
-    push_json(&mut json, &event.event_type.to_string());
+    push_json(&mut json, event.event_type.to_string());
     json.push_str(",\"unsigned\":{");
     if let Some(replaced) = &event.replaced {
         json.push_str("\"prev_content\":");
@@ -138,7 +138,7 @@ pub(crate) fn push_stripped(array: &mut BytesMut, event: &super::Event) {
     json.push_str(",\"state_key\":");
     push_json(&mut json, event.state_key.as_deref().unwrap_or_default());
     json.push_str(",\"type\":");
-    push_json(&mut json, &event.event_type.to_string());
+    push_json(&mut json, event.event_type.to_string());
     json.push('}');
     if array.len() > 1 {
         array.put_u8(b',');

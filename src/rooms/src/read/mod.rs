@@ -9,5 +9,6 @@ mod state;
 
 pub use access::{Access, Reach};
 pub use filter::EventFilter;
+pub(crate) use messages::before;
 pub use messages::{Messages, MessagesPage};
 pub use sight::Sight;

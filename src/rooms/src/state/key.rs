@@ -13,6 +13,8 @@ pub(crate) const CREATE: u64 = 1;
 pub(crate) const POWER_LEVELS: u64 = 2;
 pub(crate) const JOIN_RULES: u64 = 3;
 pub(crate) const HISTORY_VISIBILITY: u64 = 4;
+pub(crate) const NAME: u64 = 6;
+pub(crate) const CANONICAL_ALIAS: u64 = 9;
 
 /// Types with an empty state key, by number. Numbers are stored: add at the end, never change one.
 const WELL_KNOWN: [(&str, u64); 15] = [
@@ -21,10 +23,10 @@ const WELL_KNOWN: [(&str, u64); 15] = [
     ("m.room.join_rules", JOIN_RULES),
     ("m.room.history_visibility", HISTORY_VISIBILITY),
     ("m.room.guest_access", 5),
-    ("m.room.name", 6),
+    ("m.room.name", NAME),
     ("m.room.topic", 7),
     ("m.room.avatar", 8),
-    ("m.room.canonical_alias", 9),
+    ("m.room.canonical_alias", CANONICAL_ALIAS),
     ("m.room.encryption", 10),
     ("m.room.tombstone", 11),
     ("m.room.server_acl", 12),
@@ -34,7 +36,7 @@ const WELL_KNOWN: [(&str, u64); 15] = [
 ];
 
 /// Keys of the events that an invited user is shown (Client-Server API, Stripped state).
-pub(crate) const STRIPPED: [u64; 7] = [CREATE, JOIN_RULES, 6, 7, 8, 9, 10];
+pub(crate) const STRIPPED: [u64; 7] = [CREATE, JOIN_RULES, NAME, 7, 8, CANONICAL_ALIAS, 10];
 
 pub(crate) fn well_known(event_type: &str, state_key: &str) -> Option<u64> {
     if !state_key.is_empty() {

@@ -76,7 +76,9 @@ impl StateStore {
 
     /// Puts parts into the cache that were just committed.
     pub(crate) fn remember(&self, parts: &[(u64, Part)]) {
-        parts.iter().for_each(|(id, part)| self.cache.insert(*id, part.clone()));
+        for (id, part) in parts {
+            self.cache.insert(*id, part.clone());
+        }
     }
 
     pub(crate) async fn snapshot(&self, local: &dyn Local, room: u64, id: u64) -> Result<Arc<Snapshot>, RoomError> {

@@ -1,0 +1,198 @@
+//! A user's rooms, now and at a position.
+
+use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomId};
+use serde_json::value::RawValue;
+use wardstead_engine::{Key, KeyReader, PageLimit, Position, ScanRange};
+use wardstead_limits::engine::GET_KEYS;
+use wardstead_store::Found;
+
+use crate::{
+    Membership, RoomError, Rooms,
+    append::head_key,
+    tables::{HEADS, MEMBER_LOG, MemberLogRow, USER_ROOMS, UserRoomRow, after},
+};
+
+/// A room and what a user is in it.
+#[derive(Clone, Debug)]
+pub struct UserRoom {
+    /// Short id of the room.
+    pub room: u64,
+    /// Room id.
+    pub room_id: OwnedRoomId,
+    /// What the user is.
+    pub membership: Membership,
+    /// The member event.
+    pub event_id: OwnedEventId,
+    /// Position of the member event.
+    pub position: Position,
+    /// When the user last stopped being joined; zero: never. Only rows of now know it.
+    pub left: Position,
+    /// With an invitation: the room's stripped state, the invitation included.
+    pub invite_state: Vec<Box<RawValue>>,
+}
+
+/// A change of a user's membership.
+#[derive(Clone, Debug)]
+pub struct MembershipMove {
+    /// The room, and what the user was in it after the change. Without stripped state.
+    pub room: UserRoom,
+    /// What the user was before; `None`: nothing ever.
+    pub previous: Option<Membership>,
+}
+
+impl Rooms {
+    /// All rooms in which `user` is or was anything, as of now. One read per 10,000 rooms.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn user_rooms(&self, user: u64) -> Result<Vec<UserRoom>, RoomError> {
+        let rows = self.inner.store.scan_all(&USER_ROOMS, ScanRange::scope(USER_ROOMS.id(), user)).await?;
+        rows.iter().map(user_room).collect()
+    }
+
+    /// Those of `rooms` in which `user` is or was anything, as of now. One read.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn user_rooms_among(&self, user: u64, rooms: &[u64]) -> Result<Vec<UserRoom>, RoomError> {
+        let keys: Vec<Key> = rooms.iter().map(|room| USER_ROOMS.key(user).u64(*room).key()).collect();
+        let mut found = Vec::new();
+        for keys in keys.chunks(GET_KEYS) {
+            for row in self.inner.store.get_many(&USER_ROOMS, keys).await?.into_iter().flatten() {
+                found.push(user_room(&row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The rooms of `user`, as of now, in which something happened after `since`. Two reads per 10,000 rooms.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn user_rooms_changed_since(&self, user: u64, since: Position) -> Result<Vec<UserRoom>, RoomError> {
+        let rooms = self.user_rooms(user).await?;
+        let ids: Vec<u64> = rooms.iter().map(|room| room.room).collect();
+        let heads = self.heads(&ids).await?;
+        let changed = rooms.into_iter().zip(heads).filter(|(_, last)| *last > since);
+        Ok(changed.map(|(room, _)| room).collect())
+    }
+
+    /// Position of the last event or change of state in each of `rooms`, in their order. One read per 10,000 rooms.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn heads(&self, rooms: &[u64]) -> Result<Vec<Position>, RoomError> {
+        let keys: Vec<Key> = rooms.iter().map(|room| head_key(*room)).collect();
+        let mut heads = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(GET_KEYS) {
+            for (key, found) in keys.iter().zip(self.inner.store.get_many(&HEADS, keys).await?) {
+                heads.push(found.ok_or_else(|| RoomError::corrupt(key, "a room without a head"))?.position());
+            }
+        }
+        Ok(heads)
+    }
+
+    /// The changes of `user`'s memberships after `since` up to `upto`, in their order.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn membership_changes(
+        &self,
+        user: u64,
+        since: Position,
+        upto: Position,
+    ) -> Result<Vec<MembershipMove>, RoomError> {
+        let range = ScanRange::new(after(&MEMBER_LOG, user, since), after(&MEMBER_LOG, user, upto));
+        if range.from >= range.to {
+            return Ok(Vec::new());
+        }
+        let rows = self.inner.store.scan_all(&MEMBER_LOG, range).await?;
+        rows.iter().map(moved).collect()
+    }
+
+    /// The rooms of `user` as of `at`. Costs the rooms, and the changes of membership since `at`.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn user_rooms_at(&self, user: u64, at: Position) -> Result<Vec<UserRoom>, RoomError> {
+        let mut rooms = self.user_rooms(user).await?;
+        if rooms.iter().all(|room| room.position <= at) {
+            return Ok(rooms);
+        }
+        let mut then = Vec::with_capacity(rooms.len());
+        for room in rooms.drain(..) {
+            let room = if room.position <= at { Some(room) } else { self.last_move(user, room.room, at).await? };
+            then.extend(room);
+        }
+        Ok(then)
+    }
+
+    /// What `user` was in `room` at `at`; `None`: nothing yet. Reads the user's log from the newest change back.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn membership_at(&self, user: u64, room: u64, at: Position) -> Result<Option<Membership>, RoomError> {
+        Ok(self.last_move(user, room, at).await?.map(|room| room.membership))
+    }
+
+    /// The user's last change in `room` up to `at`.
+    async fn last_move(&self, user: u64, room: u64, at: Position) -> Result<Option<UserRoom>, RoomError> {
+        let mut range = ScanRange::new(MEMBER_LOG.key(user).key(), after(&MEMBER_LOG, user, at)).descending();
+        loop {
+            let (rows, resume) = self.inner.store.scan(&MEMBER_LOG, &range, PageLimit::rows(LOG_ROWS)).await?;
+            if let Some(found) = rows.into_iter().find(|found| found.row.room == room) {
+                let mut room = moved(&found)?.room;
+                self.add_invite_state(user, &mut room).await?;
+                return Ok(Some(room));
+            }
+            let Some(resume) = resume else { return Ok(None) };
+            range = range.resumed(resume);
+        }
+    }
+
+    /// The stripped state of an invitation that is still the newest change.
+    async fn add_invite_state(&self, user: u64, room: &mut UserRoom) -> Result<(), RoomError> {
+        if room.membership == Membership::Invite
+            && let Some(now) = self.user_rooms_among(user, &[room.room]).await?.pop()
+            && now.event_id == room.event_id
+        {
+            room.invite_state = now.invite_state;
+        }
+        Ok(())
+    }
+}
+
+/// Log rows read at once when looking back.
+const LOG_ROWS: usize = 256;
+
+fn user_room(found: &Found<UserRoomRow>) -> Result<UserRoom, RoomError> {
+    let corrupt = || RoomError::corrupt(&found.key, "not a user's room");
+    let room = KeyReader::new(&found.key).u64().ok_or_else(corrupt)?;
+    let invite_state = match &found.row.invite_state {
+        Some(content) => serde_json::from_slice(&content.0).map_err(|_| corrupt())?,
+        None => Vec::new(),
+    };
+    Ok(UserRoom {
+        room,
+        room_id: RoomId::parse(found.row.room_id.as_str()).map_err(|_| corrupt())?,
+        membership: found.row.membership,
+        event_id: EventId::parse(found.row.event_id.as_str()).map_err(|_| corrupt())?,
+        position: found.position(),
+        left: found.positions.get(1).copied().unwrap_or_default(),
+        invite_state,
+    })
+}
+
+fn moved(found: &Found<MemberLogRow>) -> Result<MembershipMove, RoomError> {
+    let corrupt = || RoomError::corrupt(&found.key, "not a change of membership");
+    let room = UserRoom {
+        room: found.row.room,
+        room_id: RoomId::parse(found.row.room_id.as_str()).map_err(|_| corrupt())?,
+        membership: found.row.membership,
+        event_id: EventId::parse(found.row.event_id.as_str()).map_err(|_| corrupt())?,
+        position: KeyReader::new(&found.key).position().ok_or_else(corrupt)?,
+        left: Position::ZERO,
+        invite_state: Vec::new(),
+    };
+    Ok(MembershipMove { room, previous: found.row.previous })
+}

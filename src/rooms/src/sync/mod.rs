@@ -1,0 +1,11 @@
+//! What a sync reads of rooms. Everything is keyed by position, so that an answer for position P holds nothing above P; and
+//! wherever several rooms are asked for, one read serves them all.
+
+mod audience;
+mod memberships;
+mod state;
+mod timeline;
+
+pub use memberships::{MembershipMove, UserRoom};
+pub use state::{StateAt, Summary};
+pub use timeline::Slice;
