@@ -39,6 +39,9 @@ enum Command {
         /// Name of the server: what stands behind the colon of its user ids. It cannot be changed later.
         #[arg(long, value_name = "NAME")]
         server_name: OwnedServerName,
+        /// Address to serve on.
+        #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8008")]
+        listen: SocketAddr,
         /// Do nothing, silently, where there is a configuration already.
         #[arg(long)]
         if_missing: bool,
@@ -100,7 +103,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let done = match cli.command {
         Command::Serve(serve) => serve.run(),
-        Command::Init { server_name, if_missing, folder } => make(&folder, &server_name, if_missing),
+        Command::Init { server_name, listen, if_missing, folder } => make(&folder, &server_name, listen, if_missing),
         Command::RegistrationToken { config, uses, admin } => registration_token(&config, uses, admin),
         Command::ExampleConfig => {
             say(&config::example());
@@ -116,8 +119,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn make(folder: &Path, server_name: &OwnedServerName, if_missing: bool) -> Result<(), Failure> {
-    match init::init(folder, server_name) {
+fn make(folder: &Path, server_name: &OwnedServerName, listen: SocketAddr, if_missing: bool) -> Result<(), Failure> {
+    match init::init(folder, server_name, listen) {
         Ok(Some(config)) => {
             say(&format!("made {} and the data folder beside it, for the server {server_name}\n", config.display()));
             Ok(())

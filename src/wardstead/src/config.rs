@@ -1,6 +1,7 @@
 //! The configuration file. `config.example.toml` is generated from the comments in this file.
 
 #![expect(unused_qualifications, reason = "the derive macro's paths carry the spans of our fields")]
+#![expect(clippy::doc_markdown, reason = "these comments are the text of a configuration file")]
 
 use std::{
     net::SocketAddr,

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, OpenOptions},
     io::{self, Write as _},
+    net::SocketAddr,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
@@ -17,7 +18,11 @@ pub(crate) const CONFIG_FILE: &str = "config.toml";
 ///
 /// # Errors
 /// A path that cannot be made, and why.
-pub(crate) fn init(folder: &Path, server_name: &ServerName) -> Result<Option<PathBuf>, (PathBuf, io::Error)> {
+pub(crate) fn init(
+    folder: &Path,
+    server_name: &ServerName,
+    listen: SocketAddr,
+) -> Result<Option<PathBuf>, (PathBuf, io::Error)> {
     let config = folder.join(CONFIG_FILE);
     if config.exists() {
         return Ok(None);
@@ -25,14 +30,14 @@ pub(crate) fn init(folder: &Path, server_name: &ServerName) -> Result<Option<Pat
     let data = folder.join("data");
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&data);
     made.map_err(|error| (data, error))?;
-    match write(&config, server_name) {
+    match write(&config, server_name, listen) {
         Ok(()) => Ok(Some(config)),
         Err(error) => Err((config, error)),
     }
 }
 
 /// Writes the file beside its name and moves it there, so that a file that was cut off is never taken for a configuration.
-fn write(path: &Path, server_name: &ServerName) -> io::Result<()> {
+fn write(path: &Path, server_name: &ServerName, listen: SocketAddr) -> io::Result<()> {
     let beside = path.with_extension("toml.new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     write!(
@@ -41,7 +46,7 @@ fn write(path: &Path, server_name: &ServerName) -> io::Result<()> {
          [server]\n\
          # Part of every user id and event: cannot be changed after the first start.\n\
          name = \"{server_name}\"\n\
-         listen = [\"127.0.0.1:8008\"]\n\n\
+         listen = [\"{listen}\"]\n\n\
          [data]\n\
          dir = \"data\"\n"
     )?;

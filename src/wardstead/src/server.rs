@@ -13,6 +13,7 @@ use wardstead_identity::{Identity, IdentityError, NewRegistrationToken};
 use wardstead_limits::{Clock, OsRng, Rng, SystemClock, api as limits};
 use wardstead_rooms::{RoomError, Rooms, signing};
 use wardstead_store::{OpenError, Store};
+use wardstead_sync::Syncer;
 
 use crate::{Policy, config::Config, listen};
 
@@ -146,10 +147,12 @@ async fn wire(store: &Store, config: &Config, policy: Policy) -> Result<(Router,
     let key = signing::load_or_create(store, store.rng().as_ref()).await?;
     let rooms = Rooms::new(store.clone(), accounts.clone(), name.clone(), key, RoomVersionId::V12);
     store.set_audience(Arc::new(rooms.clone()));
+    let syncer = Syncer::new(store.clone(), rooms.clone());
     let state = ApiState::new(ApiParts {
         accounts,
         identity,
         rooms,
+        syncer,
         config: ApiConfig { base_url: config.server.base_url.clone() },
         clock: Arc::clone(store.clock()),
         rng: Arc::clone(store.rng()),

@@ -106,7 +106,8 @@ fn init_makes_configuration_and_folder_once() {
     assert_eq!(fs::read_to_string(format!("{home}/config.toml")).unwrap(), config);
     assert_eq!(run(&["init", "--server-name", "example.com", home]).status.code(), Some(2));
 
-    // What it wrote is what `serve` takes, but for the port that other tests may have.
+    // What it wrote is what `serve` takes; on another port, since others may have that one.
+    assert!(config.contains("listen = [\"127.0.0.1:8008\"]"), "{config}");
     fs::write(format!("{home}/config.toml"), config.replace(":8008", ":0")).unwrap();
     let server = Server::start(&["--config", &format!("{home}/config.toml")], 1);
     assert!(server.banner.iter().any(|line| line.contains(&format!("{home}/data"))), "{:?}", server.banner);

@@ -39,9 +39,11 @@ fn roots(tree: &Tree, folder: &str, manifest: &str) -> Vec<String> {
         let Some(inside) = path.strip_prefix(folder) else { continue };
         let parts: Vec<&str> = inside.split('/').collect();
         let root = match parts[..] {
-            ["build.rs"] | ["src", "main.rs" | "lib.rs"] => true,
+            ["build.rs"]
+            | ["src", "main.rs" | "lib.rs"]
+            | ["tests" | "benches" | "examples", _, "main.rs"]
+            | ["src", "bin", _, "main.rs"] => true,
             ["tests" | "benches" | "examples", file] | ["src", "bin", file] => file != "main.rs",
-            ["tests" | "benches" | "examples", _, "main.rs"] | ["src", "bin", _, "main.rs"] => true,
             _ => false,
         };
         if root {

@@ -62,10 +62,10 @@ fn shown(tree: &Tree) -> Vec<String> {
     broken
 }
 
-fn exists(tree: &Tree, test: &str, text: &str) -> Result<(), &'static str> {
+fn exists(tree: &Tree, test: &str, about: &str) -> Result<(), &'static str> {
     if let Some(target) = test.strip_prefix("make ") {
         let there = tree.get("Makefile").is_some_and(|makefile| makefile.contains(&format!("\n{target}:")));
-        let meant = text.contains(&format!("`{test}`"));
+        let meant = about.contains(&format!("`{test}`"));
         return if there && meant { Ok(()) } else { Err("no target of which the text speaks") };
     }
     if let Some(stage) = test.strip_prefix(".ci/run ") {
@@ -97,10 +97,8 @@ fn exists(tree: &Tree, test: &str, text: &str) -> Result<(), &'static str> {
     if !is_test {
         return Err("not a test function");
     }
-    let (script, command) = match path.starts_with("tests/") {
-        true => ("tests/run", "cargo test"),
-        false => ("Makefile", "cargo test --workspace"),
-    };
+    let outside = path.starts_with("tests/");
+    let (script, command) = if outside { ("tests/run", "cargo test") } else { ("Makefile", "cargo test --workspace") };
     if !tree.get(script).is_some_and(|text| text.contains(command)) {
         return Err("`make test` does not run it");
     }
