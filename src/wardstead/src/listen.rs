@@ -153,3 +153,6 @@ async fn answer(router: Router, request: Request<Incoming>, peer: SocketAddr) ->
     request.extensions_mut().insert(ConnectInfo(peer));
     router.oneshot(request).await
 }
+
+#[cfg(test)]
+mod tests;
