@@ -21,6 +21,8 @@ pub struct Sight {
     user_id: OwnedUserId,
     joined: bool,
     left: Position,
+    /// The user was in the room at every event that will be looked at.
+    throughout: bool,
     known: HashMap<u64, At>,
 }
 
@@ -42,7 +44,15 @@ impl Sight {
     /// The sight of `by`, who is `joined` now or stopped being so at `left` (zero: never was).
     #[must_use]
     pub fn of(room: Arc<Room>, by: &Session, joined: bool, left: Position) -> Self {
-        Self { room, user: by.user, user_id: by.user_id.clone(), joined, left, known: HashMap::new() }
+        let known = HashMap::new();
+        Self { room, user: by.user, user_id: by.user_id.clone(), joined, left, throughout: false, known }
+    }
+
+    /// The sight of `by` on a stretch of time during all of which they were in the room: nothing of it is hidden from them, and no
+    /// state has to be read to know that.
+    #[must_use]
+    pub fn throughout(room: Arc<Room>, by: &Session) -> Self {
+        Self { throughout: true, ..Self::of(room, by, true, Position::ZERO) }
     }
 
     /// What the user was when `event` had happened, if the user may see it.
@@ -50,6 +60,9 @@ impl Sight {
     /// # Errors
     /// The store's.
     pub async fn look(&mut self, rooms: &Rooms, event: &StoredEvent) -> Result<Option<Membership>, RoomError> {
+        if self.throughout {
+            return Ok(Some(Membership::Join));
+        }
         let before = self.at(rooms, event.state_before).await?;
         let mut after = before;
         if event.is_state(&TimelineEventType::RoomHistoryVisibility, "") {

@@ -133,8 +133,14 @@ impl Walk {
             }
             self.scanned += 1;
             self.slice.oldest = Some(event.timeline_key);
-            if let Some(membership) = sight.look(rooms, &event).await? {
-                self.slice.events.push((event, membership));
+            match sight.look(rooms, &event).await? {
+                Some(membership) => self.slice.events.push((event, membership)),
+                // State that changed in a hole would be told neither by the timeline nor by what stands before it.
+                None if !self.slice.events.is_empty() => {
+                    self.slice.more = true;
+                    return Ok(true);
+                }
+                None => {}
             }
         }
         let enough = self.slice.events.len() >= self.limit;
