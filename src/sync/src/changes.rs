@@ -1,6 +1,6 @@
 //! Which rooms an incremental sync has to look at.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use wardstead_engine::Position;
 use wardstead_rooms::{Membership, MembershipMove, UserRoom};
@@ -26,17 +26,15 @@ pub(crate) struct Stay {
     pub(crate) throughout: bool,
     /// When the user last stopped being in the room, in the range.
     pub(crate) left: Option<Position>,
-    /// There was some change of membership.
-    pub(crate) moved: bool,
 }
 
 impl Stay {
     /// In the room, and nothing happened to that.
-    const UNMOVED: Self = Self { began_inside: true, throughout: true, left: None, moved: false };
+    const UNMOVED: Self = Self { began_inside: true, throughout: true, left: None };
 
     fn first(change: &MembershipMove) -> Self {
         let began_inside = change.previous == Some(Membership::Join);
-        Self { began_inside, throughout: began_inside, left: None, moved: true }.then(change)
+        Self { began_inside, throughout: began_inside, left: None }.then(change)
     }
 
     fn then(mut self, change: &MembershipMove) -> Self {
@@ -54,86 +52,67 @@ impl Syncer {
     /// The rooms of `user` in which something happened in `range`, in the order of their short ids. A room may be among
     /// them in which nothing of it is visible.
     pub(crate) async fn changed_rooms(&self, user: u64, range: Range) -> Result<Vec<ChangedRoom>, SyncError> {
-        let mut changed = self.moved(user, range).await?;
         let news = match self.store.rooms_since(range.since) {
-            Changes::Rooms(rooms) if rooms.is_empty() => Vec::new(),
+            Changes::Rooms(rooms) if rooms.is_empty() => return Ok(Vec::new()),
             Changes::Rooms(rooms) => self.rooms.user_rooms_among(user, &rooms).await?,
             Changes::Many | Changes::Unknown => self.rooms.user_rooms_changed_since(user, range.since).await?,
         };
-        self.add_joined(user, news, range.upto, &mut changed).await?;
-        Ok(changed.into_values().collect())
+        self.as_of(user, range, news).await
     }
 
     /// The same, and all other rooms that the user is in.
     pub(crate) async fn all_rooms(&self, user: u64, range: Range) -> Result<Vec<ChangedRoom>, SyncError> {
-        let mut rooms = self.moved(user, range).await?;
         let all = self.rooms.user_rooms(user).await?;
-        self.add_joined(user, all, range.upto, &mut rooms).await?;
-        Ok(rooms.into_values().collect())
+        self.as_of(user, range, all).await
     }
 
-    /// Rooms in which the user's own membership changed in `range`.
-    async fn moved(&self, user: u64, range: Range) -> Result<BTreeMap<u64, ChangedRoom>, SyncError> {
-        let mut moved: BTreeMap<u64, ChangedRoom> = BTreeMap::new();
-        if self.store.user_changed(user, range.since) == Some(false) {
-            return Ok(moved);
-        }
-        for change in self.rooms.membership_changes(user, range.since, range.upto).await? {
-            let before = moved.get(&change.room.room).map(|changed| changed.stay);
-            let stay = before.map_or_else(|| Stay::first(&change), |stay| stay.then(&change));
-            moved.insert(change.room.room, ChangedRoom { room: change.room, stay });
-        }
-        self.add_invitations(user, &mut moved).await?;
-        Ok(moved)
-    }
-
-    /// The stripped state of invitations. One that has been answered since then is for the next sync, which tells the
-    /// answer.
-    async fn add_invitations(&self, user: u64, moved: &mut BTreeMap<u64, ChangedRoom>) -> Result<(), SyncError> {
-        let invited: Vec<u64> = moved
-            .values()
-            .filter(|changed| changed.room.membership == Membership::Invite)
-            .map(|changed| changed.room.room)
-            .collect();
-        if invited.is_empty() {
-            return Ok(());
-        }
-        let now = self.rooms.user_rooms_among(user, &invited).await?;
-        let mut standing = HashSet::new();
-        for room in now {
-            if let Some(changed) = moved.get_mut(&room.room)
-                && changed.room.event_id == room.event_id
-            {
-                standing.insert(room.room);
-                changed.room = room;
-            }
-        }
-        moved.retain(|room, changed| changed.room.membership != Membership::Invite || standing.contains(room));
-        Ok(())
-    }
-
-    /// Adds those of `candidates`, as of now, that the user was in at `upto`. A row may be of later than that.
-    async fn add_joined(
-        &self,
-        user: u64,
-        candidates: Vec<UserRoom>,
-        upto: Position,
-        changed: &mut BTreeMap<u64, ChangedRoom>,
-    ) -> Result<(), SyncError> {
+    /// What the user was over `range` in each of `candidates`: rows as of now, which may be of later than the range.
+    ///
+    /// The rows themselves say whether the user's log has to be read: a change of membership moves the row's position, and is
+    /// an event of the room, so that the room is a candidate. The journal's entry for the user says it too, but a tail that
+    /// stands between the two entries of one commit has not seen that one yet.
+    async fn as_of(&self, user: u64, range: Range, candidates: Vec<UserRoom>) -> Result<Vec<ChangedRoom>, SyncError> {
+        let mut changed = if candidates.iter().any(|room| room.position > range.since) {
+            self.moved(user, range, &candidates).await?
+        } else {
+            BTreeMap::new()
+        };
         for room in candidates {
             if changed.contains_key(&room.room) {
                 continue;
             }
-            let membership = if room.position <= upto {
+            let membership = if room.position <= range.upto {
                 Some(room.membership)
             } else {
-                self.rooms.membership_at(user, room.room, upto).await?
+                self.rooms.membership_at(user, room.room, range.upto).await?
             };
             if membership == Some(Membership::Join) {
                 let room = UserRoom { membership: Membership::Join, ..room };
                 changed.insert(room.room, ChangedRoom { room, stay: Stay::UNMOVED });
             }
         }
-        Ok(())
+        // An invitation that has been answered since then is for the next sync, which tells the answer.
+        changed.retain(|_, changed| {
+            changed.room.membership != Membership::Invite || !changed.room.invite_state.is_empty()
+        });
+        Ok(changed.into_values().collect())
+    }
+
+    /// Rooms in which the user's own membership changed in `range`. Those of `now` have the stripped state of invitations.
+    async fn moved(&self, user: u64, range: Range, now: &[UserRoom]) -> Result<BTreeMap<u64, ChangedRoom>, SyncError> {
+        let mut moved: BTreeMap<u64, ChangedRoom> = BTreeMap::new();
+        for change in self.rooms.membership_changes(user, range.since, range.upto).await? {
+            let before = moved.get(&change.room.room).map(|changed| changed.stay);
+            let stay = before.map_or_else(|| Stay::first(&change), |stay| stay.then(&change));
+            moved.insert(change.room.room, ChangedRoom { room: change.room, stay });
+        }
+        for room in now {
+            if let Some(changed) = moved.get_mut(&room.room)
+                && changed.room.event_id == room.event_id
+            {
+                changed.room.invite_state.clone_from(&room.invite_state);
+            }
+        }
+        Ok(moved)
     }
 }

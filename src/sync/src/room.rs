@@ -1,6 +1,6 @@
 //! One room's timeline and state.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use ruma::events::TimelineEventType;
 use serde_json::value::RawValue;
@@ -21,9 +21,10 @@ pub(crate) struct Wanted<'a> {
     pub(crate) room: Arc<Room>,
     /// Events of the timeline.
     pub(crate) limit: usize,
-    /// Arrivals after this position; `None`: the end of the timeline, whenever it arrived.
-    pub(crate) since: Option<Position>,
+    /// What the client has.
+    pub(crate) since: Position,
     pub(crate) upto: Position,
+    pub(crate) timeline: Stretch,
     pub(crate) state: State,
     /// The user was in the room at `upto`.
     pub(crate) joined: bool,
@@ -31,13 +32,26 @@ pub(crate) struct Wanted<'a> {
     pub(crate) left: Position,
 }
 
+/// Which part of the timeline is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stretch {
+    /// What arrived after the client's token, during all of which the user was in the room.
+    Throughout,
+    /// What arrived after the client's token, as far as the user may see it.
+    Since,
+    /// Its end, whenever it arrived.
+    Tail,
+    /// The user's own member event alone: the user was never in the room.
+    Own,
+}
+
 /// Which state comes before the timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// All of it.
     All,
-    /// What changed after a position.
-    Since(Position),
+    /// What changed after the client's token.
+    SinceToken,
     /// None: the user never was in the room.
     Nothing,
 }
@@ -58,20 +72,44 @@ impl Section {
 
 impl Syncer {
     pub(crate) async fn section(&self, wanted: &Wanted<'_>) -> Result<Section, SyncError> {
-        let Wanted { by, room, limit, upto, .. } = wanted;
-        let mut sight = Sight::of(Arc::clone(room), by, wanted.joined, wanted.left);
-        let slice = match wanted.since {
-            Some(since) => self.rooms.timeline_range(room, since, *upto, *limit, &mut sight).await?,
-            None => self.rooms.timeline_tail(room, *upto, *limit, &mut sight).await?,
-        };
-        let state = self.state_before(wanted, &slice).await?;
+        let slice = self.slice(wanted).await?;
+        let mut state = self.state_before(wanted, &slice).await?;
         let members_changed = state.iter().chain(slice.events.iter().map(|(event, _)| event)).any(is_member);
-        let room_id = &room.room_id;
-        let state =
-            state.iter().filter(|event| wanted.filter.state(room_id, &event.sender, &event.event_type.to_string()));
-        let state = state.map(|event| self.json(event, by, None)).collect::<Result<_, _>>()?;
+        if wanted.state != State::Nothing {
+            add_untold(&mut state, wanted.filter, &slice);
+        }
+        let state = state.iter().filter(|event| wanted.filter.state(event));
+        let state = state.map(|event| self.json(event, wanted.by, None)).collect::<Result<_, _>>()?;
         let timeline = self.timeline(wanted, &slice)?;
         Ok(Section { timeline, state: Events { events: state }, members_changed })
+    }
+
+    async fn slice(&self, wanted: &Wanted<'_>) -> Result<Slice, SyncError> {
+        let Wanted { by, room, limit, since, upto, .. } = wanted;
+        let mut sight = match wanted.timeline {
+            Stretch::Throughout => Sight::throughout(Arc::clone(room), by),
+            _ => Sight::of(Arc::clone(room), by, wanted.joined, wanted.left),
+        };
+        Ok(match wanted.timeline {
+            Stretch::Throughout | Stretch::Since => {
+                self.rooms.timeline_range(room, *since, *upto, *limit, &mut sight).await?
+            }
+            Stretch::Tail => {
+                let mut slice = self.rooms.timeline_tail(room, *upto, *limit, &mut sight).await?;
+                // Who came back is shown events again. `limited` says that they do not follow what the client has.
+                let sent_before = |(event, then): &(Arc<StoredEvent>, Membership)| {
+                    event.position <= *since && *then == Membership::Join
+                };
+                slice.more |= slice.events.iter().any(sent_before);
+                slice
+            }
+            Stretch::Own => {
+                let just_before = Position(upto.0.saturating_sub(1));
+                let slice = self.rooms.timeline_range(room, just_before, *upto, 1, &mut sight).await?;
+                // There is nothing that the user could page back to.
+                Slice { more: false, oldest: None, ..slice }
+            }
+        })
     }
 
     /// The state that the client needs to understand the first event of the timeline, beyond what it has.
@@ -80,14 +118,17 @@ impl Syncer {
             return Ok(Vec::new());
         }
         let room = &wanted.room;
-        let first = slice.events.last().map(|(event, _)| event.state_before);
-        let after = match first {
-            Some(snapshot) => snapshot,
+        let after = match slice.events.last() {
+            // A ban that came after the user had left is shown; the state of that time is none of theirs.
+            Some((first, _)) if !wanted.joined && first.position > wanted.left => {
+                self.rooms.snapshot_at(room.short, wanted.left).await?.snapshot
+            }
+            Some((first, _)) => first.state_before,
             None => self.rooms.snapshot_at(room.short, wanted.upto).await?.snapshot,
         };
         Ok(match wanted.state {
-            State::Since(since) => {
-                let before = self.rooms.snapshot_at(room.short, since).await?.snapshot;
+            State::SinceToken => {
+                let before = self.rooms.snapshot_at(room.short, wanted.since).await?.snapshot;
                 self.rooms.state_between(room, before, after).await?
             }
             State::All | State::Nothing => self.rooms.state_events(room, after).await?,
@@ -95,12 +136,7 @@ impl Syncer {
     }
 
     fn timeline(&self, wanted: &Wanted<'_>, slice: &Slice) -> Result<Timeline, SyncError> {
-        let room_id = &wanted.room.room_id;
-        let shown = slice
-            .events
-            .iter()
-            .rev()
-            .filter(|(event, _)| wanted.filter.timeline(room_id, &event.sender, &event.event_type.to_string()));
+        let shown = slice.events.iter().rev().filter(|(event, _)| wanted.filter.timeline(event));
         let events = shown.map(|(event, membership)| self.json(event, wanted.by, Some(*membership)));
         let prev_batch = slice.oldest.map(|key| self.rooms.prev_batch(wanted.room.short, key));
         Ok(Timeline { events: events.collect::<Result<_, _>>()?, limited: slice.more, prev_batch })
@@ -125,4 +161,19 @@ impl Syncer {
 
 fn is_member(event: &Arc<StoredEvent>) -> bool {
     event.event_type == TimelineEventType::RoomMember && event.state_key.is_some()
+}
+
+/// State that changed within the timeline, but in events that the timeline's filter hides: the client would never be told.
+fn add_untold(state: &mut Vec<Arc<StoredEvent>>, filter: &Filter, slice: &Slice) {
+    if slice.events.iter().all(|(event, _)| filter.timeline(event)) {
+        return;
+    }
+    let mut newest = HashSet::new();
+    for (event, _) in &slice.events {
+        let Some(state_key) = &event.state_key else { continue };
+        if newest.insert((&event.event_type, state_key)) && !filter.timeline(event) {
+            state.retain(|other| !other.is_state(&event.event_type, state_key));
+            state.push(Arc::clone(event));
+        }
+    }
 }

@@ -6,15 +6,15 @@ use futures::{StreamExt, TryStreamExt, stream};
 use ruma::OwnedRoomId;
 use wardstead_accounts::Session;
 use wardstead_engine::Position;
-use wardstead_limits::sync as limits;
+use wardstead_limits::{engine::GET_KEYS, sync as limits};
 use wardstead_rooms::{Membership, Room, UserRoom};
 
 use crate::{
     SyncError, Syncer,
-    changes::ChangedRoom,
+    changes::{ChangedRoom, Stay},
     filter::Filter,
     response::{Events, InvitedRoom, JoinedRoom, LeftRoom, Rooms},
-    room::{State, Wanted},
+    room::{State, Stretch, Wanted},
     wait::Range,
 };
 
@@ -41,7 +41,9 @@ impl Syncer {
         let mut rooms = self.rooms.user_rooms_at(by.user, upto).await?;
         rooms.retain(|room| {
             let shown = match room.membership {
-                Membership::Join | Membership::Invite => true,
+                Membership::Join => true,
+                // One that has been answered since then is for the next sync, which tells the answer.
+                Membership::Invite => !room.invite_state.is_empty(),
                 Membership::Leave | Membership::Ban => filter.include_leave() && room.left > Position::ZERO,
                 Membership::Knock => false,
             };
@@ -84,15 +86,20 @@ impl Syncer {
 
     async fn named(&self, rooms: &[UserRoom]) -> Result<Vec<Arc<Room>>, SyncError> {
         let ids: Vec<u64> = rooms.iter().map(|room| room.room).collect();
-        Ok(if ids.is_empty() { Vec::new() } else { self.rooms.rooms_by_short_id(&ids).await? })
+        let mut named = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(GET_KEYS) {
+            named.extend(self.rooms.rooms_by_short_id(ids).await?);
+        }
+        Ok(named)
     }
 
     async fn initial_room(&self, answer: Answer<'_>, user_room: UserRoom, room: Arc<Room>) -> Result<Shown, SyncError> {
         let Answer { by, filter, limit, upto } = answer;
         let joined = user_room.membership == Membership::Join;
-        let upto = if joined { upto } else { user_room.left };
-        let left = user_room.left;
-        let wanted = Wanted { by, filter, room, limit, since: None, upto, state: State::All, joined, left };
+        // A left room's end is found by position: how much happened there since then does not matter.
+        let (upto, timeline) = if joined { (upto, Stretch::Tail) } else { (user_room.left, Stretch::Since) };
+        let (since, state, left) = (Position::ZERO, State::All, user_room.left);
+        let wanted = Wanted { by, filter, room, limit, since, upto, timeline, state, joined, left };
         match user_room.membership {
             Membership::Join => self.joined(&wanted, true).await,
             Membership::Invite => Ok(invited(user_room)),
@@ -113,17 +120,19 @@ impl Syncer {
         let ChangedRoom { room: user_room, stay } = changed;
         let joined = user_room.membership == Membership::Join;
         let left = stay.left.unwrap_or_default();
-        // Who came in since then knows nothing, and who came back may not see what happened meanwhile: all state, and the
-        // end of the timeline.
-        let (since, state) = match (joined, stay.throughout, stay.began_inside || stay.left.is_some()) {
-            (true, true, _) => (Some(since), if full_state { State::All } else { State::Since(since) }),
-            (true, false, _) => (None, State::All),
-            (false, _, true) => (Some(since), if stay.began_inside { State::Since(since) } else { State::All }),
-            (false, _, false) => (Some(since), State::Nothing),
+        let (timeline, state) = match (joined, stay) {
+            (true, Stay { throughout: true, .. }) if full_state => (Stretch::Throughout, State::All),
+            (true, Stay { throughout: true, .. }) => (Stretch::Throughout, State::SinceToken),
+            // Who went and came back may not see what happened meanwhile, and the state may have changed in that.
+            (true, Stay { began_inside: true, .. }) => (Stretch::Since, State::All),
+            (true, _) => (Stretch::Tail, State::All),
+            (false, Stay { began_inside: true, .. }) => (Stretch::Since, State::SinceToken),
+            (false, Stay { left: Some(_), .. }) => (Stretch::Since, State::All),
+            (false, _) => (Stretch::Own, State::Nothing),
         };
-        // Of what happened after leaving, only the user's own membership (a ban) is shown; its state is none of theirs.
+        // Of what happened after leaving, only the user's own membership (a ban) is shown.
         let upto = if joined { upto } else { user_room.position };
-        let wanted = Wanted { by, filter, room, limit, since, upto, state, joined, left };
+        let wanted = Wanted { by, filter, room, limit, since, upto, timeline, state, joined, left };
         match user_room.membership {
             Membership::Join => self.joined(&wanted, full_state).await,
             Membership::Invite => Ok(invited(user_room)),

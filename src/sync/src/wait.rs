@@ -75,11 +75,12 @@ impl Syncer {
             since = upto;
             tokio::select! {
                 biased;
+                // First: news that the filter hides must not keep the client waiting for ever.
+                () = &mut timeout => return self.respond(by, upto, rooms),
                 woken = listener.woken() => match woken {
                     Woken::News => upto = self.store.position(),
                     Woken::Ended => return self.respond(by, upto, rooms),
                 },
-                () = &mut timeout => return self.respond(by, upto, rooms),
             }
         }
     }
