@@ -50,7 +50,8 @@ async fn each_read_fails_once() {
     let ada = server.user("ada").await;
     let faults = server.engine.faults();
     for n in 1..200 {
-        // A node without anything in its caches.
+        // A node without anything in its caches. Later than the last: in the same millisecond its room would be the same.
+        server.clock.advance_ms(1);
         let node = server.node(100 + n).await;
         let ben = server.user(&format!("ben{n}")).await;
         let before = faults.reads();

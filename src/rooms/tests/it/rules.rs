@@ -58,7 +58,7 @@ async fn power() {
         assert_eq!(kind(server.become_(&ada, &room, &cy, Membership::Leave).await), "ok", "unban");
         assert_eq!(kind(server.become_(&cy, &room, &cy, Membership::Join).await), "ok");
         // A second create event.
-        let create = state("m.room.create", "", json!({ "room_version": "11" }));
+        let create = state("m.room.create", "", json!({ "room_version": "11", "again": true }));
         assert_eq!(kind(server.send(&ada, &room, create).await), "forbidden");
     }
 }
