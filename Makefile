@@ -22,7 +22,7 @@ deps: ## install missing Debian packages, compile RocksDB once per machine
 	@.ci/deps
 
 run: deps ## build in release and serve on 127.0.0.1:8008; the first start makes configuration and data folder
-	@$(in_env) cargo build --quiet --release --locked -p wardstead
+	@$(in_env) cargo build --release --locked -p wardstead
 	@"$(target)/release/wardstead" init --if-missing --server-name "$(SERVER_NAME)" "$(WARDSTEAD_HOME)"
 	@exec "$(target)/release/wardstead" serve --config "$(WARDSTEAD_HOME)/config.toml"
 

@@ -171,7 +171,7 @@ fn rocksdb_is_taken_from_the_cache() {
 #[test]
 fn make_run_builds_in_release_and_serves() {
     let plan = plan("run");
-    for step in [".ci/deps", "cargo build --quiet --release", "init --if-missing", "serve --config"] {
+    for step in [".ci/deps", "cargo build --release", "init --if-missing", "serve --config"] {
         assert!(plan.contains(step), "{step}: {plan}");
     }
 }
