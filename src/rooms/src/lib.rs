@@ -101,6 +101,12 @@ impl Rooms {
         &self.inner.default_version
     }
 
+    /// How many rooms have a request or a queued batch of this node in flight, for metrics.
+    #[must_use]
+    pub fn busy_rooms(&self) -> usize {
+        self.inner.chains.len()
+    }
+
     /// The key that signs this server's events.
     #[must_use]
     pub fn signing_key(&self) -> &SigningKey {

@@ -129,7 +129,10 @@ impl<'a> Build<'a> {
         };
         self.put_event(&made, new.pdu);
         self.head.depth = self.head.depth.max(event.depth);
-        self.head.extremities = vec![(event.event_id.clone(), event.depth)];
+        // Those beyond what one event may name stay extremities.
+        let named = self.head.extremities.len().min(limits::PREV_EVENTS);
+        self.head.extremities.drain(..named);
+        self.head.extremities.push((event.event_id.clone(), event.depth));
         self.made.push(made);
         Ok(Added::Event(event))
     }

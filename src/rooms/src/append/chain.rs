@@ -123,7 +123,6 @@ impl Chains {
         SlotGuard { chains: Arc::clone(chains), room, slot }
     }
 
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.rooms.lock().len()
     }

@@ -84,11 +84,11 @@ async fn take_turn(inner: &Arc<Inner>, room: &Arc<Room>, slot: &SlotGuard, act: 
         let chain = slot.chain.lock();
         (chain.generation, chain.tip.clone())
     };
-    let queue = tip.as_ref().map(|tip| tip.queue.clone()).unwrap_or_default();
+    let (pending, queue) = tip.map_or_else(Default::default, |Tip { head, queue }| (Some(head), queue));
     if let Some(turn) = wait_first(&queue, act)? {
         return Ok(turn);
     }
-    let (head, done) = read(inner, room, tip, act).await?;
+    let (head, done) = read(inner, room, pending, act).await?;
     if let Some(event_id) = done {
         return Ok(Turn::Answer(event_id));
     }
@@ -134,12 +134,12 @@ fn wait_first(queue: &VecDeque<Arc<Queued>>, act: &Act) -> Result<Option<Turn>, 
 async fn read(
     inner: &Inner,
     room: &Room,
-    tip: Option<Tip>,
+    pending: Option<Head>,
     act: &Act,
 ) -> Result<(Head, Option<OwnedEventId>), RoomError> {
     let key = head_key(room.short);
     let mut keys: Vec<Key> = act.transaction.iter().cloned().collect();
-    if tip.is_none() {
+    if pending.is_none() {
         keys.push(key.clone());
     }
     let mut cells = if keys.is_empty() { Vec::new() } else { inner.store.cells(&keys).await? }.into_iter();
@@ -149,8 +149,8 @@ async fn read(
         let row = TRANSACTIONS.decode(transaction, &cell)?;
         return Ok((Head::default(), Some(event_id(transaction, &row)?)));
     }
-    if let Some(tip) = tip {
-        return Ok((tip.head, None));
+    if let Some(head) = pending {
+        return Ok((head, None));
     }
     let cell = cells.next().flatten().ok_or_else(|| RoomError::corrupt(&key, "a room without a head"))?;
     let mut head = Head::read(HEADS.found(key, cell)?)?;

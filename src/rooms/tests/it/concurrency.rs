@@ -32,6 +32,7 @@ async fn sixty_four_senders_make_one_line() {
     assert_eq!(ids.iter().filter_map(|id| id.as_ref().ok()).collect::<BTreeSet<_>>().len(), 64);
     assert_eq!(after.batches - before.batches, 64, "nothing was built twice");
     assert!(after.groups - before.groups < 16, "they share fsyncs");
+    assert_eq!(server.busy_rooms(), 0, "memory follows the requests in flight");
     assert_linear(&server, &ada, &room).await;
     assert_eq!(server.bodies(&ada, &room).await.into_iter().collect::<BTreeSet<_>>(), bodies.into_iter().collect());
 }

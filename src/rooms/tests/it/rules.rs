@@ -188,11 +188,11 @@ async fn the_same_state_again_is_the_same_event() {
     let room = server.room_of(&[&ada, &ben], new).await;
     let name = || json!({ "name": "Ward 7" });
     let first = server.set(&ada, &room, "m.room.name", name()).await.unwrap();
-    let before = server.batches().await;
+    let before = server.batches();
     assert_eq!(server.set(&ada, &room, "m.room.name", name()).await.unwrap(), first);
     let joined = server.become_(&ada, &room, &ada, Membership::Join).await.unwrap();
     assert_eq!(server.become_(&ada, &room, &ada, Membership::Join).await.unwrap(), joined);
-    assert_eq!(server.batches().await, before, "nothing was written");
+    assert_eq!(server.batches(), before, "nothing was written");
     assert_ne!(server.set(&ben, &room, "m.room.name", name()).await.unwrap(), first);
 }
 
@@ -201,22 +201,22 @@ async fn one_batch_each() {
     let server = server().await;
     let (ada, ben) = (server.user("ada").await, server.user("ben").await);
     let room = server.create(&ada, NewRoom::default()).await.unwrap();
-    let mut before = server.batches().await;
-    let mut one = async |what: &str| {
-        let now = server.batches().await;
+    let mut before = server.batches();
+    let mut one = |what: &str| {
+        let now = server.batches();
         assert_eq!(now, before + 1, "{what}");
         before = now;
     };
     server.say(&ada, &room, "hello").await.unwrap();
-    one("send").await;
+    one("send");
     server.say_once(&ada, &room, "hello", "t").await.unwrap();
-    one("send with a transaction id").await;
+    one("send with a transaction id");
     server.become_(&ada, &room, &ben, Membership::Invite).await.unwrap();
-    one("invite").await;
+    one("invite");
     server.become_(&ben, &room, &ben, Membership::Join).await.unwrap();
-    one("join").await;
+    one("join");
     server.set(&ada, &room, "org.example", json!({})).await.unwrap();
-    one("state with a new key").await;
+    one("state with a new key");
     server.become_(&ben, &room, &ben, Membership::Leave).await.unwrap();
-    one("leave").await;
+    one("leave");
 }

@@ -122,7 +122,7 @@ impl Server {
         self.timeline(by, room).await.iter().filter_map(|event| body(event)).collect()
     }
 
-    pub async fn batches(&self) -> u64 {
+    pub fn batches(&self) -> u64 {
         self.counts.read().batches
     }
 }
@@ -136,7 +136,6 @@ pub fn message(body: &str) -> Draft {
     Draft { event_type: "m.room.message".to_owned(), state_key: None, content, txn_id: None }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for json!")]
 pub fn state(event_type: &str, state_key: &str, content: Value) -> Draft {
     let state_key = Some(state_key.to_owned());
     Draft { event_type: event_type.to_owned(), state_key, content: raw(&content), txn_id: None }

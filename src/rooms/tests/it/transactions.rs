@@ -10,10 +10,10 @@ async fn a_retry_is_the_same_event() {
     let ada = server.user("ada").await;
     let (room, other_room) = (server.room(&[&ada]).await, server.room(&[&ada]).await);
     let first = server.say_once(&ada, &room, "hello", "t1").await.unwrap();
-    let before = server.batches().await;
+    let before = server.batches();
     assert_eq!(server.say_once(&ada, &room, "hello", "t1").await.unwrap(), first);
     // Even when the room has moved on, and what is said is another thing: the first counts.
-    assert_eq!(server.batches().await, before);
+    assert_eq!(server.batches(), before);
     server.say(&ada, &room, "more").await.unwrap();
     assert_eq!(server.say_once(&ada, &room, "hallo", "t1").await.unwrap(), first);
     // Another id, another room, another device: another event.
