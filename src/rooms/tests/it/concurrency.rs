@@ -6,6 +6,7 @@ use futures::future::join_all;
 use ruma::RoomId;
 use serde_json::json;
 use wardstead_accounts::Session;
+use wardstead_limits::rooms::PENDING_PER_ROOM;
 use wardstead_rooms::{Membership, NewRoom, Preset, RoomError};
 
 use crate::support::{Server, kind, server};
@@ -152,4 +153,25 @@ async fn no_stale_verdicts_on_another_node() {
     server.say(&ben, &room, "hello").await.unwrap();
     node.become_(&ada, &room, &ben, Membership::Ban).await.unwrap();
     assert_eq!(kind(server.say(&ben, &room, "hello").await), "forbidden");
+}
+
+/// While nothing is committed, a room takes as many events as it may hold and refuses the rest before anything is promised.
+#[tokio::test]
+async fn a_room_takes_only_so_many() {
+    use futures::{StreamExt, stream::FuturesUnordered};
+
+    let server = server().await;
+    let ada = server.user("ada").await;
+    let room = server.room(&[&ada]).await;
+    server.engine.faults().stall_commits();
+    let mut sends: FuturesUnordered<_> = (0..PENDING_PER_ROOM + 10).map(|_| server.say(&ada, &room, "hello")).collect();
+    for _ in 0..10 {
+        assert_eq!(kind(sends.next().await.unwrap()), "busy");
+    }
+    server.engine.faults().release_commits();
+    while let Some(sent) = sends.next().await {
+        assert_eq!(kind(sent), "ok");
+    }
+    assert_eq!(server.bodies(&ada, &room).await.len(), PENDING_PER_ROOM);
+    assert_eq!(server.busy_rooms(), 0);
 }
