@@ -19,8 +19,6 @@ pub const EVENT_ID_CACHE_BYTES: u64 = 8 * 1024 * 1024;
 pub const ROOM_CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// Forward extremities that one event may have as prev events.
 pub const PREV_EVENTS: usize = 10;
-/// The depth of an event is clipped, for order, to that of its prev events plus this.
-pub const DEPTH_JUMP: u64 = 10_000;
 /// Largest depth: the largest integer of canonical JSON, 2^53 − 1.
 pub const DEPTH_MAX: u64 = (1 << 53) - 1;
 /// Batches of one room that may wait for the committer at once; the next is answered `Busy`.
@@ -38,6 +36,10 @@ pub const MESSAGES_DEFAULT: usize = 10;
 /// Timeline rows that one `/messages` looks at when a filter or the history visibility hides most of them; the answer then
 /// ends early, with a token to go on from.
 pub const MESSAGES_SCANNED: usize = 4_000;
+/// Timeline rows that `/messages` reads at once, at least: a filter may hide most of them.
+pub const MESSAGES_LEAST_ROWS: usize = 32;
+/// Rows of a user's membership log read at once when looking for what the user was at a position.
+pub const MEMBER_LOG_ROWS: usize = 256;
 /// Timeline rows that a sync looks at, for one room, per visible event that it wants.
 pub const TIMELINE_OVERREAD: usize = 4;
 /// Membership rows looked at to find a room's heroes.

@@ -45,9 +45,6 @@ const BOTTOM: TimelineKey = TimelineKey { depth: 0, order: i64::MIN };
 /// After every event.
 const TOP: TimelineKey = TimelineKey { depth: u64::MAX, order: i64::MAX };
 
-/// Rows read at once, at least: a filter may hide most of them.
-const LEAST_ROWS: usize = 32;
-
 impl Rooms {
     /// A page of a room's timeline.
     ///
@@ -87,7 +84,7 @@ impl Rooms {
         filter: &EventFilter,
         limit: usize,
     ) -> Result<(), RoomError> {
-        let wanted = (limit - walk.events.len()).max(LEAST_ROWS);
+        let wanted = (limit - walk.events.len()).max(limits::MESSAGES_LEAST_ROWS);
         let (rows, resume) = self.inner.store.scan(&TIMELINE, &range, PageLimit::rows(wanted)).await?;
         let (keys, events) = self.inner.timeline_events(&access.room, &rows).await?;
         let mut taken = 0;

@@ -3,7 +3,7 @@
 use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomId};
 use serde_json::value::RawValue;
 use wardstead_engine::{Key, KeyReader, PageLimit, Position, ScanRange};
-use wardstead_limits::engine::GET_KEYS;
+use wardstead_limits::{engine::GET_KEYS, rooms as limits};
 use wardstead_store::Found;
 
 use crate::{
@@ -139,7 +139,8 @@ impl Rooms {
     async fn last_move(&self, user: u64, room: u64, at: Position) -> Result<Option<UserRoom>, RoomError> {
         let mut range = ScanRange::new(MEMBER_LOG.key(user).key(), after(&MEMBER_LOG, user, at)).descending();
         loop {
-            let (rows, resume) = self.inner.store.scan(&MEMBER_LOG, &range, PageLimit::rows(LOG_ROWS)).await?;
+            let (rows, resume) =
+                self.inner.store.scan(&MEMBER_LOG, &range, PageLimit::rows(limits::MEMBER_LOG_ROWS)).await?;
             if let Some(found) = rows.into_iter().find(|found| found.row.room == room) {
                 let mut room = moved(&found)?.room;
                 self.add_invite_state(user, &mut room).await?;
@@ -161,9 +162,6 @@ impl Rooms {
         Ok(())
     }
 }
-
-/// Log rows read at once when looking back.
-const LOG_ROWS: usize = 256;
 
 fn user_room(found: &Found<UserRoomRow>) -> Result<UserRoom, RoomError> {
     let corrupt = || RoomError::corrupt(&found.key, "not a user's room");
