@@ -123,7 +123,7 @@ fn query() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, rng_seed: RngSeed::Fixed(7), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, rng_seed: RngSeed::Fixed(7), ..ProptestConfig::default() })]
 
     /// Every endpoint, signed in, with values that fit sometimes and in a room of one's own sometimes.
     #[test]
@@ -135,12 +135,17 @@ proptest! {
     ) {
         runtime().block_on(async {
             let server = Server::new().await;
-            for (number, endpoint) in endpoints().into_iter().enumerate() {
+            // The r0 paths lead to the same handlers.
+            let newest = endpoints().into_iter().filter(|endpoint| !endpoint.path.contains("/r0/"));
+            for (number, endpoint) in newest.enumerate() {
                 // Each endpoint has a session of its own: some of them end it.
                 let token = server.token(&format!("user{number}")).await;
-                let made = server.post("/_matrix/client/v3/createRoom", &token, &serde_json::json!({})).await.ok();
-                let room = made["room_id"].as_str().filter(|_| inside);
-                let uri = format!("{}?{query}", path(&endpoint, &values, room));
+                let mut room = None;
+                if inside && endpoint.path.contains("{room_id") {
+                    let made = server.post("/_matrix/client/v3/createRoom", &token, &serde_json::json!({})).await;
+                    room = made.ok()["room_id"].as_str().map(str::to_owned);
+                }
+                let uri = format!("{}?{query}", path(&endpoint, &values, room.as_deref()));
                 let Ok(uri) = uri.parse::<Uri>() else { continue };
                 let request = Request::builder()
                     .method(endpoint.method.clone())

@@ -65,6 +65,17 @@ async fn bodies_that_are_no_json_object() {
     }
 }
 
+/// The other side of the table above: what is well formed is not called malformed, whatever else is wrong with it.
+#[tokio::test]
+async fn bodies_that_are_what_the_endpoints_take() {
+    let server = Server::new().await;
+    for (number, (method, path, body)) in WITH_BODY.into_iter().enumerate() {
+        let token = server.token(&format!("user{number}")).await;
+        let answer = server.ask(method.parse().unwrap(), &format!("{V3}{path}"), &token, body).await;
+        assert!(answer.status == 200 || answer.status == 403 || answer.status == 404, "{path}: {}", answer.json());
+    }
+}
+
 /// Fields and parameters that are missing or of the wrong type.
 #[tokio::test]
 async fn fields_and_parameters() {

@@ -14,7 +14,7 @@ use wardstead_engine_memory::{Faults, MemoryEngine};
 use wardstead_identity::{HashCost, Identity, IdentityConfig, Registration};
 use wardstead_limits::ManualClock;
 use wardstead_rooms::{Rooms, signing};
-use wardstead_store::testing;
+use wardstead_store::{Store, testing};
 use wardstead_sync::Syncer;
 
 /// A router over an empty memory engine.
@@ -22,6 +22,7 @@ pub struct Server {
     pub router: axum::Router,
     pub accounts: Accounts,
     pub faults: Faults,
+    pub store: Store,
     engine: Arc<MemoryEngine>,
     clock: ManualClock,
 }
@@ -58,6 +59,7 @@ impl Server {
         let key = signing::load_or_create(&store, store.rng().as_ref()).await.unwrap();
         let name = server_name!("example.org").to_owned();
         let rooms = Rooms::new(store.clone(), accounts.clone(), name, key, RoomVersionId::V12);
+        store.set_audience(Arc::new(rooms.clone()));
         let syncer = Syncer::new(store.clone(), rooms.clone());
         let state = ApiState::new(ApiParts {
             accounts: accounts.clone(),
@@ -68,7 +70,7 @@ impl Server {
             clock: Arc::clone(store.clock()),
             rng: Arc::clone(store.rng()),
         });
-        Self { router: router(state), accounts, faults, engine, clock }
+        Self { router: router(state), accounts, faults, store, engine, clock }
     }
 
     /// The access token of a new user.

@@ -1,5 +1,7 @@
 //! `/sync` over HTTP.
 
+use std::{pin::pin, time::Duration};
+
 use serde_json::{Value, json};
 
 use crate::server::{Server, encoded};
@@ -37,6 +39,66 @@ async fn initial_then_incremental() {
     say(&server, &token, &room, "2").await;
     let second = server.get(&format!("{V3}/sync?since={}&timeout=30000", encoded(since)), &token).await.ok();
     assert_eq!(bodies(&second, &room), ["2"]);
+}
+
+/// A long-poll ends when something happens, and not before: what was said after it began is what it tells.
+#[tokio::test]
+async fn a_long_poll_is_woken_by_a_message() {
+    let server = Server::new().await;
+    let token = server.token("anna").await;
+    let room = room_with_a_message(&server, &token).await;
+    let first = server.get(&format!("{V3}/sync"), &token).await.ok();
+    let since = encoded(first["next_batch"].as_str().unwrap());
+    let path = format!("{V3}/sync?since={since}&timeout=20000");
+    let mut waiting = pin!(server.get(&path, &token));
+    assert!(futures::poll!(&mut waiting).is_pending());
+    say(&server, &token, &room, "2").await;
+    assert_eq!(bodies(&waiting.await.ok(), &room), ["2"]);
+}
+
+/// A server that shuts down answers who waits; the token that it gives loses nothing.
+#[tokio::test]
+async fn a_long_poll_ends_with_the_server() {
+    let server = Server::new().await;
+    let token = server.token("anna").await;
+    let room = room_with_a_message(&server, &token).await;
+    let first = server.get(&format!("{V3}/sync"), &token).await.ok();
+    let since = encoded(first["next_batch"].as_str().unwrap());
+    let path = format!("{V3}/sync?since={since}&timeout=20000");
+    let mut waiting = pin!(server.get(&path, &token));
+    // Again and again: the wait that is to be ended may not have begun.
+    let answer = loop {
+        tokio::select! {
+            answer = &mut waiting => break answer,
+            () = tokio::time::sleep(Duration::from_millis(1)) => server.store.end_waits(),
+        }
+    };
+    let since = encoded(answer.ok()["next_batch"].as_str().unwrap());
+    say(&server, &token, &room, "2").await;
+    let next = server.another(2).await.get(&format!("{V3}/sync?since={since}"), &token).await.ok();
+    assert_eq!(bodies(&next, &room), ["2"]);
+}
+
+#[tokio::test]
+async fn invitations_and_departures() {
+    let server = Server::new().await;
+    let (anna, bert) = (server.token("anna").await, server.token("bert").await);
+    let room = room_with_a_message(&server, &anna).await;
+    let path = |rest: &str| format!("{V3}/rooms/{}/{rest}", encoded(&room));
+    let mut since = String::new();
+    let mut sync = async || {
+        let json = server.get(&format!("{V3}/sync?{since}"), &bert).await.ok();
+        since = format!("since={}", encoded(json["next_batch"].as_str().unwrap()));
+        json["rooms"].clone()
+    };
+    assert_eq!(sync().await, Value::Null);
+    server.post(&path("invite"), &anna, &json!({ "user_id": "@bert:example.org" })).await.ok();
+    assert!(sync().await["invite"][&room]["invite_state"]["events"].is_array());
+    server.post(&path("join"), &bert, &json!({})).await.ok();
+    assert!(sync().await["join"][&room]["timeline"]["prev_batch"].is_string());
+    server.post(&path("leave"), &bert, &json!({})).await.ok();
+    assert!(sync().await["leave"][&room]["timeline"]["events"].is_array());
+    assert_eq!(sync().await, Value::Null);
 }
 
 /// Inline, by id, and what is neither.
