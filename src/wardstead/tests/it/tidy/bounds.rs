@@ -60,9 +60,8 @@ const COUNTS: [(&str, &str); 11] = [
 ];
 
 /// Constants outside `limits` that look like a bound and are none, with the reason.
-const NOT_BOUNDS: [(&str, &str); 14] = [
+const NOT_BOUNDS: [(&str, &str); 13] = [
     ("src/accounts/src/tables.rs HASH_BYTES", "the size of a SHA-256 hash"),
-    ("src/engine-rocksdb/src/options.rs PREFIX_BYTES", "part of the key's grammar"),
     ("src/engine/src/journal.rs HEADER_BYTES", "part of a stored form"),
     ("src/engine/src/key.rs PREFIX_BYTES", "part of the key's grammar"),
     ("src/engine/src/lease.rs PAYLOAD_BYTES", "part of a stored form"),
