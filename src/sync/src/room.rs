@@ -95,7 +95,12 @@ impl Syncer {
                 self.rooms.timeline_range(room, *since, *upto, *limit, &mut sight).await?
             }
             Stretch::Tail => {
-                let mut slice = self.rooms.timeline_tail(room, *upto, *limit, &mut sight).await?;
+                let mut slice = if wanted.joined {
+                    self.rooms.timeline_tail(room, *upto, *limit, &mut sight).await?
+                } else {
+                    // A left room's end is found by position: how much happened there since then does not matter.
+                    self.rooms.timeline_range(room, Position::ZERO, *upto, *limit, &mut sight).await?
+                };
                 // Who came back is shown events again. `limited` says that they do not follow what the client has.
                 let sent_before = |(event, then): &(Arc<StoredEvent>, Membership)| {
                     event.position <= *since && *then == Membership::Join

@@ -96,9 +96,9 @@ impl Syncer {
     async fn initial_room(&self, answer: Answer<'_>, user_room: UserRoom, room: Arc<Room>) -> Result<Shown, SyncError> {
         let Answer { by, filter, limit, upto } = answer;
         let joined = user_room.membership == Membership::Join;
-        // A left room's end is found by position: how much happened there since then does not matter.
-        let (upto, timeline) = if joined { (upto, Stretch::Tail) } else { (user_room.left, Stretch::Since) };
-        let (since, state, left) = (Position::ZERO, State::All, user_room.left);
+        let upto = if joined { upto } else { user_room.left };
+        let (since, timeline, state) = (Position::ZERO, Stretch::Tail, State::All);
+        let left = user_room.left;
         let wanted = Wanted { by, filter, room, limit, since, upto, timeline, state, joined, left };
         match user_room.membership {
             Membership::Join => self.joined(&wanted, true).await,
@@ -127,7 +127,8 @@ impl Syncer {
             (true, Stay { began_inside: true, .. }) => (Stretch::Since, State::All),
             (true, _) => (Stretch::Tail, State::All),
             (false, Stay { began_inside: true, .. }) => (Stretch::Since, State::SinceToken),
-            (false, Stay { left: Some(_), .. }) => (Stretch::Since, State::All),
+            // Came and went.
+            (false, Stay { left: Some(_), .. }) => (Stretch::Tail, State::All),
             (false, _) => (Stretch::Own, State::Nothing),
         };
         // Of what happened after leaving, only the user's own membership (a ban) is shown.

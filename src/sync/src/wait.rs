@@ -66,22 +66,24 @@ impl Syncer {
         let mut since = since.position.min(upto);
         let timeout = tokio::time::sleep(Duration::from_millis(request.timeout_ms.min(limits::TIMEOUT_MS)));
         tokio::pin!(timeout);
+        let mut last = request.full_state || request.timeout_ms == 0;
         loop {
             let rooms = self.incremental(by, Range { since, upto }, &filter, request.full_state).await?;
-            if !rooms.is_empty() || request.full_state || request.timeout_ms == 0 {
+            if !rooms.is_empty() || last {
                 return self.respond(by, upto, rooms);
             }
             // Nothing up to here concerns this user: the next look starts where this one ended.
             since = upto;
             tokio::select! {
                 biased;
-                // First: news that the filter hides must not keep the client waiting for ever.
-                () = &mut timeout => return self.respond(by, upto, rooms),
-                woken = listener.woken() => match woken {
-                    Woken::News => upto = self.store.position(),
-                    Woken::Ended => return self.respond(by, upto, rooms),
+                // First: news that the filter hides must not keep the client waiting for ever. One more look: it moves the
+                // token of a client that nothing wakes, and finds what a lost wake-up was about.
+                () = &mut timeout => last = true,
+                woken = listener.woken() => if woken == Woken::Ended {
+                    return self.respond(by, upto, rooms);
                 },
             }
+            upto = self.store.position();
         }
     }
 

@@ -1,0 +1,292 @@
+//! Random histories: three users in three rooms, clients that sync at random moments with small limits and page back gaps, on
+//! nodes that restart, while other things happen. What a client has of a room that it is in is the room.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ruma::OwnedRoomId;
+use serde_json::{Value, json};
+use wardstead_accounts::Session;
+use wardstead_limits::{Rng, SeededRng};
+use wardstead_rooms::Membership;
+
+use crate::support::{Answer, Section, Server, id, key, limit_filter, open, seeded, state};
+
+const CASES: u64 = 240;
+const STEPS: usize = 32;
+
+type State = BTreeMap<(String, String), String>;
+
+/// What one room is, as the test itself notes it.
+#[derive(Clone, Default)]
+struct Truth {
+    events: Vec<String>,
+    state: State,
+    members: BTreeMap<usize, Membership>,
+    /// For each user the number of events when they last stopped being in the room, that one included.
+    left: BTreeMap<usize, usize>,
+}
+
+/// What a client knows of one room.
+#[derive(Clone, Default)]
+struct Known {
+    events: Vec<String>,
+    state: State,
+    /// Events about its own membership that it was sent while it was not in the room: it cannot tell what was before them.
+    islands: BTreeSet<String>,
+}
+
+#[derive(Clone, Default)]
+struct Client {
+    since: Option<Answer>,
+    rooms: Vec<Known>,
+}
+
+struct World {
+    seed: u64,
+    server: Server,
+    rng: SeededRng,
+    users: [Session; 3],
+    rooms: Vec<OwnedRoomId>,
+    truth: Vec<Truth>,
+    clients: Vec<Client>,
+    restarts: u64,
+}
+
+/// One thing to happen.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Say(usize, usize),
+    Topic(usize, usize),
+    Become(usize, usize, usize, Membership),
+}
+
+impl World {
+    async fn new(seed: u64) -> Self {
+        let server = seeded(seed).await;
+        let users = server.users(["u0", "u1", "u2"]).await;
+        let (mut rooms, mut truth) = (Vec::new(), Vec::new());
+        for creator in 0..3 {
+            let room = server.rooms.create(&users[creator], open("shared")).await.unwrap();
+            let answer = server.limited(&users[creator], None, 100).await;
+            let mut made = Truth::default();
+            for event in answer.joined(&room).events() {
+                made.events.push(id(event));
+                made.state.insert(key(event), id(event));
+            }
+            made.members.insert(creator, Membership::Join);
+            rooms.push(room);
+            truth.push(made);
+        }
+        let client = Client { since: None, rooms: vec![Known::default(); 3] };
+        let rng = SeededRng::new(seed);
+        Self { seed, server, rng, users, rooms, truth, clients: vec![client; 3], restarts: 0 }
+    }
+
+    fn below(&self, bound: u64) -> u64 {
+        self.rng.next_u64() % bound
+    }
+
+    fn index(&self, bound: usize) -> usize {
+        usize::try_from(self.below(bound as u64)).unwrap()
+    }
+
+    fn act(&self) -> Act {
+        let (by, room) = (self.index(3), self.index(3));
+        match self.below(10) {
+            0..4 => Act::Say(by, room),
+            4 => Act::Topic(by, room),
+            5 | 6 => Act::Become(by, room, by, Membership::Join),
+            7 => Act::Become(by, room, by, Membership::Leave),
+            8 => Act::Become(by, room, self.index(3), Membership::Invite),
+            // Only the creator has the power to remove others.
+            _ => Act::Become(room, room, self.index(3), Membership::Leave),
+        }
+    }
+
+    /// Lets `act` happen, unless the room does not allow it, and notes it.
+    async fn happen(&mut self, act: Act) {
+        let number = self.below(u64::MAX);
+        let done = perform(&self.server, &self.users, &self.rooms, act, number).await;
+        self.note(act, done);
+    }
+
+    fn note(&mut self, act: Act, done: Option<String>) {
+        let (Act::Say(_, room) | Act::Topic(_, room) | Act::Become(_, room, ..)) = act;
+        let truth = &mut self.truth[room];
+        // A join of somebody who is in the room already is the join that it was.
+        let Some(event) = done.filter(|event| !truth.events.contains(event)) else { return };
+        truth.events.push(event.clone());
+        match act {
+            Act::Say(..) => {}
+            Act::Topic(..) => drop(truth.state.insert(("m.room.topic".to_owned(), String::new()), event)),
+            Act::Become(_, _, user, membership) => {
+                let key = ("m.room.member".to_owned(), self.users[user].user_id.to_string());
+                truth.state.insert(key, event);
+                if truth.members.insert(user, membership) == Some(Membership::Join) && membership != Membership::Join {
+                    truth.left.insert(user, truth.events.len());
+                }
+            }
+        }
+    }
+
+    async fn step(&mut self) {
+        match self.below(16) {
+            0 => {
+                self.restarts += 1;
+                self.server = self.server.node(1_000 + self.seed * 1_000 + self.restarts).await;
+            }
+            1..10 => self.happen(self.act()).await,
+            _ => self.sync(self.index(3)).await,
+        }
+    }
+
+    /// One client syncs, sometimes while something happens that belongs into the next answer.
+    async fn sync(&mut self, user: usize) {
+        let expected = self.truth.clone();
+        let limit = 1 + self.index(5);
+        let meanwhile = (self.below(3) == 0).then(|| self.act());
+        let (told, done) = tokio::sync::oneshot::channel();
+        if let Some(act) = meanwhile {
+            let (server, users, rooms) = (self.server.clone(), self.users.clone(), self.rooms.clone());
+            let number = self.below(u64::MAX);
+            self.server.meanwhile.before_read(1 + self.below(6), async move {
+                drop(told.send(perform(&server, &users, &rooms, act, number).await));
+            });
+        }
+        let by = self.users[user].clone();
+        let since = self.clients[user].since.take();
+        let answer = self.server.filtered(&by, since.as_ref(), &limit_filter(limit)).await;
+        for room in 0..self.rooms.len() {
+            self.hear(user, room, &answer).await;
+            self.check(user, room, &answer, &expected[room]);
+        }
+        self.clients[user].since = Some(answer);
+        if let Some(act) = meanwhile {
+            // Where the answer took fewer reads than that, it happens now.
+            if let Some(late) = self.server.meanwhile.take() {
+                late.await;
+            }
+            let done = done.await.unwrap();
+            self.note(act, done);
+        }
+    }
+
+    /// The client takes in what the answer says of one room, and pages back where something is missing.
+    async fn hear(&mut self, user: usize, room: usize, answer: &Answer) {
+        let by = self.users[user].clone();
+        let room_id = self.rooms[room].clone();
+        let (joined, left) = (answer.joined(&room_id), answer.left(&room_id));
+        let section = if joined.0.is_null() { left } else { joined };
+        if section.0.is_null() {
+            return;
+        }
+        let mut known = std::mem::take(&mut self.clients[user].rooms[room]);
+        let overlaps = |known: &Known, event: &String| known.events.contains(event) && !known.islands.contains(event);
+        let mut new = section.timeline();
+        let own = left.0["timeline"].get("prev_batch").is_none() && joined.0.is_null();
+        let came = !own && !known.islands.is_empty();
+        if !own && (section.limited() || came) && !new.iter().any(|event| overlaps(&known, event)) {
+            let to = None;
+            let mut missing = self.server.back(&by, &room_id, section.prev_batch(), to, 1 + self.index(4)).await;
+            if let Some(at) = missing.iter().position(|event| overlaps(&known, event)) {
+                missing.truncate(at);
+            }
+            missing.reverse();
+            missing.append(&mut new);
+            new = missing;
+        }
+        if own {
+            known.islands.extend(new.iter().cloned());
+        } else {
+            known.events.retain(|event| !known.islands.contains(event));
+            known.islands.clear();
+        }
+        let about = format!("seed {}, user {user}, room {room}", self.seed);
+        if !own && !section.limited() {
+            let doubled = new.iter().find(|event| known.events.contains(event));
+            assert_eq!(doubled, None, "{about}: doubled, in a timeline that says that it follows");
+        }
+        for event in new {
+            if !known.events.contains(&event) {
+                known.events.push(event);
+            }
+        }
+        take_state(&mut known.state, section);
+        self.clients[user].rooms[room] = known;
+    }
+
+    /// Compares what the client has with what there was when it was answered.
+    fn check(&self, user: usize, room: usize, answer: &Answer, truth: &Truth) {
+        let known = &self.clients[user].rooms[room];
+        let about = format!("seed {}, user {user}, room {room}", self.seed);
+        let room_id = &self.rooms[room];
+        let membership = truth.members.get(&user);
+        if membership == Some(&Membership::Join) {
+            assert_eq!(known.events, truth.events, "{about}: events");
+            assert_eq!(known.state, truth.state, "{about}: state");
+            return;
+        }
+        assert!(answer.joined(room_id).0.is_null(), "{about}: joined, but is {membership:?}");
+        let seen = truth.left.get(&user).copied().unwrap_or_default();
+        let own = |event: &&String| {
+            truth.state.get(&("m.room.member".to_owned(), self.users[user].user_id.to_string())) == Some(*event)
+                || known.islands.contains(*event)
+        };
+        let after = known.events.iter().filter(|event| truth.events[seen..].contains(event));
+        let foreign: Vec<_> = after.filter(|event| !own(event)).collect();
+        // An invitation and its rejection that came in one answer stand side by side.
+        assert!(foreign.len() <= 1, "{about}: told after leaving: {foreign:?}");
+        if !answer.left(room_id).0.is_null() && !known.islands.iter().any(|event| known.events.contains(event)) {
+            assert_eq!(
+                known.events[..seen.min(known.events.len())],
+                truth.events[..seen],
+                "{about}: up to the leaving"
+            );
+        }
+    }
+}
+
+/// Applies a section as a client does: state, then the timeline's.
+fn take_state(state: &mut State, section: Section<'_>) {
+    let of_timeline = section.events().iter().filter(|event| event.get("state_key").is_some());
+    let told: Vec<&Value> = section.state_events().iter().chain(of_timeline).collect();
+    state.extend(told.into_iter().map(|event| (key(event), id(event))));
+}
+
+async fn perform(
+    server: &Server,
+    users: &[Session; 3],
+    rooms: &[OwnedRoomId],
+    act: Act,
+    number: u64,
+) -> Option<String> {
+    let done = match act {
+        Act::Say(by, room) => server.try_send(&users[by], &rooms[room], crate::support::message("hello")).await,
+        Act::Topic(by, room) => {
+            let draft = state("m.room.topic", "", &json!({ "topic": number.to_string() }));
+            server.try_send(&users[by], &rooms[room], draft).await
+        }
+        Act::Become(by, room, user, membership) => {
+            server.rooms.set_membership(&users[by], &rooms[room], &users[user].user_id, membership, None).await
+        }
+    };
+    match done {
+        Ok(event_id) => Some(event_id.to_string()),
+        Err(wardstead_rooms::RoomError::Forbidden(_)) => None,
+        Err(error) => panic!("{act:?}: {error}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_client_has_is_the_room() {
+    for seed in 0..CASES {
+        let mut world = World::new(seed).await;
+        for _ in 0..STEPS {
+            world.step().await;
+        }
+        for user in 0..3 {
+            world.sync(user).await;
+            world.sync(user).await;
+        }
+    }
+}

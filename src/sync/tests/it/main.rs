@@ -1,0 +1,14 @@
+//! Sync over the memory engine, through the public functions; answers are looked at as a client looks at them.
+
+mod faults;
+mod filters;
+mod gaps;
+mod histories;
+mod initial;
+mod memberships;
+mod position;
+mod reads;
+mod state;
+mod support;
+mod tokens;
+mod waiting;

@@ -1,0 +1,69 @@
+//! What a sync costs the engine.
+
+use futures::{StreamExt, stream};
+use wardstead_accounts::Session;
+use wardstead_engine::counting::Reading;
+use wardstead_rooms::NewRoom;
+
+use crate::support::{Answer, Server, server};
+
+async fn many_rooms(server: &Server, by: &Session, count: usize) {
+    let rooms = stream::iter(0..count).map(|_| server.rooms.create(by, NewRoom::default()));
+    rooms.buffer_unordered(64).for_each(|room| async { drop(room.unwrap()) }).await;
+}
+
+/// One message in one room costs the same however many rooms the user is in: the rows of what the user is in the rooms that
+/// changed, the arrivals, the state's history.
+#[tokio::test(start_paused = true)]
+async fn an_incremental_sync_costs_the_same_in_5000_rooms() {
+    let server = server().await;
+    let [anna, ben] = server.users(["anna", "ben"]).await;
+    let room = server.room(&[&anna, &ben]).await;
+    let mut joined = 1;
+    let mut costs = Vec::new();
+    for count in [50, 500, 5_000] {
+        many_rooms(&server, &ben, count - joined).await;
+        joined = count;
+        let position = server.store.caught_up().await.unwrap();
+        let since = server.store.tokens().write(&wardstead_store::Token::Sync(wardstead_store::SyncToken {
+            position,
+            user: ben.user,
+            device: ben.device,
+            ..wardstead_store::SyncToken::default()
+        }));
+        let said = server.say(&anna, &room, "hello").await;
+        let since = Answer(serde_json::json!({ "next_batch": since }));
+        let (answer, cost) = server.reads(server.sync(&ben, Some(&since))).await;
+        assert_eq!(answer.rooms("join"), [room.as_str()]);
+        assert_eq!(answer.joined(&room).timeline(), [said.to_string()]);
+        costs.push(cost);
+        let (answer, cost) = server.reads(server.sync(&ben, Some(&answer))).await;
+        assert!(answer.is_empty());
+        assert_eq!(cost, Reading::default(), "nothing new costs nothing");
+    }
+    assert_eq!(costs[0], Reading { gets: 1, keys: 1, scans: 2, ..Reading::default() });
+    assert!(costs.iter().all(|cost| *cost == costs[0]), "{costs:?}");
+}
+
+/// After a restart nobody remembers what changed since the token: the calls stay the same, only their keys grow.
+#[tokio::test(start_paused = true)]
+async fn the_first_sync_after_a_restart_makes_as_many_calls() {
+    let mut calls = Vec::new();
+    for count in [50, 500] {
+        let server = server().await;
+        let [anna, ben] = server.users(["anna", "ben"]).await;
+        let room = server.room(&[&anna, &ben]).await;
+        many_rooms(&server, &ben, count).await;
+        let since = server.limited(&ben, None, 1).await;
+        let said = server.say(&anna, &room, "hello").await;
+        server.settle().await;
+        let node = server.node(2).await;
+        let (answer, cost) = node.reads(node.sync(&ben, Some(&since))).await;
+        assert_eq!(answer.joined(&room).timeline(), [said.to_string()]);
+        assert_eq!(answer.rooms("join").len(), 1);
+        assert!(cost.keys >= count as u64);
+        calls.push((cost.gets, cost.scans));
+    }
+    assert_eq!(calls[0], calls[1]);
+    assert_eq!(calls[0], (3, 3), "heads, name, event; rooms, arrivals, state's history");
+}
