@@ -12,8 +12,6 @@ pub const TAIL_PAGE_ROWS: usize = 4_096;
 pub const CHANGE_WINDOW_BYTES: usize = 8 * 1024 * 1024;
 /// Short ids that a node takes from the counter row at once.
 pub const SHORT_ID_BLOCK: u64 = 4_096;
-/// Bytes of the cache of names to short ids, each direction.
-pub const SHORT_ID_CACHE_BYTES: usize = 8 * 1024 * 1024;
 /// Times that a batch is rebuilt after `Rebuild` before the caller is told to come back.
 pub const REBUILDS: usize = 5;
 /// Characters of a sync, timeline or page token.
