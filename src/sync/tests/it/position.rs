@@ -1,5 +1,7 @@
 //! An answer is built for one position and holds nothing above it, whatever happens while it is built.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::json;
 use wardstead_rooms::Membership;
 
@@ -119,6 +121,45 @@ async fn an_invitation_answered_meanwhile() {
             assert_eq!(next.rooms("join"), [room.as_str()], "read {n}");
             let section = next.joined(&room);
             assert_eq!(section.state().len() + section.events().len(), 8, "read {n}: the whole room");
+        }
+    }
+}
+
+/// A tail can stand between the event of a membership and the entry that tells the user of it: the answer for that position
+/// tells all, and no later one is missing anything.
+#[tokio::test(start_paused = true)]
+async fn between_the_entries_of_one_commit() {
+    for membership in [Membership::Join, Membership::Leave, Membership::Invite] {
+        let server = server().await;
+        let [anna, ben] = server.users(["anna", "ben"]).await;
+        let room = server.open_room(&anna, "shared").await;
+        if membership == Membership::Leave {
+            server.join(&ben, &room).await;
+        }
+        let since = server.sync(&ben, None).await;
+        let node = server.node(2).await;
+        let by = if membership == Membership::Invite { &anna } else { &ben };
+        let event_id = server.member(by, &room, &ben, membership).await;
+        let said = server.say(&anna, &room, "later").await;
+        let (event, _) = server.rooms.event(&anna, &room, &event_id).await.unwrap();
+
+        node.horizon.store(event.position.0, Ordering::SeqCst);
+        let answer = node.sync(&ben, Some(&since)).await;
+        assert_eq!(node.store.position(), event.position);
+        match membership {
+            Membership::Join => {
+                let joined = answer.joined(&room);
+                assert_eq!(joined.state().len() + joined.events().len(), 7, "the whole room");
+            }
+            Membership::Leave => assert_eq!(answer.left(&room).timeline(), [event_id.to_string()]),
+            _ => assert_eq!(answer.rooms("invite"), [room.as_str()]),
+        }
+        node.horizon.store(u64::MAX, Ordering::SeqCst);
+        let next = node.sync(&ben, Some(&answer)).await;
+        if membership == Membership::Join {
+            assert_eq!(next.joined(&room).timeline(), [said.to_string()]);
+        } else {
+            assert!(next.is_empty(), "{next:?}");
         }
     }
 }

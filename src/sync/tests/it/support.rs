@@ -56,6 +56,7 @@ impl Meanwhile {
 struct Interrupted {
     inner: Arc<dyn Engine>,
     meanwhile: Meanwhile,
+    horizon: Arc<AtomicU64>,
 }
 
 #[async_trait]
@@ -77,7 +78,8 @@ impl Engine for Interrupted {
     }
 
     async fn position(&self) -> Result<Position, EngineError> {
-        self.inner.position().await
+        let newest = self.inner.position().await?;
+        Ok(newest.min(Position(self.horizon.load(Ordering::SeqCst))))
     }
 
     async fn lease(&self, request: LeaseRequest) -> Result<Option<Lease>, EngineError> {
@@ -98,6 +100,8 @@ pub struct Server {
     pub engine: Arc<MemoryEngine>,
     pub counts: Counts,
     pub meanwhile: Meanwhile,
+    /// The newest position that the node's tail can see.
+    pub horizon: Arc<AtomicU64>,
     pub clock: ManualClock,
 }
 
@@ -113,7 +117,9 @@ pub async fn seeded(seed: u64) -> Server {
 async fn on(engine: Arc<MemoryEngine>, clock: ManualClock, seed: u64) -> Server {
     let (counting, counts) = CountingEngine::new(Arc::clone(&engine) as Arc<dyn Engine>);
     let meanwhile = Meanwhile::default();
-    let interrupted = Interrupted { inner: Arc::new(counting), meanwhile: meanwhile.clone() };
+    let horizon = Arc::new(AtomicU64::new(u64::MAX));
+    let inner = Arc::new(counting);
+    let interrupted = Interrupted { inner, meanwhile: meanwhile.clone(), horizon: Arc::clone(&horizon) };
     let store = testing::over(Arc::new(interrupted), "example.org", clock.clone(), seed).await.unwrap();
     let server_name = server_name!("example.org").to_owned();
     let accounts = Accounts::new(store.clone(), server_name.clone());
@@ -121,7 +127,7 @@ async fn on(engine: Arc<MemoryEngine>, clock: ManualClock, seed: u64) -> Server 
     let rooms = Rooms::new(store.clone(), accounts.clone(), server_name, key, RoomVersionId::V12);
     store.set_audience(Arc::new(rooms.clone()));
     let syncer = Syncer::new(store.clone(), rooms.clone());
-    Server { rooms, syncer, store, accounts, engine, counts, meanwhile, clock }
+    Server { rooms, syncer, store, accounts, engine, counts, meanwhile, horizon, clock }
 }
 
 impl Server {
