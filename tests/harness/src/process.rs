@@ -1,30 +1,20 @@
 //! What the kernel says about a process.
 
-use anyhow::{Context, Result};
+use std::time::Duration;
 
-/// Nanoseconds of CPU that process `pid` used, all its threads, finished ones included.
-///
-/// `/proc/PID/stat` counts in ticks of 10 ms; `schedstat` counts nanoseconds but leaves out threads that have ended. The
-/// larger of the two is right to within a tick.
+use anyhow::{Context, Result};
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
+
+/// Nanoseconds of CPU that process `pid` used, all its threads, finished ones included: the process's CPU clock of
+/// `clock_getcpuclockid(3)`.
 ///
 /// # Errors
 /// When the process is gone.
 pub fn cpu_ns(pid: u32) -> Result<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let after_name = stat.rsplit_once(')').context("stat has a name")?.1;
-    let fields: Vec<&str> = after_name.split_whitespace().collect();
-    // Fields 14 and 15 of proc(5), counted from 3 here.
-    let ticks = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-    let mut exact = 0;
-    for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
-        let path = task?.path().join("schedstat");
-        // A thread may end between the listing and the reading.
-        if let Ok(text) = std::fs::read_to_string(path) {
-            exact += text.split(' ').next().context("schedstat has fields")?.parse::<u64>()?;
-        }
-    }
-    let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second();
-    Ok(exact.max(ticks * tick_ns))
+    let clock = clock_getcpuclockid(Pid::from_raw(pid.try_into()?))?;
+    let spent = Duration::from(clock_gettime(clock)?);
+    Ok(spent.as_nanos().try_into()?)
 }
 
 /// Resident memory of process `pid`, in KiB.

@@ -10,7 +10,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::Http;
 use crate::environment;
@@ -207,8 +208,7 @@ impl Server {
     /// # Errors
     /// When the server does not end in time or with another status than 0.
     pub fn stop(mut self) -> Result<()> {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM)?;
+        kill(Pid::from_raw(self.child.id().try_into()?), Signal::SIGTERM)?;
         let end = Instant::now() + STOP;
         let status: ExitStatus = loop {
             if let Some(status) = self.child.try_wait()? {
