@@ -166,7 +166,8 @@ impl Notifier {
         if let Some(members) = self.members.get(&room) {
             return Ok(members);
         }
-        let Some(audience) = self.audience.get() else { return Ok(Arc::default()) };
+        // Whoever does not say who is concerned gets everybody woken.
+        let audience = self.audience.get().ok_or(StoreError::Closed)?;
         let members: Arc<[u64]> = audience.local_members(room).await?.into();
         self.members.insert(room, Arc::clone(&members));
         Ok(members)
