@@ -62,7 +62,7 @@ pub(crate) struct Events {
     pub(crate) events: Vec<Box<RawValue>>,
 }
 
-/// Room summary (Client-Server API, RoomSummary).
+/// Room summary (Client-Server API, `RoomSummary`).
 #[derive(Debug, Serialize)]
 pub(crate) struct Summary {
     #[serde(rename = "m.heroes", skip_serializing_if = "Vec::is_empty")]

@@ -125,10 +125,9 @@ impl Syncer {
             (true, Stay { throughout: true, .. }) => (Stretch::Throughout, State::SinceToken),
             // Who went and came back may not see what happened meanwhile, and the state may have changed in that.
             (true, Stay { began_inside: true, .. }) => (Stretch::Since, State::All),
-            (true, _) => (Stretch::Tail, State::All),
             (false, Stay { began_inside: true, .. }) => (Stretch::Since, State::SinceToken),
-            // Came and went.
-            (false, Stay { left: Some(_), .. }) => (Stretch::Tail, State::All),
+            // Came, or came and went.
+            (true, _) | (false, Stay { left: Some(_), .. }) => (Stretch::Tail, State::All),
             (false, _) => (Stretch::Own, State::Nothing),
         };
         // Of what happened after leaving, only the user's own membership (a ban) is shown.

@@ -65,9 +65,9 @@ impl World {
         let server = seeded(seed).await;
         let users = server.users(["u0", "u1", "u2"]).await;
         let (mut rooms, mut truth) = (Vec::new(), Vec::new());
-        for creator in 0..3 {
-            let room = server.rooms.create(&users[creator], open("shared")).await.unwrap();
-            let answer = server.limited(&users[creator], None, 100).await;
+        for (creator, session) in users.iter().enumerate() {
+            let room = server.rooms.create(session, open("shared")).await.unwrap();
+            let answer = server.limited(session, None, 100).await;
             let mut made = Truth::default();
             for event in answer.joined(&room).events() {
                 made.events.push(id(event));
@@ -156,9 +156,9 @@ impl World {
         let by = self.users[user].clone();
         let since = self.clients[user].since.take();
         let answer = self.server.filtered(&by, since.as_ref(), &limit_filter(limit)).await;
-        for room in 0..self.rooms.len() {
+        for (room, expected) in expected.iter().enumerate() {
             self.hear(user, room, &answer).await;
-            self.check(user, room, &answer, &expected[room]);
+            self.check(user, room, &answer, expected);
         }
         self.clients[user].since = Some(answer);
         if let Some(act) = meanwhile {

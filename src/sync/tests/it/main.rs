@@ -1,5 +1,7 @@
 //! Sync over the memory engine, through the public functions; answers are looked at as a client looks at them.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what only tests call")]
+
 mod faults;
 mod filters;
 mod gaps;

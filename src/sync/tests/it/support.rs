@@ -30,23 +30,29 @@ type Act = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Lets something happen just before a read of the engine.
 #[derive(Clone, Default)]
-pub struct Meanwhile(Arc<(AtomicU64, Mutex<Option<(u64, Act)>>)>);
+pub struct Meanwhile(Arc<Planned>);
+
+#[derive(Default)]
+struct Planned {
+    reads: AtomicU64,
+    act: Mutex<Option<(u64, Act)>>,
+}
 
 impl Meanwhile {
     /// `act` happens before the `n`-th read from now (1: the next).
     pub fn before_read(&self, n: u64, act: impl Future<Output = ()> + Send + 'static) {
-        self.0.0.store(0, Ordering::SeqCst);
-        *self.0.1.lock().unwrap() = Some((n, Box::pin(act)));
+        self.0.reads.store(0, Ordering::SeqCst);
+        *self.0.act.lock().unwrap() = Some((n, Box::pin(act)));
     }
 
     /// Takes back what has not happened yet.
     pub fn take(&self) -> Option<Act> {
-        self.0.1.lock().unwrap().take().map(|(_, act)| act)
+        self.0.act.lock().unwrap().take().map(|(_, act)| act)
     }
 
     async fn read(&self) {
-        let count = self.0.0.fetch_add(1, Ordering::SeqCst) + 1;
-        let due = self.0.1.lock().unwrap().take_if(|(n, _)| *n == count);
+        let count = self.0.reads.fetch_add(1, Ordering::SeqCst) + 1;
+        let due = self.0.act.lock().unwrap().take_if(|(n, _)| *n == count);
         if let Some((_, act)) = due {
             act.await;
         }

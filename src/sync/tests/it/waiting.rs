@@ -132,7 +132,7 @@ async fn hidden_news_do_not_keep_the_client_waiting() {
     }
     let answer = waiting.await.unwrap();
     assert!(answer.is_empty());
-    assert!(moment() - start >= Duration::from_millis(1_000));
+    assert!(moment() - start >= Duration::from_secs(1));
     let said = server.say(&anna, &room, "hello").await;
     assert_eq!(server.sync(&ben, Some(&answer)).await.joined(&room).timeline(), [said.to_string()]);
 }
