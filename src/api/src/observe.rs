@@ -38,8 +38,11 @@ pub(crate) async fn observe(State(state): State<ApiState>, request: Request, nex
     span.in_scope(|| {
         if let Some(Cause(cause)) = response.extensions().get() {
             tracing::error!(status, ms, cause, "failed");
+        } else if response.status().is_client_error() {
+            tracing::info!(status, ms, "refused");
         } else {
-            tracing::info!(status, ms, "answered");
+            // A line for every message of a hospital would cost more than it tells.
+            tracing::debug!(status, ms, "answered");
         }
     });
     response
