@@ -71,6 +71,9 @@ impl Database {
         let mut cells = Vec::with_capacity(keys.len());
         for (key, found) in keys.iter().zip(found) {
             match found {
+                // RocksDB's MultiGet answers Ok with nothing, not Incomplete, where a block is not in the cache. No value
+                // that was stored is empty.
+                Ok(Some(stored)) if stored.is_empty() && tier == Tier::Memory => return Ok(None),
                 Ok(stored) => cells.push(stored.map(|stored| value::open(key, &Bytes::from(stored))).transpose()?),
                 Err(error) if not_cached(&error, tier) => return Ok(None),
                 Err(error) => return Err(read_error(&error, key)),

@@ -338,6 +338,36 @@ async fn reads_beyond_the_cache_come_from_files() {
     assert!(uncached.is_ok());
 }
 
+/// Nothing is cached after a start: a block that is not in memory is no answer.
+#[tokio::test]
+async fn the_first_read_of_a_row_after_a_start_finds_it() {
+    const ROWS: u64 = 2_000;
+    let mut folder = Folder::new();
+    let mut batch = Batch::new();
+    for number in 0..ROWS {
+        batch.put_with(key(number), number, &[], noise(number, 300));
+        let point = Key::build(TableId::new(AccessPattern::Point, 0xf00), number).key();
+        batch.put_with(point, number, &[], noise(number, 100));
+    }
+    let writer = Writer { incarnation: 1, group: 1 };
+    folder.engine.commit_group(Group { epoch: 0, writer, batches: vec![Arc::new(batch)] }).await.unwrap();
+    for count in [1, 2, 3] {
+        folder.reopen().await;
+        for first in (0..ROWS - count).step_by(16) {
+            let point = |number| Key::build(TableId::new(AccessPattern::Point, 0xf00), number).key();
+            let keys: Vec<Key> = (first..first + count).flat_map(|number| [point(number), key(number)]).collect();
+            for keys in [&keys[..1], &keys[1..]] {
+                let cells = folder.engine.get_many(Position::ZERO, keys).await.unwrap();
+                assert!(
+                    cells
+                        .iter()
+                        .all(|cell| cell.as_ref().is_some_and(|cell| (first..first + count).contains(&cell.version)))
+                );
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_full_queue_of_reads_is_busy() {
     let folder = Folder::new();

@@ -185,13 +185,12 @@ impl Serve {
 
 async fn serve(config: &Config, policy: Policy) -> Result<(), Failure> {
     let went = |error: &dyn std::error::Error| Failure::Went(config::reasons(error));
+    let asked = signals::end_asked_for().map_err(|error| went(&error))?;
     let server = Server::open(config, policy).await.map_err(|error| went(&error))?;
     say(&banner::text(config, &server));
     let end = async {
-        match signals::end_asked_for().await {
-            Ok(signal) => tracing::info!(signal, "ending: no new connections, finishing what is under way"),
-            Err(error) => tracing::error!(%error, "signals cannot be watched: ending"),
-        }
+        let signal = asked.await;
+        tracing::info!(signal, "ending: no new connections, finishing what is under way");
     };
     server.run(end).await.map_err(|error| went(&error))?;
     tracing::info!("ended");
