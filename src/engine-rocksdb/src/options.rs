@@ -71,9 +71,6 @@ fn family_options(cache: &Cache, pattern: Option<AccessPattern>) -> Options {
     let mut family = Options::default();
     family.set_prefix_extractor(SliceTransform::create_fixed_prefix(PREFIX_BYTES));
     family.set_compression_type(DBCompressionType::Lz4);
-    // `Absent` (transaction ids, names) asks for rows that are not there: the filter answers without a search.
-    family.set_memtable_whole_key_filtering(true);
-    family.set_memtable_prefix_bloom_ratio(f64::from(limits::MEMTABLE_BLOOM_PERCENT) / 100.0);
     if pattern == Some(AccessPattern::Churn) {
         // The ratio is of a whole file; 0 leaves the decision to the window.
         family.add_compact_on_deletion_collector_factory(limits::CHURN_WINDOW_ROWS, limits::CHURN_DELETED_ROWS, 0.0);

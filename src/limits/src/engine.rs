@@ -57,5 +57,3 @@ pub const RANGE_POINT_DELETES: usize = 256;
 pub const CHURN_WINDOW_ROWS: usize = 4_096;
 /// See [`CHURN_WINDOW_ROWS`].
 pub const CHURN_DELETED_ROWS: usize = 2_048;
-/// Per cent of a memtable that its filter of keys may take: ten bits a row at the size of an event's rows.
-pub const MEMTABLE_BLOOM_PERCENT: u8 = 2;
