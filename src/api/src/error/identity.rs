@@ -52,7 +52,7 @@ impl From<LoginError> for ApiError {
                 Self::new(StatusCode::BAD_REQUEST, ErrorKind::Unknown, "This login type is not offered.")
             }
             LoginError::MissingUser => Self::missing_param("The request does not say who signs in."),
-            LoginError::Forbidden => Self::forbidden("User name or password are wrong."),
+            LoginError::Forbidden => Self::forbidden("User name or password is wrong."),
             LoginError::Deactivated => deactivated(),
             LoginError::Hash(error) => error.into(),
             LoginError::Accounts(error) => error.into(),

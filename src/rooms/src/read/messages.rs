@@ -115,7 +115,9 @@ impl Rooms {
         };
         // A token stands just after the event with its key. Going back, the next page starts just before the last event seen.
         let at_end = walk.last.map(|last| if request.backwards { before(last) } else { last });
-        let more = walk.rest.is_some() || (!request.backwards && !walk.events.is_empty());
+        // The page that reaches the room's beginning has an end too, and the one after it is empty and has none: there are
+        // clients that drop a page without an end, and with it the oldest messages.
+        let more = walk.rest.is_some() || !walk.events.is_empty();
         MessagesPage {
             events: walk.events,
             start: request.from.clone().unwrap_or_else(|| self.timeline_token(room.short, at_start)),

@@ -13,7 +13,8 @@ use crate::{ApiError, ruma_io::Ruma};
 
 pub(super) async fn messages(Ruma { state, request, caller, .. }: Ruma<Request>) -> Result<Response, ApiError> {
     let asked = Messages {
-        from: request.from,
+        // There are clients that send an empty token where they have none.
+        from: request.from.filter(|from| !from.is_empty()),
         to: request.to,
         backwards: request.dir == Direction::Backward,
         // More than a number of this machine is more than the rooms' own bound.
