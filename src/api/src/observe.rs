@@ -13,6 +13,9 @@ use tracing::Instrument as _;
 
 use crate::{ApiError, ApiState, error::Cause};
 
+/// What the log says in the place of the route where there is none.
+const UNKNOWN: &str = "none";
+
 /// Names the request, answers preflights, turns a panic into an error, adds the headers and writes the log.
 ///
 /// The log holds method, route template, status and milliseconds; never a path, query, id, token or body: they are patient data or
@@ -22,7 +25,7 @@ pub(crate) async fn observe(State(state): State<ApiState>, request: Request, nex
     let id = format!("{:016x}", state.rng.next_u64());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let route = route.as_ref().map_or(UNKNOWN, MatchedPath::as_str);
     let span = tracing::info_span!("request", %id, %method, route);
 
     let mut response = if method == Method::OPTIONS {
@@ -38,10 +41,11 @@ pub(crate) async fn observe(State(state): State<ApiState>, request: Request, nex
     span.in_scope(|| {
         if let Some(Cause(cause)) = response.extensions().get() {
             tracing::error!(status, ms, cause, "failed");
-        } else if response.status().is_client_error() {
+        } else if response.status().is_client_error() && route != UNKNOWN {
             tracing::info!(status, ms, "refused");
         } else {
-            // A line for every message of a hospital would cost more than it tells.
+            // A line for every message of a hospital would cost more than it tells, and so would one for everything that
+            // clients ask of other servers.
             tracing::debug!(status, ms, "answered");
         }
     });
