@@ -113,7 +113,8 @@ fn take_lease(
 ) -> Result<Option<Lease>, EngineError> {
     shared.check_writable()?;
     let key = system::lease_key(&request.name);
-    let row = database.cells(std::slice::from_ref(&key), crate::database::Tier::Disk)?.unwrap_or_default().pop();
+    let row = database.cells(std::slice::from_ref(&key), crate::database::Tier::Disk)?;
+    let row = row.ok_or_else(crate::database::half)?.pop();
     match lease::decide(&key, row.flatten().as_ref(), request, now_ms)? {
         Decision::Refuse => Ok(None),
         Decision::Write(lease, payload) => {

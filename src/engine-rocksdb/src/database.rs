@@ -59,7 +59,7 @@ impl Database {
     /// Position of the newest journal row: one seek from the end, however long the journal.
     pub(crate) fn newest_position(&self) -> Result<Position, EngineError> {
         let newest = ScanRange::scope(system::JOURNAL, 0).descending();
-        let page = self.page(&newest, PageLimit::rows(1), Tier::Disk)?.unwrap_or_default();
+        let page = self.page(&newest, PageLimit::rows(1), Tier::Disk)?.ok_or_else(half)?;
         page.rows.first().map_or(Ok(Position::ZERO), |(key, cell)| Ok(JournalRow::read(key, cell)?.position))
     }
 
@@ -84,7 +84,7 @@ impl Database {
 
     /// The versions of those of `keys` that have a row.
     pub(crate) fn versions(&self, keys: &[Key]) -> Result<HashMap<Key, u64>, EngineError> {
-        let cells = self.cells(keys, Tier::Disk)?.unwrap_or_default();
+        let cells = self.cells(keys, Tier::Disk)?.ok_or_else(half)?;
         Ok(keys.iter().zip(cells).filter_map(|(key, cell)| Some((key.clone(), cell?.version))).collect())
     }
 
@@ -268,6 +268,12 @@ fn read_error(error: &rocksdb::Error, key: &Key) -> EngineError {
         ErrorKind::Corruption => EngineError::corrupt(key, error.as_ref()),
         _ => EngineError::Unavailable(error.to_string()),
     }
+}
+
+/// `None` means that something is not in memory. A read of the disk that says so must not pass for one that found nothing:
+/// the newest position would be zero, and every `Absent` would hold.
+pub(crate) fn half() -> EngineError {
+    EngineError::Unavailable("RocksDB gave half an answer".into())
 }
 
 fn unavailable(error: rocksdb::Error) -> EngineError {

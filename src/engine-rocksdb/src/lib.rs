@@ -85,7 +85,7 @@ impl RocksEngine {
         }
         let full = move |database: &Database| {
             let found = read(database, Tier::Disk)?;
-            found.ok_or_else(|| EngineError::Unavailable("RocksDB gave half an answer".into()))
+            found.ok_or_else(database::half)
         };
         self.readers.run(full).await
     }
