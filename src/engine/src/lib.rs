@@ -8,6 +8,7 @@
 //! for and writes what they return.
 
 mod batch;
+pub mod bus;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(feature = "conformance")]
@@ -23,6 +24,7 @@ pub mod system;
 pub mod value;
 
 pub use batch::{Assertion, Batch, Expect, InvalidBatch, Losing, PositionSlot, Urgency, Write};
+pub use bus::{Bus, BusError, BusMessage, LocalBus, Topic};
 pub use engine::{Engine, EngineLimits, Group, GroupOutcome, Outcome, Writer};
 pub use error::EngineError;
 pub use journal::{JournalEntry, JournalRow};

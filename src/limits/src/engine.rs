@@ -57,3 +57,7 @@ pub const RANGE_POINT_DELETES: usize = 256;
 pub const CHURN_WINDOW_ROWS: usize = 4_096;
 /// See [`CHURN_WINDOW_ROWS`].
 pub const CHURN_DELETED_ROWS: usize = 2_048;
+/// Bytes of one message on the bus. As base64 with its topic it stays below the 8,000 bytes of a PostgreSQL notification.
+pub const BUS_PAYLOAD_BYTES: usize = 5_900;
+/// Messages that a receiver of the bus may lag behind before it loses the oldest.
+pub const BUS_BACKLOG_MESSAGES: usize = 4_096;

@@ -7,7 +7,7 @@ use tokio::{
     sync::{Mutex, oneshot, watch},
     task::JoinHandle,
 };
-use wardstead_engine::{Batch, Cell, Engine, Key, PageLimit, Position, ScanRange};
+use wardstead_engine::{Batch, Bus, Cell, Engine, Key, PageLimit, Position, ScanRange};
 use wardstead_limits::{Clock, Rng, store as limits};
 
 use crate::{
@@ -28,6 +28,7 @@ pub struct Store {
 
 struct Inner {
     engine: Arc<dyn Engine>,
+    bus: Arc<dyn Bus>,
     entrance: Entrance,
     hint: Hint,
     reached: watch::Receiver<Position>,
@@ -57,13 +58,14 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens the data in `engine` for the server `server_name`, making what is missing, and starts the committer and the
+    /// Opens the data in `engine` for the server `server_name`, making what is missing; `bus` reaches the other nodes; and starts the committer and the
     /// tail on the current runtime.
     ///
     /// # Errors
     /// [`OpenError`]: another server's data, a newer schema, a failing engine.
     pub async fn open(
         engine: Arc<dyn Engine>,
+        bus: Arc<dyn Bus>,
         server_name: &str,
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
@@ -94,6 +96,7 @@ impl Store {
             server_name: installation.server_name,
             ids: Mutex::default(),
             engine,
+            bus,
             entrance,
             hint,
             reached,
@@ -255,6 +258,12 @@ impl Store {
     #[must_use]
     pub fn user_changed(&self, user: u64, since: Position) -> Option<bool> {
         self.inner.window.user_changed(user, since)
+    }
+
+    /// Reaches the other nodes of the installation, fast and lossy.
+    #[must_use]
+    pub fn bus(&self) -> &Arc<dyn Bus> {
+        &self.inner.bus
     }
 
     /// The time.

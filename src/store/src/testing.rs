@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wardstead_engine::Engine;
+use wardstead_engine::{Bus, Engine, LocalBus};
 use wardstead_engine_memory::MemoryEngine;
 use wardstead_limits::{ManualClock, SeededRng};
 
@@ -38,5 +38,19 @@ pub async fn over(
     clock: ManualClock,
     seed: u64,
 ) -> Result<Store, OpenError> {
-    Store::open(engine, server_name, Arc::new(clock), Arc::new(SeededRng::new(seed))).await
+    over_bus(engine, Arc::new(LocalBus::new()), server_name, clock, seed).await
+}
+
+/// As [`over`], with `bus` between the nodes.
+///
+/// # Errors
+/// As [`Store::open`].
+pub async fn over_bus(
+    engine: Arc<dyn Engine>,
+    bus: Arc<dyn Bus>,
+    server_name: &str,
+    clock: ManualClock,
+    seed: u64,
+) -> Result<Store, OpenError> {
+    Store::open(engine, bus, server_name, Arc::new(clock), Arc::new(SeededRng::new(seed))).await
 }

@@ -7,7 +7,7 @@ use ruma::RoomVersionId;
 use tokio::{net::TcpListener, sync::watch};
 use wardstead_accounts::Accounts;
 use wardstead_api::{ApiConfig, ApiParts, ApiState};
-use wardstead_engine::{Engine, EngineError};
+use wardstead_engine::{Engine, EngineError, LocalBus};
 use wardstead_engine_rocksdb::{RocksEngine, RocksOptions};
 use wardstead_identity::{Identity, IdentityError, NewRegistrationToken};
 use wardstead_limits::{Clock, OsRng, Rng, SystemClock, api as limits};
@@ -171,7 +171,14 @@ impl Data {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let rng: Arc<dyn Rng> = Arc::new(OsRng::new().map_err(ServerError::Randomness)?);
         let engine = open_engine(config, Arc::clone(&clock)).await?;
-        let store = Store::open(Arc::clone(&engine) as Arc<dyn Engine>, config.server.name.as_str(), clock, rng).await;
+        let store = Store::open(
+            Arc::clone(&engine) as Arc<dyn Engine>,
+            Arc::new(LocalBus::new()),
+            config.server.name.as_str(),
+            clock,
+            rng,
+        )
+        .await;
         let store = store.map_err(|reason| ServerError::Data { folder: config.data.dir.clone(), reason })?;
         Ok(Self { engine, store })
     }
