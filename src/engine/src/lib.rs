@@ -14,6 +14,7 @@ pub mod conformance;
 #[cfg(feature = "conformance")]
 pub mod counting;
 mod engine;
+mod epoch;
 mod error;
 pub mod journal;
 mod key;

@@ -2,12 +2,18 @@
 
 use crate::{AccessPattern, Key, TableId};
 
+pub use crate::epoch::{EndedEpoch, EpochReason, epochs, raise_epoch};
+
 /// The journal.
 pub const JOURNAL: TableId = TableId::new(AccessPattern::Append, 1);
 /// Cells of the whole installation: epoch, last position.
 pub const SYSTEM: TableId = TableId::new(AccessPattern::Point, 1);
 /// Leases by name.
 pub const LEASES: TableId = TableId::new(AccessPattern::Point, 2);
+
+/// Kind of the journal entry with which an epoch begins. Kinds below 0x0100 are the engine's: they concern no room and no
+/// user, and no sync reads them (`store::kind::scope_of` gives `None`). Scope: the new epoch. Key: empty.
+pub const EPOCH_BEGINS: u16 = 0x0001;
 
 /// The epoch's cell. Its *version* is the epoch; absent means epoch 0. Each group is checked against it.
 #[must_use]

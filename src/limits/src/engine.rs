@@ -61,3 +61,9 @@ pub const CHURN_DELETED_ROWS: usize = 2_048;
 pub const BUS_PAYLOAD_BYTES: usize = 5_900;
 /// Messages that a receiver of the bus may lag behind before it loses the oldest.
 pub const BUS_BACKLOG_MESSAGES: usize = 4_096;
+/// Positions that a change of epoch jumps: more than any lost tail held. Ten thousand a second take 3.5 years to fill it, and
+/// eight million such jumps fit below 2^63, the largest position of a PostgreSQL `bigint`.
+pub const EPOCH_JUMP_POSITIONS: u64 = 1 << 40;
+/// Ended epochs that the epoch's cell remembers. Every group reads the cell, so it stays near 2 KiB; a token of an epoch that
+/// is forgotten gets a gappy sync.
+pub const EPOCH_ENTRIES: usize = 64;
