@@ -10,9 +10,11 @@ mod rng;
 pub mod accounts;
 pub mod api;
 pub mod engine;
+pub mod postgres;
 pub mod rooms;
 pub mod store;
 pub mod sync;
+pub mod wardstead;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use rng::{OsRng, Rng, SeededRng};
