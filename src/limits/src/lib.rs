@@ -10,6 +10,7 @@ mod rng;
 pub mod accounts;
 pub mod api;
 pub mod engine;
+pub mod ephemeral;
 pub mod postgres;
 pub mod rooms;
 pub mod store;

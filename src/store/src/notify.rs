@@ -156,10 +156,29 @@ impl Notifier {
                 }
             }
         }
+        self.wake_spread(self.listening(woken));
+    }
+
+    /// Wakes the members of a room of which something is told that is not in the journal. Called by anybody: it must not
+    /// fill the cache of members, which the tail keeps true.
+    pub(crate) async fn room_hinted(&self, room: u64) {
+        if self.users.lock().is_empty() {
+            return;
+        }
+        let members = match (self.members.get(&room), self.audience.get()) {
+            (Some(members), _) => Ok(members),
+            (None, Some(audience)) => audience.local_members(room).await.map(Arc::from),
+            (None, None) => Ok(self.users.lock().keys().copied().collect()),
+        };
+        match members {
+            Ok(members) => self.wake_spread(self.listening(members.iter().copied())),
+            Err(error) => tracing::debug!(%error, "members could not be read; a hint is lost"),
+        }
+    }
+
+    fn listening(&self, among: impl IntoIterator<Item = u64>) -> Vec<u64> {
         let listening = self.users.lock();
-        let woken = woken.into_iter().filter(|user| listening.contains_key(user)).collect();
-        drop(listening);
-        self.wake_spread(woken);
+        among.into_iter().filter(|user| listening.contains_key(user)).collect()
     }
 
     async fn members(&self, room: u64) -> Result<Arc<[u64]>, StoreError> {
