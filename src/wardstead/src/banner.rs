@@ -4,15 +4,15 @@ use crate::{config::Config, server::Server};
 
 /// The lines. One fact a line, so that scripts can read them, too; the addresses last, when everything else has been said.
 pub(crate) fn text(config: &Config, server: &Server) -> String {
-    let folder = std::path::absolute(&config.data.dir).unwrap_or_else(|_| config.data.dir.clone());
     let mut lines = vec![
         format!("Wardstead {} serves {}", env!("CARGO_PKG_VERSION"), config.server.name),
-        format!("  data in {}", folder.display()),
+        format!("  data in {}", config.place()),
     ];
     let token = server.first_token();
     lines.extend(
         token.map(|token| format!("  registration token, once, for the first account, an administrator: {token}")),
     );
+    lines.extend(server.observed_at().map(|address| format!("  health and metrics on http://{address}")));
     lines.extend(server.addresses().iter().map(|address| format!("  listening on http://{address}")));
     lines.join("\n") + "\n"
 }

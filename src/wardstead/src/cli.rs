@@ -1,5 +1,7 @@
 //! The command line.
 
+mod serve;
+
 use std::{
     ffi::OsString,
     io::{self, Write as _},
@@ -9,18 +11,16 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use ruma::OwnedServerName;
 use wardstead_identity::NewRegistrationToken;
 use wardstead_limits::api as limits;
 
 use crate::{
-    Policy, banner,
-    config::{self, Config},
-    init, logging,
-    server::{self, Server},
-    signals,
+    config::{self, Config, DatabaseUrl},
+    init, server,
 };
+use serve::Serve;
 
 /// A Matrix homeserver for clinical teams.
 #[derive(Debug, Parser)]
@@ -42,13 +42,17 @@ enum Command {
         /// Address to serve on.
         #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8008")]
         listen: SocketAddr,
+        /// Keep the data in this PostgreSQL database, without a password here; otherwise it is in a folder beside the
+        /// configuration.
+        #[arg(long, value_name = "URL")]
+        database: Option<DatabaseUrl>,
         /// Do nothing, silently, where there is a configuration already.
         #[arg(long)]
         if_missing: bool,
         /// The folder to make.
         folder: PathBuf,
     },
-    /// Make a registration token for one more account and print it. The server must not be running.
+    /// Make a registration token for one more account and print it. A server with its data in a folder must not be running.
     RegistrationToken {
         /// Read the configuration from FILE.
         #[arg(long, value_name = "FILE")]
@@ -62,29 +66,6 @@ enum Command {
     },
     /// Print a configuration file with every option, its meaning and its default.
     ExampleConfig,
-}
-
-#[derive(Debug, Args)]
-struct Serve {
-    /// Read the configuration from FILE.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Run without a file, for development and tests: open registration, no rate limits, cheap password hash, human logs,
-    /// presence and room publishing on, outgoing requests to private and loopback addresses allowed.
-    #[arg(long, conflicts_with = "config", requires_all = ["server_name", "listen", "data_dir"])]
-    dev: bool,
-    /// With --dev: the server's name.
-    #[arg(long, value_name = "NAME", requires = "dev")]
-    server_name: Option<OwnedServerName>,
-    /// With --dev: an address to serve on; may be given several times.
-    #[arg(long, value_name = "ADDRESS:PORT", requires = "dev")]
-    listen: Vec<SocketAddr>,
-    /// With --dev: the folder of the data.
-    #[arg(long, value_name = "DIR", requires = "dev")]
-    data_dir: Option<PathBuf>,
-    /// With --dev: also serve on addresses that other machines can reach.
-    #[arg(long, requires = "dev")]
-    dev_allow_any_address: bool,
 }
 
 /// How a command ended that did not end well.
@@ -103,7 +84,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let done = match cli.command {
         Command::Serve(serve) => serve.run(),
-        Command::Init { server_name, listen, if_missing, folder } => make(&folder, &server_name, listen, if_missing),
+        Command::Init { server_name, listen, database, if_missing, folder } => {
+            let new = init::New { server_name, listen, database };
+            make(&folder, &new, if_missing)
+        }
         Command::RegistrationToken { config, uses, admin } => registration_token(&config, uses, admin),
         Command::ExampleConfig => {
             say(&config::example());
@@ -119,10 +103,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn make(folder: &Path, server_name: &OwnedServerName, listen: SocketAddr, if_missing: bool) -> Result<(), Failure> {
-    match init::init(folder, server_name, listen) {
+fn make(folder: &Path, new: &init::New, if_missing: bool) -> Result<(), Failure> {
+    match init::init(folder, new) {
         Ok(Some(config)) => {
-            say(&format!("made {} and the data folder beside it, for the server {server_name}\n", config.display()));
+            let data = if new.database.is_some() { "" } else { " and the data folder beside it" };
+            say(&format!("made {}{data}, for the server {}\n", config.display(), new.server_name));
             Ok(())
         }
         Ok(None) if if_missing => Ok(()),
@@ -147,54 +132,6 @@ fn on_a_runtime<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
     // A password hash that nobody waits for any more need not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(limits::RUNTIME_END_MS));
     Ok(done)
-}
-
-impl Serve {
-    fn run(self) -> Result<(), Failure> {
-        let (config, policy) = self.configuration().map_err(Failure::Asked)?;
-        logging::start(&config.log).map_err(Failure::Asked)?;
-        on_a_runtime(serve(&config, policy))?
-    }
-
-    fn configuration(self) -> Result<(Config, Policy), String> {
-        match self {
-            Self { config: Some(path), .. } => {
-                let config = Config::load(&path).map_err(|error| error.to_string())?;
-                let policy = Policy::production(config.registration.mode);
-                Ok((config, policy))
-            }
-            Self {
-                dev: true, server_name: Some(name), listen, data_dir: Some(folder), dev_allow_any_address, ..
-            } => {
-                if let Some(address) = listen.iter().find(|address| !address.ip().is_loopback())
-                    && !dev_allow_any_address
-                {
-                    return Err(format!(
-                        "--dev lets everybody in, so it does not listen on {address}, which other machines can reach. \
-                         Listen on 127.0.0.1 or [::1], or say --dev-allow-any-address"
-                    ));
-                }
-                Ok((Config::dev(name, listen, folder), Policy::dev()))
-            }
-            _ => Err("what to serve? Give --config FILE; `wardstead init --server-name NAME FOLDER` makes one. For \
-                      development: --dev --server-name NAME --listen ADDRESS:PORT --data-dir DIR"
-                .to_owned()),
-        }
-    }
-}
-
-async fn serve(config: &Config, policy: Policy) -> Result<(), Failure> {
-    let went = |error: &dyn std::error::Error| Failure::Went(config::reasons(error));
-    let asked = signals::end_asked_for().map_err(|error| went(&error))?;
-    let server = Server::open(config, policy).await.map_err(|error| went(&error))?;
-    say(&banner::text(config, &server));
-    let end = async {
-        let signal = asked.await;
-        tracing::info!(signal, "ending: no new connections, finishing what is under way");
-    };
-    server.run(end).await.map_err(|error| went(&error))?;
-    tracing::info!("ended");
-    Ok(())
 }
 
 /// To standard output. Nobody reading it (any more) is no reason to end a server.

@@ -3,8 +3,11 @@
 #![expect(unused_qualifications, reason = "the derive macro's paths carry the spans of our fields")]
 #![expect(clippy::doc_markdown, reason = "these comments are the text of a configuration file")]
 
+mod database;
+
 use std::{
-    net::SocketAddr,
+    fmt,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -12,6 +15,9 @@ use confique::{Config as _, File, FileFormat, toml::FormatOptions};
 use ruma::OwnedServerName;
 use serde::Deserialize;
 use wardstead_limits::engine::{BLOCK_CACHE_BYTES, BLOCK_CACHE_LEAST_BYTES};
+
+use database::URL_VARIABLE;
+pub use database::{Cluster, Database, DatabaseUrl, Durability, Environment, Secret};
 
 /// Configuration of a Wardstead server.
 ///
@@ -24,13 +30,29 @@ pub struct Config {
     #[config(nested)]
     pub server: Server,
 
-    /// Where the data is, and how much memory it may take.
+    /// The data of a single node: a folder. Give this or [database].
     #[config(nested)]
     pub data: Data,
+
+    /// The data of one or several nodes: a PostgreSQL database. Give this or a folder in [data].
+    #[config(nested)]
+    pub database: Database,
+
+    /// How several nodes on one database work together.
+    #[config(nested)]
+    pub cluster: Cluster,
+
+    /// Health and metrics for those who run the server: /health/live, /health/ready and /metrics.
+    #[config(nested)]
+    pub observe: Observe,
 
     /// Who may make an account.
     #[config(nested)]
     pub registration: Registration,
+
+    /// Who is online, and since when.
+    #[config(nested)]
+    pub presence: Presence,
 
     /// What is logged, to standard error.
     #[config(nested)]
@@ -61,12 +83,37 @@ pub struct Server {
 #[config(partial_attr(derive(Debug, Clone)))]
 #[config(partial_attr(serde(deny_unknown_fields)))]
 pub struct Data {
-    /// Folder of the data. It is made when it does not exist; one server at a time can use it.
-    pub dir: PathBuf,
+    /// Folder of the data, on a disk of this machine. It is made when it does not exist; one server at a time can use it.
+    pub dir: Option<PathBuf>,
 
     /// Bytes of memory for blocks of data read from the disk, at least 8388608 (8 MiB).
     #[config(default = 268_435_456)]
     pub block_cache_bytes: usize,
+}
+
+/// `[observe]`
+#[derive(Clone, Debug, confique::Config)]
+#[config(partial_attr(derive(Debug, Clone)))]
+#[config(partial_attr(serde(deny_unknown_fields)))]
+pub struct Observe {
+    /// Whether there is this listener.
+    #[config(default = true)]
+    pub enabled: bool,
+
+    /// Where it listens. Whoever reaches it reads figures about the server, none about people or rooms; nothing can be
+    /// changed there. A second server on the same machine needs another port.
+    #[config(default = "127.0.0.1:9008")]
+    pub listen: SocketAddr,
+}
+
+/// `[presence]`
+#[derive(Clone, Copy, Debug, confique::Config)]
+#[config(partial_attr(derive(Debug, Clone)))]
+#[config(partial_attr(serde(deny_unknown_fields)))]
+pub struct Presence {
+    /// Whether people see who of their contacts is online. Costs work for each person who comes and goes.
+    #[config(default = false)]
+    pub enabled: bool,
 }
 
 /// `[registration]`
@@ -131,29 +178,56 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads and checks `path`. Relative paths in it become relative to its folder.
+    /// Reads and checks `path`, with the environment of this process. Relative paths in it become relative to its folder.
     ///
     /// # Errors
     /// [`ConfigError`], naming the file and the key.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_with(path, Environment::of_this_process())
+    }
+
+    /// As [`Self::load`], with another environment.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_with(path: &Path, environment: Environment) -> Result<Self, ConfigError> {
         let refused = |reason: String| ConfigError::File { path: path.to_owned(), reason };
         let partial = File::with_format(path, FileFormat::Toml).required().load();
         let config = partial.and_then(Self::from_partial_with_defaults).map_err(|error| refused(reasons(&error)))?;
-        let mut config = config.checked().map_err(refused)?;
-        if let Some(folder) = path.parent() {
-            config.data.dir = folder.join(&config.data.dir);
-        }
-        Ok(config)
+        let folder = path.parent().unwrap_or(Path::new(""));
+        config.checked(folder, environment).map_err(refused)
     }
 
     /// What `--dev` runs with, beside [`crate::Policy::dev`].
-    #[must_use]
-    pub fn dev(name: OwnedServerName, listen: Vec<SocketAddr>, data_dir: PathBuf) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// A sentence: not exactly one of folder and database, or a password where everybody can read it.
+    pub fn dev(dev: Dev, environment: Environment) -> Result<Self, String> {
+        let Dev { name, listen, data_dir, database, durability, observe } = dev;
+        let config = Self {
             server: Server { name, listen, base_url: None },
             data: Data { dir: data_dir, block_cache_bytes: BLOCK_CACHE_BYTES },
+            database: Database::of_url(database),
+            cluster: Cluster { durability },
+            observe: Observe {
+                enabled: observe.is_some(),
+                listen: observe.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            },
             registration: Registration { mode: RegistrationMode::Token },
+            presence: Presence { enabled: true },
             log: Log { filter: "info,ruma_state_res=warn".to_owned(), format: LogFormat::Human },
+        };
+        config.checked(Path::new(""), environment)
+    }
+
+    /// Where the data is: what decides which engine runs.
+    #[must_use]
+    pub fn place(&self) -> Place<'_> {
+        match (&self.data.dir, &self.database.url) {
+            (_, Some(url)) => Place::Database(url),
+            (Some(folder), None) => Place::Folder(folder),
+            // `checked` lets no such configuration pass.
+            (None, None) => Place::Folder(Path::new("")),
         }
     }
 
@@ -162,7 +236,7 @@ impl Config {
         Self::from_partial(partial.with_fallback(<Self as confique::Config>::Partial::default_values()))
     }
 
-    fn checked(mut self) -> Result<Self, String> {
+    fn checked(mut self, folder: &Path, environment: Environment) -> Result<Self, String> {
         if self.server.listen.is_empty() {
             return Err("server.listen: needs at least one address".to_owned());
         }
@@ -175,7 +249,59 @@ impl Config {
         if self.data.block_cache_bytes < BLOCK_CACHE_LEAST_BYTES {
             return Err(format!("data.block_cache_bytes: must be at least {BLOCK_CACHE_LEAST_BYTES}"));
         }
-        Ok(self)
+        self.database.complete(folder, environment)?;
+        if let Some(data) = &mut self.data.dir {
+            *data = folder.join(&data);
+        }
+        match (&self.data.dir, &self.database.url) {
+            (Some(_), Some(url)) => Err(format!(
+                "the data is in a folder or in a database, not in both: there are a data folder and the database {url} \
+                 (database.url, --database or {URL_VARIABLE}). Take one of them out"
+            )),
+            (None, None) => Err(format!(
+                "where is the data? Give a folder (data.dir, or --data-dir with --dev), or a database (database.url, \
+                 --database with --dev, or {URL_VARIABLE})"
+            )),
+            _ => Ok(self),
+        }
+    }
+}
+
+/// What the command line says for `--dev`.
+#[derive(Clone, Debug)]
+pub struct Dev {
+    /// The server's name.
+    pub name: OwnedServerName,
+    /// Where it serves.
+    pub listen: Vec<SocketAddr>,
+    /// The folder of the data, or
+    pub data_dir: Option<PathBuf>,
+    /// the database.
+    pub database: Option<DatabaseUrl>,
+    /// When a commit in the database counts as durable.
+    pub durability: Durability,
+    /// Where health and metrics are; nowhere unless asked for.
+    pub observe: Option<SocketAddr>,
+}
+
+/// Where the data of a server is.
+#[derive(Clone, Copy, Debug)]
+pub enum Place<'a> {
+    /// In RocksDB, in this folder.
+    Folder(&'a Path),
+    /// In PostgreSQL, in [`Config::database`].
+    Database(&'a DatabaseUrl),
+}
+
+impl fmt::Display for Place<'_> {
+    /// Without credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => {
+                std::path::absolute(folder).unwrap_or_else(|_| (*folder).to_owned()).display().fmt(f)
+            }
+            Self::Database(url) => url.fmt(f),
+        }
     }
 }
 
@@ -201,4 +327,4 @@ pub(crate) fn reasons(error: &dyn std::error::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -8,6 +8,7 @@ pub mod config;
 pub mod server;
 
 mod banner;
+mod data;
 mod init;
 mod listen;
 mod logging;

@@ -2,9 +2,9 @@
 
 use wardstead_identity::{HashCost, IdentityConfig, Registration};
 
-use crate::config::RegistrationMode;
+use crate::config::{Config, RegistrationMode};
 
-/// What a server lets pass. A configuration file decides registration alone; everything else is strict in production and
+/// What a server lets pass. A configuration file decides registration and presence; everything else is strict in production and
 /// relaxed in `--dev`, so that no file can hold a relaxation that somebody forgot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "independent switches, each read by the part that it concerns")]
@@ -21,22 +21,25 @@ pub struct Policy {
     pub room_publishing: bool,
     /// Whether outgoing requests may go to private and loopback addresses.
     pub private_addresses: bool,
+    /// Whether the bus between the nodes carries nothing: for tests.
+    pub cut_bus: bool,
 }
 
 impl Policy {
     /// The strict one.
     #[must_use]
-    pub fn production(registration: RegistrationMode) -> Self {
+    pub fn production(config: &Config) -> Self {
         Self {
-            registration: match registration {
+            registration: match config.registration.mode {
                 RegistrationMode::Token => Registration::Token,
                 RegistrationMode::Closed => Registration::Closed,
             },
             rate_limits: true,
             cheap_password_hash: false,
-            presence: false,
+            presence: config.presence.enabled,
             room_publishing: false,
             private_addresses: false,
+            cut_bus: false,
         }
     }
 
@@ -50,6 +53,7 @@ impl Policy {
             presence: true,
             room_publishing: true,
             private_addresses: true,
+            cut_bus: false,
         }
     }
 
@@ -61,15 +65,20 @@ impl Policy {
 
 #[cfg(test)]
 mod tests {
-    use super::{HashCost, Policy, Registration, RegistrationMode};
+    use super::{HashCost, Policy, Registration};
+    use crate::config::{Config, Environment, tests::LEAST};
 
     #[test]
     fn dev_relaxes_everything_and_production_nothing() {
         let dev = Policy::dev();
         assert_eq!((dev.registration, dev.identity().hash), (Registration::Open, HashCost::Cheap));
         assert!(!dev.rate_limits && dev.presence && dev.room_publishing && dev.private_addresses);
-        let strict = Policy::production(RegistrationMode::Token);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, LEAST).unwrap();
+        let strict = Policy::production(&Config::load_with(&path, Environment::default()).unwrap());
         assert_eq!((strict.registration, strict.identity().hash), (Registration::Token, HashCost::Production));
         assert!(strict.rate_limits && !strict.presence && !strict.room_publishing && !strict.private_addresses);
+        assert!(!strict.cut_bus && !dev.cut_bus);
     }
 }

@@ -1,21 +1,20 @@
 //! A server: the parts, put together and taken apart again.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use ruma::RoomVersionId;
 use tokio::{net::TcpListener, sync::watch};
 use wardstead_accounts::Accounts;
 use wardstead_api::{ApiConfig, ApiParts, ApiState};
-use wardstead_engine::{Engine, EngineError, LocalBus};
-use wardstead_engine_rocksdb::{RocksEngine, RocksOptions};
+use wardstead_engine::EngineError;
 use wardstead_identity::{Identity, IdentityError, NewRegistrationToken};
-use wardstead_limits::{Clock, OsRng, Rng, SystemClock, api as limits};
+use wardstead_limits::api as limits;
 use wardstead_rooms::{RoomError, Rooms, signing};
-use wardstead_store::{OpenError, Store};
+use wardstead_store::Store;
 use wardstead_sync::Syncer;
 
-use crate::{Policy, config::Config, listen};
+use crate::{Policy, config::Config, data::Data, listen};
 
 /// Why a server did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -29,21 +28,13 @@ pub enum ServerError {
         /// Why.
         reason: std::io::Error,
     },
-    /// The data folder cannot be opened.
-    #[error("cannot open the data in {}: {reason}", folder.display())]
-    Folder {
-        /// The folder.
-        folder: PathBuf,
+    /// The data cannot be opened or used.
+    #[error("cannot use the data in {place}: {reason}")]
+    Unusable {
+        /// The folder, or the database without credentials.
+        place: String,
         /// Why.
-        reason: EngineError,
-    },
-    /// The data cannot be used.
-    #[error("cannot use the data in {}: {reason}", folder.display())]
-    Data {
-        /// The folder.
-        folder: PathBuf,
-        /// Why.
-        reason: OpenError,
+        reason: String,
     },
     /// The operating system gave no randomness.
     #[error("no random numbers: {0}")]
@@ -61,7 +52,7 @@ pub enum ServerError {
     #[error("the server did not come to rest within {} ms", limits::DRAIN_MS)]
     NotAtRest,
     /// The engine did not close well. What was acknowledged is safe.
-    #[error("the data folder was not closed well: {0}")]
+    #[error("the data was not closed well: {0}")]
     Close(EngineError),
 }
 
@@ -71,6 +62,7 @@ pub struct Server {
     router: Router,
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
+    observed_at: Option<SocketAddr>,
     first_token: Option<String>,
     shutdown: watch::Sender<bool>,
 }
@@ -87,16 +79,22 @@ impl Server {
             .map_err(|(address, reason)| ServerError::Address { address, reason })?;
         let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
 
-        let data = Data::open(config).await?;
+        let data = Data::open(config, policy.cut_bus).await?;
         let (router, first_token) = wire(&data.store, config, policy).await?;
         let (shutdown, _stopping) = watch::channel(false);
-        Ok(Self { data, router, listeners, addresses, first_token, shutdown })
+        Ok(Self { data, router, listeners, addresses, observed_at: None, first_token, shutdown })
     }
 
     /// Where it listens; a port that was given as 0 has its number here.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where health and metrics are; nowhere without a listener of their own.
+    #[must_use]
+    pub fn observed_at(&self) -> Option<SocketAddr> {
+        self.observed_at
     }
 
     /// The registration token of the first account, while there is no account.
@@ -160,55 +158,15 @@ async fn wire(store: &Store, config: &Config, policy: Policy) -> Result<(Router,
     Ok((wardstead_api::router(state), first_token))
 }
 
-/// The open data of a server.
-struct Data {
-    engine: Arc<RocksEngine>,
-    store: Store,
-}
-
-impl Data {
-    async fn open(config: &Config) -> Result<Self, ServerError> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let rng: Arc<dyn Rng> = Arc::new(OsRng::new().map_err(ServerError::Randomness)?);
-        let engine = open_engine(config, Arc::clone(&clock)).await?;
-        let store = Store::open(
-            Arc::clone(&engine) as Arc<dyn Engine>,
-            Arc::new(LocalBus::new()),
-            config.server.name.as_str(),
-            clock,
-            rng,
-        )
-        .await;
-        let store = store.map_err(|reason| ServerError::Data { folder: config.data.dir.clone(), reason })?;
-        Ok(Self { engine, store })
-    }
-
-    /// Commits what was submitted, then closes the engine: in this order, or the committer would find it closed.
-    async fn close(self) -> Result<(), ServerError> {
-        let Self { engine, store } = self;
-        store.close().await;
-        tokio::task::spawn_blocking(move || engine.close()).await?.map_err(ServerError::Close)
-    }
-}
-
-/// Makes a registration token in the data of a server that does not run.
+/// Makes a registration token in the data of a server. It must not be running when its data is in a folder.
 ///
 /// # Errors
-/// [`ServerError`]; `Folder` when the server runs.
+/// [`ServerError`]; `Unusable` when the server has the folder.
 pub async fn make_registration_token(config: &Config, token: NewRegistrationToken) -> Result<String, ServerError> {
-    let data = Data::open(config).await?;
+    let data = Data::open(config, true).await?;
     let accounts = Accounts::new(data.store.clone(), config.server.name.clone());
-    let identity = Identity::new(data.store.clone(), accounts, Policy::production(config.registration.mode).identity());
+    let identity = Identity::new(data.store.clone(), accounts, Policy::production(config).identity());
     let made = identity.create_registration_token(token).await;
     data.close().await?;
     Ok(made?)
-}
-
-async fn open_engine(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<RocksEngine>, ServerError> {
-    let folder = config.data.dir.clone();
-    let options = RocksOptions { cache_bytes: config.data.block_cache_bytes, ..RocksOptions::default() };
-    let opening = tokio::task::spawn_blocking(move || {
-        RocksEngine::open(&folder, &options, clock).map_err(|reason| ServerError::Folder { folder, reason })
-    });
-    Ok(Arc::new(opening.await??))
 }

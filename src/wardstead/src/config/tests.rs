@@ -2,15 +2,19 @@
 
 use std::path::Path;
 
-use super::{Config, LogFormat, RegistrationMode, example};
+use super::{Config, Dev, Durability, Environment, LogFormat, Place, RegistrationMode, Secret, example};
 
-const LEAST: &str = "[server]\nname = \"example.org\"\n[data]\ndir = \"data\"\n";
+pub(crate) const LEAST: &str = "[server]\nname = \"example.org\"\n[data]\ndir = \"data\"\n";
 
 fn load(text: &str) -> Result<Config, String> {
+    load_with(text, Environment::default())
+}
+
+fn load_with(text: &str, environment: Environment) -> Result<Config, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("wardstead.toml");
     std::fs::write(&path, text).unwrap();
-    Config::load(&path).map_err(|error| error.to_string())
+    Config::load_with(&path, environment).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -21,7 +25,10 @@ fn the_least_configuration_has_name_and_folder() {
     assert_eq!(config.registration.mode, RegistrationMode::Token);
     assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!(config.data.block_cache_bytes, wardstead_limits::engine::BLOCK_CACHE_BYTES);
-    assert!(config.data.dir.is_absolute() && config.data.dir.ends_with("data"), "relative to the file's folder");
+    let Place::Folder(folder) = config.place() else { panic!("{}", config.place()) };
+    assert!(folder.is_absolute() && folder.ends_with("data"), "relative to the file's folder");
+    assert!(config.observe.enabled && config.observe.listen.ip().is_loopback());
+    assert!(!config.presence.enabled);
 }
 
 #[test]
@@ -71,7 +78,9 @@ fn the_example_is_a_configuration_once_name_and_folder_are_filled_in() {
     let config = load(&text).unwrap();
     assert_eq!(config.server.name, "example.org");
     let all_set: String = text.lines().map(|line| uncomment(line) + "\n").collect();
-    let config = load(&all_set).unwrap();
+    // A folder or a database, not both.
+    let one = all_set.replace("#url =", "# url =").replace("#password_file =", "# ").replace("#ca_file =", "# ");
+    let config = load(&one).unwrap();
     assert_eq!(config.log.filter, "info,ruma_state_res=warn");
 }
 
@@ -81,4 +90,97 @@ fn uncomment(line: &str) -> String {
         Some(rest) if rest.contains(" = ") && !rest.starts_with(' ') => rest.to_owned(),
         _ => line.to_owned(),
     }
+}
+
+const DATABASE: &str =
+    "[server]\nname = \"example.org\"\n[database]\nurl = \"postgres://ada@db/ward?sslmode=require\"\n";
+
+fn environment(url: Option<&str>, password: Option<&str>) -> Environment {
+    let secret = |text: &str| Secret::new(text.to_owned());
+    Environment { url: url.map(secret), password: password.map(secret) }
+}
+
+fn url(config: &Config) -> &str {
+    config.database.url.as_ref().unwrap().address()
+}
+
+fn password(config: &Config) -> Option<&str> {
+    config.database.url.as_ref().unwrap().password()
+}
+
+#[test]
+fn exactly_one_of_folder_and_database_holds_the_data() {
+    let config = load(DATABASE).unwrap();
+    assert_eq!(config.place().to_string(), "postgres://ada@db/ward?sslmode=require");
+    assert_eq!(config.cluster.durability, Durability::Standby, "unless it is written out");
+    let config = load(&format!("{DATABASE}[cluster]\ndurability = \"primary\"\n")).unwrap();
+    assert_eq!(config.cluster.durability, Durability::Primary);
+
+    let both = load(&format!("{LEAST}[database]\nurl = \"postgres://db/ward\"\n")).unwrap_err();
+    assert!(both.contains("not in both") && both.contains("database.url"), "{both}");
+    let both = load_with(LEAST, environment(Some("postgres://db/ward"), None)).unwrap_err();
+    assert!(both.contains("not in both") && both.contains("WARDSTEAD_DATABASE_URL"), "{both}");
+    let none = load("[server]\nname = \"example.org\"\n").unwrap_err();
+    assert!(none.contains("data.dir") && none.contains("database.url"), "{none}");
+}
+
+#[test]
+fn the_environment_names_database_and_password() {
+    let bare = "[server]\nname = \"example.org\"\n";
+    let config = load_with(bare, environment(Some("postgresql://ada:p%40ss@db/ward"), None)).unwrap();
+    assert_eq!((url(&config), password(&config)), ("postgres://ada@db/ward", Some("p@ss")));
+    let config = load_with(bare, environment(Some("postgres://db/ward?password=a&host=/run"), Some("b"))).unwrap();
+    assert_eq!((url(&config), password(&config)), ("postgres://db/ward?host=/run", Some("b")));
+    // What the file says counts more.
+    let config = load_with(DATABASE, environment(Some("postgres://other/ward"), Some("b"))).unwrap();
+    assert_eq!((url(&config), password(&config)), ("postgres://ada@db/ward?sslmode=require", Some("b")));
+}
+
+#[test]
+fn the_password_may_stand_in_a_file_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("secret"), "correct horse\n").unwrap();
+    let path = folder.path().join("wardstead.toml");
+    std::fs::write(&path, format!("{DATABASE}password_file = \"secret\"\n")).unwrap();
+    let config = Config::load_with(&path, environment(None, Some("of the environment"))).unwrap();
+    assert_eq!(password(&config), Some("correct horse"));
+    let error = load(&format!("{DATABASE}password_file = \"missing\"\n")).unwrap_err();
+    assert!(error.contains("database.password_file") && error.contains("missing"), "{error}");
+}
+
+#[test]
+fn a_password_is_never_shown() {
+    let text = DATABASE.replace("ada@", "ada:tr0ub4dor@");
+    for wrong in [text.clone(), text.replace("ada:tr0ub4dor@db/ward?", "db/ward?password=tr0ub4dor&")] {
+        let error = load(&wrong).unwrap_err();
+        assert!(error.contains("password_file") && !error.contains("tr0ub4dor"), "{error}");
+    }
+    let environment = environment(Some("postgres://ada:tr0ub4dor@db/ward"), Some("c0rrect"));
+    let shown = format!("{environment:?}");
+    let config = load_with("[server]\nname = \"example.org\"\n", environment).unwrap();
+    let shown = format!("{shown} {config:?} {} {:?}", config.place(), config.place());
+    assert!(!shown.contains("tr0ub4dor") && !shown.contains("c0rrect") && shown.contains("postgres://ada@db/ward"));
+    for wrong in ["mysql://ada:tr0ub4dor@db/ward", "postgres://ada:tr0ub4dor%4@db/ward"] {
+        let environment = Environment { url: Some(Secret::new(wrong.to_owned())), password: None };
+        let error = load_with("[server]\nname = \"example.org\"\n", environment).unwrap_err();
+        assert!(error.contains("WARDSTEAD_DATABASE_URL") && !error.contains("tr0ub4dor"), "{error}");
+    }
+}
+
+#[test]
+fn dev_takes_a_folder_or_a_database() {
+    let dev = Dev {
+        name: "example.org".try_into().unwrap(),
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        data_dir: None,
+        database: Some("postgres://db/ward".parse().unwrap()),
+        durability: Durability::Primary,
+        observe: None,
+    };
+    let config = Config::dev(dev.clone(), Environment::default()).unwrap();
+    assert!(matches!(config.place(), Place::Database(_)) && !config.observe.enabled && config.presence.enabled);
+    let both = Config::dev(Dev { data_dir: Some("data".into()), ..dev.clone() }, Environment::default()).unwrap_err();
+    assert!(both.contains("--database"), "{both}");
+    let none = Config::dev(Dev { database: None, ..dev }, Environment::default()).unwrap_err();
+    assert!(none.contains("--data-dir"), "{none}");
 }

@@ -1,0 +1,114 @@
+//! The open data of a server: one of two engines, its bus, the store on them.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use tokio::sync::broadcast;
+use wardstead_engine::{Bus, BusError, BusMessage, Engine, LocalBus};
+use wardstead_engine_rocksdb::{RocksEngine, RocksOptions};
+use wardstead_limits::{Clock, OsRng, Rng, SystemClock};
+use wardstead_store::Store;
+
+use crate::{
+    config::{Config, Place},
+    server::ServerError,
+};
+
+/// An engine that is open, as far as the binary has to know which.
+#[derive(Clone, Debug)]
+pub(crate) enum Backend {
+    /// RocksDB in a folder.
+    Rocks(Arc<RocksEngine>),
+}
+
+impl Backend {
+    /// Opens what `config` names.
+    async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, ServerError> {
+        let unusable = |reason: &dyn fmt::Display| ServerError::Unusable {
+            place: config.place().to_string(),
+            reason: reason.to_string(),
+        };
+        match config.place() {
+            Place::Folder(folder) => {
+                let folder = folder.to_owned();
+                let options = RocksOptions { cache_bytes: config.data.block_cache_bytes, ..RocksOptions::default() };
+                let opening = tokio::task::spawn_blocking(move || RocksEngine::open(&folder, &options, clock));
+                let engine = opening.await?.map_err(|error| unusable(&error))?;
+                Ok(Self::Rocks(Arc::new(engine)))
+            }
+            Place::Database(_) => Err(unusable(&"this build has no engine for PostgreSQL")),
+        }
+    }
+
+    pub(crate) fn engine(&self) -> Arc<dyn Engine> {
+        match self {
+            Self::Rocks(engine) => Arc::clone(engine) as Arc<dyn Engine>,
+        }
+    }
+
+    fn bus(&self) -> Arc<dyn Bus> {
+        match self {
+            Self::Rocks(_) => Arc::new(LocalBus::new()),
+        }
+    }
+
+    async fn close(self) -> Result<(), ServerError> {
+        match self {
+            Self::Rocks(engine) => {
+                tokio::task::spawn_blocking(move || engine.close()).await?.map_err(ServerError::Close)
+            }
+        }
+    }
+}
+
+/// The open data of a server.
+pub(crate) struct Data {
+    pub(crate) backend: Backend,
+    pub(crate) store: Store,
+}
+
+impl Data {
+    /// Opens the data that `config` names; with a bus that carries nothing where `cut_bus`.
+    pub(crate) async fn open(config: &Config, cut_bus: bool) -> Result<Self, ServerError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let rng: Arc<dyn Rng> = Arc::new(OsRng::new().map_err(ServerError::Randomness)?);
+        let backend = Backend::open(config, Arc::clone(&clock)).await?;
+        let bus = if cut_bus { Arc::new(CutBus::default()) } else { backend.bus() };
+        let store = Store::open(backend.engine(), bus, config.server.name.as_str(), clock, rng).await;
+        match store {
+            Ok(store) => Ok(Self { backend, store }),
+            Err(reason) => {
+                backend.close().await?;
+                Err(ServerError::Unusable { place: config.place().to_string(), reason: reason.to_string() })
+            }
+        }
+    }
+
+    /// Commits what was submitted, then closes the engine: in this order, or the committer would find it closed.
+    pub(crate) async fn close(self) -> Result<(), ServerError> {
+        let Self { backend, store } = self;
+        store.close().await;
+        backend.close().await
+    }
+}
+
+/// A bus that carries nothing to anybody, the sender included: what is left then is polling (promise P5).
+#[derive(Debug)]
+struct CutBus(broadcast::Sender<BusMessage>);
+
+impl Default for CutBus {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(1))
+    }
+}
+
+#[async_trait]
+impl Bus for CutBus {
+    async fn publish(&self, message: BusMessage) -> Result<(), BusError> {
+        wardstead_engine::bus::check(&message)
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<BusMessage> {
+        self.0.subscribe()
+    }
+}
