@@ -23,6 +23,7 @@ pub mod plan;
 mod read;
 pub mod system;
 pub mod value;
+pub mod verify;
 
 pub use batch::{Assertion, Batch, Expect, InvalidBatch, Losing, PositionSlot, Urgency, Write};
 pub use bus::{Bus, BusError, BusMessage, LocalBus, Topic};

@@ -67,3 +67,5 @@ pub const EPOCH_JUMP_POSITIONS: u64 = 1 << 40;
 /// Ended epochs that the epoch's cell remembers. Every group reads the cell, so it stays near 2 KiB; a token of an epoch that
 /// is forgotten gets a gappy sync.
 pub const EPOCH_ENTRIES: usize = 64;
+/// Findings of one verification that are told one by one; the rest is counted. Nobody reads more.
+pub const VERIFY_ENTRIES: usize = 100;
