@@ -1,4 +1,4 @@
-//! Bounds of the store: committer, tail, change window, tokens, short ids.
+//! Bounds of the store: committer, tail, change window, tokens, short ids, leases, queues, timers, nodes.
 
 /// Batches waiting for the committer; the next is answered `Busy`, before anything was promised.
 pub const COMMIT_QUEUE_BATCHES: usize = 4_096;
@@ -12,6 +12,11 @@ pub const TAIL_PAGE_ROWS: usize = 4_096;
 pub const CHANGE_WINDOW_BYTES: usize = 8 * 1024 * 1024;
 /// Short ids that a node takes from the counter row at once.
 pub const SHORT_ID_BLOCK: u64 = 4_096;
+/// Short ids that are left out when the epoch changes: 4,096 blocks, more than nodes took in any tail that was lost.
+pub const EPOCH_JUMP_IDS: u64 = 1 << 24;
+/// Between two hints of one node on the bus. The first of a burst goes at once; 200 a second are enough for the rest, and
+/// each is a transaction on the database.
+pub const BUS_HINT_MS: u64 = 5;
 /// Times that a batch is rebuilt after `Rebuild` before the caller is told to come back.
 pub const REBUILDS: usize = 5;
 /// Characters of a sync, timeline or page token.

@@ -12,11 +12,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use wardstead_engine::{Batch, Engine, EngineError, EngineLimits, Group, Losing, Outcome, Position, Urgency, Writer};
 use wardstead_limits::store as limits;
 
-use crate::{StoreError, tail::Hint};
+use crate::{StoreError, hint::Hint};
 
 mod unknown;
 
@@ -87,13 +87,13 @@ impl Committer {
 
     /// Commits until every entrance is gone and the queue is empty, or until `stop` is dropped or sent and the queue is
     /// empty.
-    pub(crate) async fn run(mut self, mut stop: oneshot::Receiver<()>) {
+    pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut group = VecDeque::new();
         let mut stopped = false;
         loop {
             tokio::select! {
                 biased;
-                _ = &mut stop, if !stopped => {
+                () = crate::start::stopped(&mut stop), if !stopped => {
                     stopped = true;
                     self.queue.close();
                 }
@@ -150,6 +150,8 @@ impl Committer {
                 continue;
             }
             self.writer.group += 1;
+            // Whatever this group writes comes after.
+            let above = self.hint.newest();
             let batches = part.iter().map(|waiting| Arc::clone(&waiting.batch)).collect();
             let group = Group { epoch: self.epoch, writer: self.writer, batches };
             match self.engine.commit_group(group).await {
@@ -161,11 +163,12 @@ impl Committer {
                 }
                 Err(EngineError::Unknown(reason)) => {
                     tracing::warn!(group = self.writer.group, reason, "a commit's outcome is unknown");
-                    self.unresolved = Some(unknown::Unresolved::new(self.writer, part));
+                    self.unresolved = Some(unknown::Unresolved::new(self.writer, above, part));
                 }
                 Err(EngineError::Conflict { actual, .. }) => {
                     tracing::warn!(epoch = actual, "the epoch has changed");
                     self.epoch = actual;
+                    self.hint.epoch_changed();
                     refuse(part, &StoreError::Lost(Losing::Rebuild));
                 }
                 Err(error) if part.len() == 1 => {

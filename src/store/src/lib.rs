@@ -10,11 +10,15 @@
 
 mod commit;
 mod envelope;
+mod epochs;
 mod error;
+mod herald;
+mod hint;
 mod ids;
 pub mod kind;
 mod notify;
 mod open;
+mod start;
 mod store;
 mod table;
 mod tail;
@@ -25,6 +29,7 @@ mod window;
 
 pub use commit::Submission;
 pub use envelope::{Envelope, UnknownEnvelope};
+pub use epochs::{Epochs, Reach};
 pub use error::{OpenError, StoreError};
 pub use notify::{Audience, Listener, Woken};
 pub use store::Store;

@@ -1,10 +1,8 @@
 //! Opening: schema, server name, epoch, the key of tokens.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
-use wardstead_engine::{AccessPattern, Batch, Engine, Expect, Key, Losing, Position, system};
-use wardstead_limits::Rng;
+use wardstead_engine::{AccessPattern, Batch, Engine, Expect, Key, Losing, Position};
+use wardstead_limits::{Rng, store as limits};
 
 use crate::{OpenError, StoreError, Table, commit::Entrance, store::read_at};
 
@@ -29,8 +27,27 @@ crate::row!(Installation, 1);
 
 pub(crate) const INSTALLATION: Table<Installation> = Table::new(AccessPattern::Point, 0x011, "installation", "store");
 
-/// Reads the installation's row, or makes it; another node that makes it at the same time decides.
+/// Reads the installation's row, or makes it; another node that makes it at the same time decides. A commit that loses
+/// against a change of epoch, or whose outcome is unknown, is made again on what is then there.
 pub(crate) async fn installation(
+    engine: &dyn Engine,
+    entrance: &Entrance,
+    server_name: &str,
+    rng: &dyn Rng,
+) -> Result<Installation, OpenError> {
+    let mut attempt = 0;
+    loop {
+        match try_installation(engine, entrance, server_name, rng).await {
+            Err(OpenError::Store(error)) if error.retryable() && attempt < limits::REBUILDS => {
+                attempt += 1;
+                tracing::warn!(%error, "opening the data again");
+            }
+            done => return done,
+        }
+    }
+}
+
+async fn try_installation(
     engine: &dyn Engine,
     entrance: &Entrance,
     server_name: &str,
@@ -57,7 +74,8 @@ pub(crate) async fn installation(
         INSTALLATION.put_with(&mut batch, key, version + 1, &[], &newer);
         match entrance.submit(batch)?.await {
             // Another node wrote it first.
-            Ok(_) | Err(StoreError::Lost(_)) => {}
+            Ok(_) => {}
+            Err(StoreError::Lost(_)) => return Err(StoreError::Lost(Losing::Rebuild).into()),
             Err(error) => return Err(error.into()),
         }
     }
@@ -81,14 +99,8 @@ async fn make(
         Ok(_) => Ok(ours),
         Err(StoreError::Lost(Losing::Done(key))) => {
             let found = read_at(engine, Position::ZERO, &INSTALLATION, &[key]).await?.pop().flatten();
-            found.map(|found| found.row).ok_or(StoreError::Closed)
+            found.map(|found| found.row).ok_or(StoreError::Lost(Losing::Rebuild))
         }
         Err(error) => Err(error),
     }
-}
-
-/// The stored epoch.
-pub(crate) async fn epoch(engine: &Arc<dyn Engine>) -> Result<u64, StoreError> {
-    let cells = engine.get_many(Position::ZERO, &[system::epoch_key()]).await?;
-    Ok(cells.into_iter().flatten().next().map_or(0, |cell| cell.version))
 }

@@ -3,20 +3,19 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex as SyncMutex;
-use tokio::{
-    sync::{Mutex, oneshot, watch},
-    task::JoinHandle,
-};
+use tokio::sync::Mutex;
 use wardstead_engine::{Batch, Bus, Cell, Engine, Key, PageLimit, Position, ScanRange};
 use wardstead_limits::{Clock, Rng, store as limits};
 
 use crate::{
-    Audience, Changes, Found, Listener, OpenError, Row, StoreError, Submission, Table, TokenCodec,
-    commit::{Committer, Entrance},
+    Audience, Changes, Epochs, Found, Listener, OpenError, Row, StoreError, Submission, Table, TokenCodec,
+    commit::Entrance,
+    epochs::SeenEpochs,
+    hint::Hint,
     ids::Block,
     notify::Notifier,
-    open,
-    tail::{Hint, Tail},
+    start::{self, Tasks},
+    tail::Reached,
     window::Window,
 };
 
@@ -26,29 +25,21 @@ pub struct Store {
     inner: Arc<Inner>,
 }
 
-struct Inner {
-    engine: Arc<dyn Engine>,
-    bus: Arc<dyn Bus>,
-    entrance: Entrance,
-    hint: Hint,
-    reached: watch::Receiver<Position>,
-    window: Arc<Window>,
-    notifier: Arc<Notifier>,
-    ids: Mutex<Block>,
-    tokens: TokenCodec,
-    server_name: String,
-    epoch: u64,
-    clock: Arc<dyn Clock>,
-    rng: Arc<dyn Rng>,
-    tasks: SyncMutex<Option<Tasks>>,
-}
-
-/// The committer and the tail. Dropping the senders ends them.
-struct Tasks {
-    stop_committer: oneshot::Sender<()>,
-    committer: JoinHandle<()>,
-    stop_tail: oneshot::Sender<()>,
-    tail: JoinHandle<()>,
+pub(crate) struct Inner {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) entrance: Entrance,
+    pub(crate) hint: Hint,
+    pub(crate) reached: Reached,
+    pub(crate) window: Arc<Window>,
+    pub(crate) notifier: Arc<Notifier>,
+    pub(crate) epochs: SeenEpochs,
+    pub(crate) ids: Mutex<Block>,
+    pub(crate) tokens: TokenCodec,
+    pub(crate) server_name: String,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Arc<dyn Rng>,
+    pub(crate) tasks: SyncMutex<Option<Tasks>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -58,8 +49,8 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens the data in `engine` for the server `server_name`, making what is missing; `bus` reaches the other nodes; and starts the committer and the
-    /// tail on the current runtime.
+    /// Opens the data in `engine` for the server `server_name`, making what is missing, and starts the committer and the
+    /// tail on the current runtime. `bus` reaches the other nodes.
     ///
     /// # Errors
     /// [`OpenError`]: another server's data, a newer schema, a failing engine.
@@ -70,58 +61,14 @@ impl Store {
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
     ) -> Result<Self, OpenError> {
-        let epoch = open::epoch(&engine).await?;
-        let hint = Hint::default();
-        let (committer, entrance) = Committer::new(Arc::clone(&engine), rng.next_u64(), epoch, hint.clone());
-        let (stop_committer, stopped) = oneshot::channel();
-        let committer = tokio::spawn(committer.run(stopped));
-        let installation = open::installation(engine.as_ref(), &entrance, server_name, rng.as_ref()).await?;
-
-        let newest = engine.position().await.map_err(StoreError::from)?;
-        let window = Arc::new(Window::new(newest, limits::CHANGE_WINDOW_BYTES));
-        let notifier = Arc::new(Notifier::new());
-        let (reached_sender, reached) = watch::channel(newest);
-        let tail = Tail {
-            engine: Arc::clone(&engine),
-            window: Arc::clone(&window),
-            notifier: Arc::clone(&notifier),
-            hint: hint.clone(),
-            reached: reached_sender,
-        };
-        let (stop_tail, stopped) = oneshot::channel();
-        let tail = tokio::spawn(tail.run(stopped));
-        let tasks = SyncMutex::new(Some(Tasks { stop_committer, committer, stop_tail, tail }));
-        let inner = Inner {
-            tokens: TokenCodec::new(&installation.token_key),
-            server_name: installation.server_name,
-            ids: Mutex::default(),
-            engine,
-            bus,
-            entrance,
-            hint,
-            reached,
-            window,
-            notifier,
-            epoch,
-            clock,
-            rng,
-            tasks,
-        };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { inner: Arc::new(start::start(engine, bus, server_name, clock, rng).await?) })
     }
 
     /// Refuses new commits, finishes those that wait, ends every wait for news. Later calls do nothing.
     pub async fn close(&self) {
         let Some(tasks) = self.inner.tasks.lock().take() else { return };
         self.inner.notifier.end_all();
-        drop(tasks.stop_committer);
-        if tasks.committer.await.is_err() {
-            tracing::error!("the committer ended badly");
-        }
-        drop(tasks.stop_tail);
-        if tasks.tail.await.is_err() {
-            tracing::error!("the tail ended badly");
-        }
+        tasks.close().await;
     }
 
     /// Ends every wait for news, as when the server stops taking requests.
@@ -219,27 +166,27 @@ impl Store {
     /// gives the position. A response is built for such a position.
     ///
     /// # Errors
-    /// The engine's, or [`StoreError::Closed`].
+    /// The engine's, `Unavailable` when the journal cannot be read now, or [`StoreError::Closed`].
     pub async fn caught_up(&self) -> Result<Position, StoreError> {
-        let newest = self.inner.engine.position().await?;
-        let mut reached = self.inner.reached.clone();
-        if *reached.borrow() < newest {
-            self.inner.hint.committed(newest);
-        }
-        let at = *reached.wait_for(|at| *at >= newest).await.map_err(|_| StoreError::Closed)?;
-        Ok(at)
+        self.inner.reached.caught_up().await
     }
 
     /// Where the tail has arrived.
     #[must_use]
     pub fn position(&self) -> Position {
-        *self.inner.reached.borrow()
+        self.inner.reached.position()
     }
 
     /// A listener for news of `user`.
     #[must_use]
     pub fn listen(&self, user: u64) -> Listener {
         self.inner.notifier.listen(user)
+    }
+
+    /// Wakes those who wait for news of `room`, on this node, for something that is not in the journal. A hint: when it cannot
+    /// be found out who is in the room, nobody is woken.
+    pub async fn wake_room(&self, room: u64) {
+        self.inner.notifier.room_hinted(room).await;
     }
 
     /// Who is to be woken when a room changes. Set once, when the parts are wired.
@@ -290,10 +237,16 @@ impl Store {
         &self.inner.tokens
     }
 
-    /// The epoch in which the store was opened.
+    /// The epoch as of [`Self::position`], for the tokens of an answer.
     #[must_use]
     pub fn epoch(&self) -> u64 {
-        self.inner.epoch
+        self.inner.epochs.current()
+    }
+
+    /// The epoch and those before it, to judge the tokens that clients bring.
+    #[must_use]
+    pub fn epochs(&self) -> Epochs {
+        self.inner.epochs.get()
     }
 
     /// What every read must at least see: what the tail has seen and what this node has committed.

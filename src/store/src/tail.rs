@@ -5,72 +5,104 @@
 //! hint delays, it loses nothing (promise P5). When a read fails it looks again at the next turn; its position stands
 //! still until then, so that no answer advertises what was not seen (promise P3).
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tokio::sync::{Notify, oneshot, watch};
-use wardstead_engine::{Engine, EngineError, JournalRow, PageLimit, Position, ScanRange, journal};
+use tokio::sync::watch;
+use wardstead_engine::{Engine, EngineError, JournalRow, PageLimit, Position, ScanRange, journal, system};
 use wardstead_limits::store as limits;
 
 use crate::{
+    StoreError,
+    epochs::{Epochs, SeenEpochs},
+    hint::Hint,
     kind::{self, ScopeOf},
     notify::Notifier,
+    start::stopped,
     window::Window,
 };
 
-/// Says that a commit took place. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Hint {
-    newest: Arc<AtomicU64>,
-    signal: Arc<Notify>,
+/// Where the tail has arrived, for those who wait for it.
+#[derive(Clone)]
+pub(crate) struct Reached {
+    engine: Arc<dyn Engine>,
+    hint: Hint,
+    at: watch::Receiver<Position>,
+    failures: watch::Receiver<u64>,
 }
 
-impl Hint {
-    /// Something is committed up to `position`.
-    pub(crate) fn committed(&self, position: Position) {
-        self.newest.fetch_max(position.0, Ordering::SeqCst);
-        self.signal.notify_one();
+impl Reached {
+    /// Where the tail is.
+    pub(crate) fn position(&self) -> Position {
+        *self.at.borrow()
     }
 
-    /// The newest position that this node knows to be committed.
-    pub(crate) fn newest(&self) -> Position {
-        Position(self.newest.load(Ordering::SeqCst))
+    /// The same, for those who watch it.
+    pub(crate) fn watch(&self) -> watch::Receiver<Position> {
+        self.at.clone()
     }
 
-    /// Whether hints still get through; a test cuts them.
-    async fn given(&self) {
-        self.signal.notified().await;
+    /// Waits until the tail has seen everything that is visible now.
+    pub(crate) async fn caught_up(&self) -> Result<Position, StoreError> {
+        let mut failures = self.failures.clone();
+        failures.mark_unchanged();
+        let newest = self.engine.position().await?;
+        let mut at = self.at.clone();
+        if *at.borrow() < newest {
+            self.hint.known(newest);
+        }
+        tokio::select! {
+            biased;
+            reached = at.wait_for(|at| *at >= newest) => reached.map(|at| *at).map_err(|_| StoreError::Closed),
+            // Whoever asks is told now, and asks again; the tail goes on trying.
+            failed = failures.changed() => Err(match failed {
+                Ok(()) => EngineError::Unavailable("the journal could not be read".to_owned()).into(),
+                Err(_) => StoreError::Closed,
+            }),
+        }
     }
 }
 
 pub(crate) struct Tail {
-    pub(crate) engine: Arc<dyn Engine>,
-    pub(crate) window: Arc<Window>,
-    pub(crate) notifier: Arc<Notifier>,
-    pub(crate) hint: Hint,
+    engine: Arc<dyn Engine>,
+    window: Arc<Window>,
+    notifier: Arc<Notifier>,
+    epochs: SeenEpochs,
+    hint: Hint,
     /// Where the tail has arrived.
-    pub(crate) reached: watch::Sender<Position>,
+    reached: watch::Sender<Position>,
+    /// How often the journal could not be read.
+    failures: watch::Sender<u64>,
 }
 
 impl Tail {
-    /// Follows the journal until `stop` is sent or dropped.
-    pub(crate) async fn run(self, mut stop: oneshot::Receiver<()>) {
+    /// A tail that has arrived at `at`, where `window` is empty.
+    pub(crate) fn new(
+        engine: Arc<dyn Engine>,
+        at: Position,
+        window: Arc<Window>,
+        notifier: Arc<Notifier>,
+        epochs: SeenEpochs,
+        hint: Hint,
+    ) -> (Self, Reached) {
+        let (reached, at) = watch::channel(at);
+        let (failing, failures) = watch::channel(0);
+        let told = Reached { engine: Arc::clone(&engine), hint: hint.clone(), at, failures };
+        (Self { engine, window, notifier, epochs, hint, reached, failures: failing }, told)
+    }
+
+    /// Follows the journal until `stop`.
+    pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
         let poll = Duration::from_millis(limits::TAIL_POLL_MS);
         loop {
             tokio::select! {
                 biased;
-                _ = &mut stop => return,
+                () = stopped(&mut stop) => return,
                 () = self.hint.given() => {}
                 () = tokio::time::sleep(poll) => {}
             }
             if let Err(error) = self.catch_up().await {
                 tracing::warn!(%error, "the journal could not be read; trying again");
+                self.failures.send_modify(|failures| *failures += 1);
                 // A hint that comes every millisecond must not make a failing disk busier.
                 tokio::time::sleep(poll).await;
             }
@@ -79,6 +111,9 @@ impl Tail {
 
     async fn catch_up(&self) -> Result<(), EngineError> {
         let newest = self.engine.position().await?;
+        if self.hint.take_epoch_changed() {
+            self.read_epochs(newest).await?;
+        }
         loop {
             let reached = *self.reached.borrow();
             if reached >= newest {
@@ -92,7 +127,24 @@ impl Tail {
                 (Some(_), Some(row)) => row.position,
                 _ => newest,
             };
+            // Before any position of the new epoch is published: tokens carry both.
+            if rows.iter().any(|row| row.entry.kind == system::EPOCH_BEGINS) {
+                self.read_epochs(newest).await?;
+            }
             self.see(&rows, last).await;
+        }
+    }
+
+    async fn read_epochs(&self, at: Position) -> Result<(), EngineError> {
+        match Epochs::read(self.engine.as_ref(), at).await {
+            Ok(epochs) => {
+                self.epochs.set(epochs);
+                Ok(())
+            }
+            Err(error) => {
+                self.hint.epoch_changed();
+                Err(error)
+            }
         }
     }
 

@@ -16,13 +16,15 @@ use crate::StoreError;
 #[derive(Debug)]
 pub(super) struct Unresolved {
     writer: Writer,
+    /// The newest position that was known before the group was sent: its own are above.
+    above: Position,
     group: Vec<Waiting>,
     attempts: usize,
 }
 
 impl Unresolved {
-    pub(super) fn new(writer: Writer, group: Vec<Waiting>) -> Self {
-        Self { writer, group, attempts: 0 }
+    pub(super) fn new(writer: Writer, above: Position, group: Vec<Waiting>) -> Self {
+        Self { writer, above, group, attempts: 0 }
     }
 
     /// Finds out, and answers the callers. After [`limits::UNKNOWN_ATTEMPTS`] failures they are told `Unknown` (their
@@ -33,7 +35,7 @@ impl Unresolved {
         epoch: u64,
         probe: Writer,
     ) -> Result<Position, StoreError> {
-        match search(engine, epoch, probe, self.writer).await {
+        match search(engine, epoch, probe, self.writer, self.above).await {
             Ok((rows, position)) => {
                 self.tell(&rows);
                 Ok(position)
@@ -74,12 +76,14 @@ impl Unresolved {
     }
 }
 
-/// Positions of the rows that `writer` wrote, by batch, and the newest position.
+/// Positions of the rows that `writer` wrote above `above`, by batch, and the newest position. Rows of other nodes may lie
+/// between them and the newest.
 async fn search(
     engine: &dyn Engine,
     epoch: u64,
     probe: Writer,
     writer: Writer,
+    above: Position,
 ) -> Result<(HashMap<u16, Vec<Position>>, Position), EngineError> {
     let newest = match engine.commit_group(Group { epoch, writer: probe, batches: Vec::new() }).await {
         Ok(outcome) => outcome.position,
@@ -87,7 +91,8 @@ async fn search(
         Err(error) => return Err(error),
     };
     let mut rows: HashMap<u16, Vec<Position>> = HashMap::new();
-    let mut range = ScanRange::new(journal::key(Position::ZERO), journal::key(newest.next())).descending();
+    let mut range =
+        ScanRange::new(journal::key(above.next()), journal::key(newest.next().max(above.next()))).descending();
     loop {
         let page = engine.scan(newest, &range, PageLimit::rows(limits::TAIL_PAGE_ROWS)).await?;
         for (key, cell) in &page.rows {

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod commit;
+mod epoch;
+mod hints;
 mod ids;
 mod open;
 mod support;

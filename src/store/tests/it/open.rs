@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use serde::Serialize;
-use wardstead_engine::{AccessPattern, Batch, Engine, Group, Key, Losing, Position, TableId, Writer, system};
-use wardstead_store::{OpenError, StoreError, TimelineToken, Token, testing};
+use wardstead_engine::{AccessPattern, Batch, Engine, Group, Key, TableId, Writer};
+use wardstead_store::{OpenError, TimelineToken, Token, testing};
 
-use crate::support::{node, note, on, room_event};
+use crate::support::node;
 
 async fn write(engine: &dyn Engine, key: Key, version: u64, payload: Bytes) {
     let mut batch = Batch::new();
@@ -58,18 +58,4 @@ async fn nodes_that_start_at_once_share_the_token_key() {
     assert_eq!(two.tokens().read(&one.tokens().write(&token)), Ok(token.clone()));
     let three = start(3).await.unwrap();
     assert_eq!(three.tokens().read(&two.tokens().write(&token)), Ok(token));
-}
-
-/// A change of epoch by somebody else refuses what was built in the old one; what is built again is committed.
-#[tokio::test]
-async fn a_changed_epoch_asks_for_a_rebuild() {
-    let node = node().await;
-    node.store.commit(note(1, "before", room_event(1))).await.unwrap();
-    write(node.engine.as_ref(), system::epoch_key(), 5, Bytes::new()).await;
-    let refused = node.store.commit(note(1, "old", room_event(1))).await;
-    assert_eq!(refused, Err(StoreError::Lost(Losing::Rebuild)));
-    node.store.commit(note(1, "new", room_event(1))).await.unwrap();
-    let later = on(node.engine.clone(), node.clock.clone(), 2).await;
-    assert_eq!(later.store.epoch(), 5);
-    assert!(later.store.position() > Position::ZERO);
 }

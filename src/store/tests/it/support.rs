@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use wardstead_engine::{
-    AccessPattern, Batch, Engine, Expect, JournalEntry, Key, Losing, PositionSlot,
+    AccessPattern, Batch, Bus, Engine, Expect, Group, JournalEntry, Key, LocalBus, Losing, Position, PositionSlot,
+    Writer,
     counting::{CountingEngine, Counts},
+    system::{self, EpochReason},
 };
 use wardstead_engine_memory::MemoryEngine;
 use wardstead_limits::ManualClock;
@@ -60,9 +62,24 @@ pub async fn node() -> Node {
     on(engine, clock, 1).await
 }
 
-/// One more node on `engine`.
+/// One more node on `engine`, which no bus reaches.
 pub async fn on(engine: Arc<MemoryEngine>, clock: ManualClock, seed: u64) -> Node {
+    on_bus(engine, Arc::new(LocalBus::new()), clock, seed).await
+}
+
+/// One more node on `engine` and `bus`.
+pub async fn on_bus(engine: Arc<MemoryEngine>, bus: Arc<dyn Bus>, clock: ManualClock, seed: u64) -> Node {
     let (counting, counts) = CountingEngine::new(Arc::clone(&engine) as Arc<dyn Engine>);
-    let store = testing::over(Arc::new(counting), "example.org", clock.clone(), seed).await.unwrap();
+    let store = testing::over_bus(Arc::new(counting), bus, "example.org", clock.clone(), seed).await.unwrap();
     Node { store, engine, counts, clock }
+}
+
+/// Raises the epoch, as a failover does.
+pub async fn fail_over(engine: &dyn Engine) {
+    let stored = engine.get_many(Position::ZERO, &[system::epoch_key()]).await.unwrap().pop().unwrap();
+    let newest = engine.position().await.unwrap();
+    let batch = system::raise_epoch(stored.as_ref(), newest, EpochReason::Failover, testing::START_MS).unwrap();
+    let writer = Writer { incarnation: 99, group: 1 };
+    let epoch = stored.map_or(0, |cell| cell.version);
+    engine.commit_group(Group { epoch, writer, batches: vec![batch.into()] }).await.unwrap();
 }

@@ -1,0 +1,85 @@
+//! Hints: that something was committed, here or on another node. Each may be lost; polling finds what they were about.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use tokio::sync::{Notify, watch};
+use wardstead_engine::Position;
+
+/// Says that a commit took place. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Hint {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    newest: AtomicU64,
+    epoch_changed: AtomicBool,
+    tail: Notify,
+    /// What the other nodes are to be told: only ever the newest.
+    news: watch::Sender<Position>,
+}
+
+impl Hint {
+    /// At the start, everything up to `newest` is known to be committed.
+    pub(crate) fn new(newest: Position) -> Self {
+        let inner = Inner {
+            newest: AtomicU64::new(newest.0),
+            epoch_changed: AtomicBool::new(false),
+            tail: Notify::new(),
+            news: watch::Sender::new(newest),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// This node committed something; everything up to `position` is visible. Never waits.
+    pub(crate) fn committed(&self, position: Position) {
+        self.known(position);
+        self.inner.news.send_if_modified(|newest| {
+            let newer = position > *newest;
+            *newest = position.max(*newest);
+            newer
+        });
+    }
+
+    /// Everything up to `position` is visible, as the engine itself says: later reads must see it.
+    pub(crate) fn known(&self, position: Position) {
+        self.inner.newest.fetch_max(position.0, Ordering::SeqCst);
+        self.look();
+    }
+
+    /// Something may be new. Unlike [`Self::known`] this takes nobody's word for a position: reads would fail if it were
+    /// beyond what the engine has, as after a failover.
+    pub(crate) fn look(&self) {
+        self.inner.tail.notify_one();
+    }
+
+    /// The epoch is not the one that this node knew.
+    pub(crate) fn epoch_changed(&self) {
+        self.inner.epoch_changed.store(true, Ordering::SeqCst);
+        self.look();
+    }
+
+    /// Whether that was said since the last call.
+    pub(crate) fn take_epoch_changed(&self) -> bool {
+        self.inner.epoch_changed.swap(false, Ordering::SeqCst)
+    }
+
+    /// The newest position that this node knows to be committed.
+    pub(crate) fn newest(&self) -> Position {
+        Position(self.inner.newest.load(Ordering::SeqCst))
+    }
+
+    /// The newest position that this node itself committed, to be told to others.
+    pub(crate) fn news(&self) -> watch::Receiver<Position> {
+        self.inner.news.subscribe()
+    }
+
+    /// Waits for the next hint.
+    pub(crate) async fn given(&self) {
+        self.inner.tail.notified().await;
+    }
+}
