@@ -58,6 +58,12 @@ pub struct Launch {
     output: PathBuf,
     /// Preloads the shim.
     pub shim: Option<Shim>,
+    /// URL of the PostgreSQL that several nodes share; without one, the data is in the folder.
+    pub database: Option<String>,
+    /// Nothing travels between the nodes but what they read from the database.
+    pub cut_bus: bool,
+    /// Port of the listener for health and metrics, where there is one.
+    observe: Option<u16>,
 }
 
 /// Name of every server that is tested.
@@ -71,11 +77,34 @@ impl Launch {
     pub fn new(folder: &Path) -> Result<Self> {
         Ok(Self {
             binary: environment::file("WARDSTEAD_BIN")?,
-            port: TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port(),
+            port: free_port()?,
             data: folder.join("data"),
             output: folder.join("server.log"),
             shim: None,
+            database: None,
+            cut_bus: false,
+            observe: None,
         })
+    }
+
+    /// One of several nodes on the PostgreSQL at `database`. What it prints goes to `name.log` below `folder`. It tells of its
+    /// health on a port of its own.
+    ///
+    /// # Errors
+    /// When no binary is named or no port is free.
+    pub fn node(folder: &Path, name: &str, database: &str) -> Result<Self> {
+        Ok(Self {
+            output: folder.join(format!("{name}.log")),
+            database: Some(database.to_owned()),
+            observe: Some(free_port()?),
+            ..Self::new(folder)?
+        })
+    }
+
+    /// The same program, which answers questions and commands instead of serving.
+    #[must_use]
+    pub fn program(&self) -> Command {
+        Command::new(&self.binary)
     }
 
     /// The data folder.
@@ -96,6 +125,15 @@ impl Launch {
         Http::new(&self.address())
     }
 
+    /// A client of the listener for health and metrics.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn observer(&self) -> Result<Http> {
+        let port = self.observe.context("this server has no such listener")?;
+        Ok(Http::new(&format!("http://127.0.0.1:{port}")))
+    }
+
     /// Starts the process and does not wait for it.
     ///
     /// # Errors
@@ -106,11 +144,19 @@ impl Launch {
         command
             .args(["serve", "--dev", "--server-name", SERVER_NAME, "--listen"])
             .arg(format!("127.0.0.1:{}", self.port))
-            .arg("--data-dir")
-            .arg(&self.data)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log.try_clone()?);
+        match &self.database {
+            Some(url) => command.args(["--database", url]),
+            None => command.arg("--data-dir").arg(&self.data),
+        };
+        if let Some(port) = self.observe {
+            command.arg("--observe").arg(format!("127.0.0.1:{port}"));
+        }
+        if self.cut_bus {
+            command.arg("--dev-cut-bus");
+        }
         if let Some(shim) = &self.shim {
             command
                 .env("LD_PRELOAD", &shim.library)
@@ -125,7 +171,8 @@ impl Launch {
         let stdout = child.stdout.take().context("stdout is piped")?;
         let (heard, lines) = mpsc::channel();
         std::thread::spawn(move || forward(BufReader::new(stdout), log, &heard));
-        Ok(Server { child, lines, started, output: self.output.clone() })
+        let line = format!("listening on {}", self.address());
+        Ok(Server { child, lines, started, line, output: self.output.clone() })
     }
 
     /// Starts the server and waits until it says where it listens.
@@ -156,6 +203,8 @@ pub struct Server {
     child: Child,
     lines: mpsc::Receiver<String>,
     started: Instant,
+    /// What it prints once it listens.
+    line: String,
     output: PathBuf,
 }
 
@@ -180,7 +229,7 @@ impl Server {
         let end = Instant::now() + START;
         loop {
             match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok(line) if line.contains("listening on http://") => return Ok(()),
+                Ok(line) if line.contains(&self.line) => return Ok(()),
                 Ok(_) => {}
                 Err(_) => bail!("the server did not start; it printed:\n{}", self.tail()),
             }
@@ -230,6 +279,10 @@ impl Server {
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
     }
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 impl Drop for Server {

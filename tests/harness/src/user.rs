@@ -93,10 +93,17 @@ impl User {
         self.request(Method::PUT, path, Some(body)).await
     }
 
+    /// A request below `/_matrix/client/v3` that is made once, whatever the server answers.
+    ///
+    /// # Errors
+    /// When no answer comes.
+    pub async fn once(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
+        self.http.call(method, &format!("/_matrix/client/v3{path}"), Some(&self.token), body).await
+    }
+
     async fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
-        let path = format!("/_matrix/client/v3{path}");
         for _ in 0..ATTEMPTS {
-            let answer = self.http.call(method.clone(), &path, Some(&self.token), body).await?;
+            let answer = self.once(method.clone(), path, body).await?;
             if !matches!(answer.status, 429 | 503) {
                 return Ok(answer);
             }

@@ -2,10 +2,7 @@
 
 use anyhow::{Result, bail};
 use harness::user::text;
-use harness::{Http, User, client};
-
-use crate::loss::promised;
-use crate::writer::Load;
+use harness::{Http, Load, User, client, promised};
 
 /// What was acknowledged of one guest: each step is `Some` once it was.
 #[derive(Clone, Debug)]

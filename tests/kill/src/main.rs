@@ -8,14 +8,11 @@
 //! `SEED` repeats a run's choices.
 
 mod founder;
-mod loss;
-mod reader;
 mod rounds;
 mod secrets;
 mod selftest;
 mod verify;
 mod ward;
-mod writer;
 
 use anyhow::{Context, Result, bail};
 use harness::{Scratch, environment};

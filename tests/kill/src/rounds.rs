@@ -1,18 +1,15 @@
 //! Rounds of work, kill, restart and looking.
 
 use std::path::Path;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use harness::server::Shim;
-use harness::{Launch, Rng, Server, SyncLog};
+use harness::{Launch, Load, Loss, Rng, Server, SyncLog};
 
-use crate::loss::Loss;
 use crate::secrets;
 use crate::verify;
 use crate::ward::Ward;
-use crate::writer::Load;
 
 /// Acknowledged sends between the start of a round and its kill.
 const SENDS: (u64, u64) = (10, 150);
@@ -84,16 +81,13 @@ impl Run {
 
     async fn round(&mut self, server: Server, round: u64, cut: bool) -> Result<Server> {
         let before = self.ward.promised();
-        let load = Load::new();
+        let load = Load::default();
         let sends = u32::try_from(self.rng.range(SENDS.0, SENDS.1))?;
         let more = Duration::from_micros(self.rng.range(MORE_US.0, MORE_US.1));
         let kill = async {
-            tokio::time::timeout(Duration::from_mins(1), load.acknowledged.acquire_many(sends))
-                .await
-                .context("the writers stand still")??
-                .forget();
+            load.acknowledged(sends).await?;
             tokio::time::sleep(more).await;
-            load.ending.store(true, Ordering::SeqCst);
+            load.set_ending(true);
             server.kill()
         };
         self.ward.work(&load, kill).await?;

@@ -4,9 +4,8 @@ use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Result;
-use harness::User;
+use harness::{User, promised};
 
-use crate::loss::promised;
 use crate::ward::Ward;
 
 /// The part of a token that is looked for: RocksDB leaves out what a key shares with the one before, as all tokens share their

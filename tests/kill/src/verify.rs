@@ -1,16 +1,11 @@
 //! What must be true after a restart.
 
-use std::collections::HashMap;
-
 use anyhow::{Context, Result};
 use harness::user::text;
-use harness::{Rng, User};
+use harness::{Message, Reader, Rng, User, check, promised};
 use serde_json::Value;
 
-use crate::loss::promised;
-use crate::reader::{Message, Reader};
 use crate::ward::Ward;
-use crate::writer::Writer;
 
 /// Events a page of `/messages`: small enough that every room takes several.
 const PAGE: usize = 50;
@@ -22,7 +17,7 @@ pub async fn everything(ward: &mut Ward, rng: &mut Rng, first_guest: usize) -> R
     tokens(ward).await?;
     for room in ward.rooms.clone() {
         let history = backwards(&ward.readers[0].user, &room).await?;
-        check(&messages(&history), ward, &room, false).context("before the retries")?;
+        check::messages(&messages(&history), &ward.writers, &room, false).context("before the retries")?;
     }
     retries(ward, rng).await?;
     for room in ward.rooms.clone() {
@@ -70,7 +65,7 @@ async fn histories(ward: &Ward, room: &str) -> Result<()> {
         |events: &[Value]| -> Result<Vec<String>> { events.iter().map(|event| text(event, "event_id")).collect() };
     promised!(ids(&back)? == ids(&forth)?, "{room} is another room when it is read forwards");
     promised!(back.first().is_some_and(|event| event["type"] == "m.room.create"), "the beginning of {room}");
-    check(&messages(&back), ward, room, true)
+    check::messages(&messages(&back), &ward.writers, room, true)
 }
 
 /// All events of `room`, oldest first, read from the newest.
@@ -119,46 +114,8 @@ async fn complete(reader: &mut Reader, ward: &Ward) -> Result<()> {
 
 fn check_reader(reader: &Reader, ward: &Ward) -> Result<()> {
     for room in &ward.rooms {
-        check(reader.messages(room), ward, room, true).with_context(|| format!("sync of {}", reader.user.id))?;
+        check::messages(reader.messages(room), &ward.writers, room, true)
+            .with_context(|| format!("sync of {}", reader.user.id))?;
     }
     Ok(())
-}
-
-/// `messages` of `room` hold each acknowledged message exactly once and in its writer's order, and nothing that nobody sent.
-/// When `settled`, nothing is unacknowledged any more.
-fn check(messages: &[Message], ward: &Ward, room: &str, settled: bool) -> Result<()> {
-    let mut by_body: HashMap<&str, (usize, &Message)> = HashMap::new();
-    for (place, message) in messages.iter().enumerate() {
-        let twice = by_body.insert(&message.body, (place, message));
-        promised!(twice.is_none(), "{} stands twice in {room}", message.body);
-    }
-    let mut accounted = 0;
-    for writer in ward.writers_in(room) {
-        accounted += check_writer(writer, &by_body)?;
-        promised!(!settled || writer.unacknowledged().next().is_none(), "a retry of {} had no event", writer.user.id);
-    }
-    promised!(accounted == messages.len(), "{room} has {} messages, {accounted} were sent", messages.len());
-    Ok(())
-}
-
-/// How many of the messages are this writer's.
-fn check_writer(writer: &Writer, by_body: &HashMap<&str, (usize, &Message)>) -> Result<usize> {
-    let (mut count, mut last) = (0, None);
-    for (sequence, sent) in writer.sent.iter().enumerate() {
-        let label = writer.label(sequence);
-        let Some((place, message)) = by_body.get(label.as_str()) else {
-            promised!(sent.is_none(), "{label}, acknowledged as {sent:?}, is missing");
-            continue;
-        };
-        promised!(message.sender == writer.user.id, "{label} is by {}", message.sender);
-        promised!(
-            sent.as_ref().is_none_or(|event| *event == message.event),
-            "{label} is {}, not {sent:?}",
-            message.event
-        );
-        promised!(last < Some(*place), "{label} stands before an earlier message");
-        last = Some(*place);
-        count += 1;
-    }
-    Ok(count)
 }

@@ -1,12 +1,10 @@
 //! The accounts and rooms of a run: eight writers in four rooms, a founder, two readers that are in all of the rooms.
 
 use anyhow::Result;
-use harness::{Http, Rng, User};
+use harness::{Http, Load, Reader, Rng, User, Writer};
 use tokio::task::JoinSet;
 
 use crate::founder::Founder;
-use crate::reader::Reader;
-use crate::writer::{Load, Writer};
 
 /// The room of each writer: four share one, two another.
 const ROOM_OF_WRITER: [usize; 8] = [0, 0, 0, 0, 1, 1, 2, 3];
@@ -43,7 +41,7 @@ impl Ward {
         for (number, room) in ROOM_OF_WRITER.into_iter().enumerate() {
             let user = User::register(http, &format!("writer-{number}")).await?;
             user.join(&rooms[room]).await?;
-            writers.push(Writer { number, user, room: rooms[room].clone(), sent: Vec::new() });
+            writers.push(Writer::new(number, user, &rooms[room]));
         }
         for reader in &mut readers {
             reader.catch_up().await?;
@@ -84,11 +82,6 @@ impl Ward {
                 *earlier = now.clone();
             }
         }
-    }
-
-    /// The writers of `room`.
-    pub fn writers_in<'a>(&'a self, room: &'a str) -> impl Iterator<Item = &'a Writer> {
-        self.writers.iter().filter(move |writer| writer.room == room)
     }
 
     /// Acknowledged messages of all writers.

@@ -4,23 +4,27 @@
 use std::collections::{BTreeMap, HashSet};
 
 use anyhow::{Context, Result, bail};
-use harness::User;
-use harness::user::text;
 use serde_json::Value;
 
-use crate::loss::promised;
+use crate::loss::Loss;
+use crate::promised;
+use crate::user::{User, text};
 use crate::writer::Load;
 
 /// A message as a reader got it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
+    /// Event id.
     pub event: String,
+    /// Full user id.
     pub sender: String,
+    /// What it says.
     pub body: String,
 }
 
 impl Message {
     /// `None` for other events.
+    #[must_use]
     pub fn from_event(event: &Value) -> Option<Self> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         (event["type"] == "m.room.message").then_some(())?;
@@ -32,6 +36,7 @@ impl Message {
     }
 }
 
+/// What a reader has of a room.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
     /// Messages in the order in which they came.
@@ -39,32 +44,44 @@ pub struct Timeline {
     known: HashSet<String>,
 }
 
+/// A client that follows `/sync`.
 #[derive(Clone, Debug)]
 pub struct Reader {
+    /// Whose.
     pub user: User,
+    /// The newest token.
     pub since: Option<String>,
     /// Events a room that one sync may bring.
     pub limit: usize,
+    /// By room id.
     pub rooms: BTreeMap<String, Timeline>,
 }
 
 impl Reader {
+    /// Without a token.
+    #[must_use]
     pub fn new(user: &User, limit: usize) -> Self {
         Self { user: user.clone(), since: None, limit, rooms: BTreeMap::new() }
     }
 
     /// Long-polls until the server is gone.
+    ///
+    /// # Errors
+    /// When a sync fails before that, or breaks a promise.
     pub async fn run(mut self, load: Load) -> Result<Self> {
         loop {
             match self.step(30_000).await {
                 Ok(_) => {}
-                Err(error) if load.is_ending() && !error.is::<crate::loss::Loss>() => return Ok(self),
+                Err(error) if load.is_ending() && !error.is::<Loss>() => return Ok(self),
                 Err(error) => return Err(error.context(format!("sync of {}", self.user.id))),
             }
         }
     }
 
-    /// One sync, with what it takes to fill its gaps; how many messages it brought.
+    /// One sync, with what it takes to fill its gaps; how many messages it brought. Dropped halfway, it took nothing.
+    ///
+    /// # Errors
+    /// When a request fails; a [`Loss`] when an event came twice.
     pub async fn step(&mut self, timeout_ms: u64) -> Result<usize> {
         let answer = self.user.sync(self.since.as_deref(), timeout_ms, self.limit).await?;
         let mut news = Vec::new();
@@ -119,12 +136,16 @@ impl Reader {
     }
 
     /// Syncs until nothing new comes.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
     pub async fn catch_up(&mut self) -> Result<()> {
         while self.step(0).await? > 0 {}
         Ok(())
     }
 
     /// The messages of `room`.
+    #[must_use]
     pub fn messages(&self, room: &str) -> &[Message] {
         self.rooms.get(room).map_or(&[], |timeline| &timeline.messages)
     }

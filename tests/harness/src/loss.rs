@@ -13,11 +13,11 @@ impl std::fmt::Display for Loss {
 impl std::error::Error for Loss {}
 
 /// Returns a [`Loss`] unless the condition holds.
+#[macro_export]
 macro_rules! promised {
     ($held:expr, $($what:tt)+) => {
         if !$held {
-            return Err(crate::loss::Loss(format!($($what)+)).into());
+            return Err($crate::loss::Loss(format!($($what)+)).into());
         }
     };
 }
-pub(crate) use promised;
