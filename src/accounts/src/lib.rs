@@ -10,6 +10,7 @@ mod floor;
 mod login;
 mod logout;
 mod names;
+mod presence;
 mod register;
 mod tables;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use wardstead_engine::JournalEntry;
 use wardstead_store::{Store, kind};
 
 pub use error::{AccountsError, AuthError};
+pub use presence::{Presence, PresenceOf, PresenceState, Present};
 pub use register::{NewAccount, NewDevice};
 pub use users::{Account, Device};
 

@@ -34,6 +34,10 @@ pub const PRESENCE_ACT_MS: u64 = 60_000;
 pub const PRESENCE_VOUCHED_MS: u64 = 90_000;
 /// Milliseconds before the end of that time at which the node vouches again: every 60 s, so that a restarted node learns.
 pub const PRESENCE_RENEWED_MS: u64 = 30_000;
+/// Devices that nodes vouch for, of one user; beyond it the one that was vouched for first is forgotten.
+pub const PRESENCE_ENTRIES_PER_USER: usize = 32;
+/// Entries waiting to be told to the other nodes; further ones are dropped, and are told when they are next renewed.
+pub const PRESENCE_WAITING_ENTRIES: usize = 65_536;
 /// Milliseconds between two looks for devices to vouch for again, and for those that are gone.
 pub const PRESENCE_TICK_MS: u64 = 1_000;
 /// Milliseconds for which it is remembered when an offline user was last active, and what their status message was.

@@ -14,10 +14,12 @@ mod membership;
 mod names;
 mod read;
 mod send;
+mod shared;
 pub mod signing;
 pub mod state;
 pub mod sync;
 mod tables;
+mod typing;
 mod version;
 
 use std::sync::{Arc, atomic::AtomicU64};
@@ -36,6 +38,7 @@ pub use send::Draft;
 pub use signing::SigningKey;
 pub use sync::{MembershipMove, Slice, StateAt, Summary, UserRoom};
 pub use tables::Status;
+pub use typing::{RoomTyping, Typing};
 pub use version::{ROOM_VERSIONS, rules};
 
 use append::Chains;
