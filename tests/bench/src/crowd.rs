@@ -49,5 +49,5 @@ pub async fn send_all(users: &[User], rooms: &[String], each: u64, run: usize) -
 }
 
 /// An ordinary message.
-const TEXT: &str =
+pub const TEXT: &str =
     "Bed 12: potassium 5.9, repeat sample sent, ECG without changes. Please look at him before the round.";

@@ -6,6 +6,7 @@
 mod crowd;
 mod long_journal;
 mod median;
+mod postgres;
 mod sends;
 mod syncs;
 mod table;
@@ -29,6 +30,7 @@ async fn main() -> Result<()> {
             "heard" => sends::heard(launch, &mut table).await,
             "group" => sends::group(launch, folder.path(), &mut table).await,
             "syncs" => syncs::incremental(launch, &mut table).await,
+            "postgres" => postgres::nodes(&mut table).await,
             _ => long_journal::start(launch, &mut table).await,
         };
         folder.settle(result)?;
@@ -38,4 +40,4 @@ async fn main() -> Result<()> {
 }
 
 /// In the order in which they run.
-const PARTS: [&str; 5] = ["sends", "heard", "group", "syncs", "start"];
+const PARTS: [&str; 6] = ["sends", "heard", "group", "syncs", "postgres", "start"];

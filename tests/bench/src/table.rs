@@ -34,9 +34,18 @@ impl Table {
 
     /// Adds the median of `runs` in `unit`, with the goal for it where there is one.
     pub fn add(&mut self, what: &str, runs: &Runs, unit: &str, goal: Option<f64>) {
-        let goal = goal.map_or_else(String::new, |goal| {
-            format!("≤ {goal} {unit}{}", if runs.median() <= goal { "" } else { " **missed**" })
-        });
+        let goal = goal.map(|goal| (format!("≤ {goal} {unit}"), runs.median() <= goal));
+        self.row(what, runs, unit, goal);
+    }
+
+    /// As [`Self::add`] with a goal that is a least.
+    pub fn at_least(&mut self, what: &str, runs: &Runs, unit: &str, goal: Option<f64>) {
+        let goal = goal.map(|goal| (format!("≥ {goal} {unit}"), runs.median() >= goal));
+        self.row(what, runs, unit, goal);
+    }
+
+    fn row(&mut self, what: &str, runs: &Runs, unit: &str, goal: Option<(String, bool)>) {
+        let goal = goal.map_or_else(String::new, |(goal, met)| goal + if met { "" } else { " **missed**" });
         let row = format!("| {what} | {:.1} {unit} | {} | {goal} |", runs.median(), runs.range());
         println!("{row}");
         self.rows.push(row);
