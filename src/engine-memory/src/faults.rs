@@ -49,6 +49,7 @@ struct Planned {
     /// Seed, and in how many reads one fails.
     seeded: Option<(u64, u64)>,
     poisoned: BTreeSet<Key>,
+    leases_fail: bool,
 }
 
 /// Calls so far, and what is to happen to which call.
@@ -107,6 +108,11 @@ impl Faults {
         self.shared.planned.lock().poisoned.insert(key);
     }
 
+    /// Whether requests for leases are `Unavailable` from now on.
+    pub fn fail_leases(&self, fail: bool) {
+        self.shared.planned.lock().leases_fail = fail;
+    }
+
     /// Commit groups wait from now on, before anything of them is decided. Dropping one that waits loses it.
     pub fn stall_commits(&self) {
         self.shared.gate.send_replace(true);
@@ -154,6 +160,7 @@ impl Faults {
         planned.commits.planned.clear();
         planned.poisoned.clear();
         planned.seeded = None;
+        planned.leases_fail = false;
         drop(planned);
         self.release_commits();
     }
@@ -186,6 +193,11 @@ impl Faults {
             Some(()) => Err(EngineError::Unavailable("injected into a scan of the journal".into())),
             None => Ok(()),
         }
+    }
+
+    pub(crate) fn on_lease(&self) -> Result<(), EngineError> {
+        let fail = self.shared.planned.lock().leases_fail;
+        if fail { Err(EngineError::Unavailable("injected into a lease".into())) } else { Ok(()) }
     }
 
     pub(crate) async fn pass_gate(&self) {

@@ -88,6 +88,7 @@ impl Engine for MemoryEngine {
     }
 
     async fn lease(&self, request: LeaseRequest) -> Result<Option<Lease>, EngineError> {
+        self.faults.on_lease()?;
         let key = system::lease_key(&request.name);
         let mut data = self.data.write();
         match lease::decide(&key, data.cell(&key)?.as_ref(), &request, self.clock.now_ms())? {

@@ -33,3 +33,19 @@ pub const UNKNOWN_ATTEMPTS: usize = 3;
 pub const WALK_CHANGES: usize = 512;
 /// Bytes of the notifier's cache of who is in which room.
 pub const AUDIENCE_CACHE_BYTES: u64 = 32 * 1024 * 1024;
+/// A lease ends this long after its last renewal, so this is how long work stands still when a node is killed. Renewed at a
+/// third of it: two renewals may fail.
+pub const LEASE_TTL_MS: u64 = 6_000;
+/// Who waits for a lease asks this often; after a handover it is free at once, so this is how long work stands still then.
+pub const LEASE_RETRY_MS: u64 = 500;
+/// One request for a lease; a slower answer counts as none. Well below [`LEASE_TTL_MS`], so that a late one leaves time.
+pub const LEASE_CALL_MS: u64 = 2_000;
+/// A node says that it lives this often. Its commit also finds out, on a node that nobody uses, that the database has failed
+/// over.
+pub const NODE_BEAT_MS: u64 = 2_000;
+/// A node that was silent for so long is not counted among the live ones: four beats may be late.
+pub const NODE_LIVE_MS: u64 = 10_000;
+/// A node that was silent for so long is removed: it was killed.
+pub const NODE_FORGET_MS: u64 = 60_000;
+/// How long a closing store waits for the commit that removes its node, and for work to come to an end.
+pub const HAND_OVER_MS: u64 = 2_000;

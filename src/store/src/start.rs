@@ -15,6 +15,8 @@ use crate::{
     epochs::{Epochs, SeenEpochs},
     herald,
     hint::Hint,
+    lease::Leases,
+    nodes::Beating,
     notify::Notifier,
     open,
     store::Inner,
@@ -89,6 +91,9 @@ pub(crate) async fn start(
     ];
     let tasks = Tasks { stop_committer, committer, stop_news, news };
     Ok(Inner {
+        leases: Leases::new(Arc::clone(&engine), Arc::clone(&clock), incarnation),
+        incarnation,
+        beating: Beating::default(),
         tokens: TokenCodec::new(&installation.token_key),
         server_name: installation.server_name,
         ids: Mutex::default(),

@@ -8,11 +8,12 @@ use wardstead_engine::{Batch, Bus, Cell, Engine, Key, PageLimit, Position, ScanR
 use wardstead_limits::{Clock, Rng, store as limits};
 
 use crate::{
-    Audience, Changes, Epochs, Found, Listener, OpenError, Row, StoreError, Submission, Table, TokenCodec,
+    Audience, Changes, Epochs, Found, Leases, Listener, OpenError, Row, StoreError, Submission, Table, TokenCodec,
     commit::Entrance,
     epochs::SeenEpochs,
     hint::Hint,
     ids::Block,
+    nodes::{self, Beating, Node},
     notify::Notifier,
     start::{self, Tasks},
     tail::Reached,
@@ -35,6 +36,9 @@ pub(crate) struct Inner {
     pub(crate) notifier: Arc<Notifier>,
     pub(crate) epochs: SeenEpochs,
     pub(crate) ids: Mutex<Block>,
+    pub(crate) incarnation: u64,
+    pub(crate) leases: Leases,
+    pub(crate) beating: Beating,
     pub(crate) tokens: TokenCodec,
     pub(crate) server_name: String,
     pub(crate) clock: Arc<dyn Clock>,
@@ -64,11 +68,45 @@ impl Store {
         Ok(Self { inner: Arc::new(start::start(engine, bus, server_name, clock, rng).await?) })
     }
 
-    /// Refuses new commits, finishes those that wait, ends every wait for news. Later calls do nothing.
+    /// Hands over, refuses new commits, finishes those that wait, ends every wait for news. Later calls do nothing.
     pub async fn close(&self) {
         let Some(tasks) = self.inner.tasks.lock().take() else { return };
         self.inner.notifier.end_all();
+        self.hand_over().await;
+        self.inner.beating.stop().await;
         tasks.close().await;
+    }
+
+    /// Stops the work that this node does for all, and gives its leases back, so that another node takes over at once: the
+    /// first step of a graceful end. Requests are served until [`Self::close`], which does this where it was not done.
+    pub async fn hand_over(&self) {
+        self.inner.leases.hand_over().await;
+    }
+
+    /// Makes this node known to the others, from now until the store is closed: the program's `version`, and `address`, where
+    /// its listener is reached, for people to read. The first call counts.
+    pub fn announce(&self, version: &str, address: Option<&str>) {
+        self.inner.beating.start(self.clone(), version, address);
+    }
+
+    /// The nodes that were announced and live, by incarnation.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
+        nodes::live(self).await
+    }
+
+    /// Takes leases for this node.
+    #[must_use]
+    pub fn leases(&self) -> &Leases {
+        &self.inner.leases
+    }
+
+    /// The random number of this node's process: the owner of its leases, the writer of its journal entries.
+    #[must_use]
+    pub fn incarnation(&self) -> u64 {
+        self.inner.incarnation
     }
 
     /// Ends every wait for news, as when the server stops taking requests.

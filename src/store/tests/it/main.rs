@@ -5,6 +5,8 @@ mod commit;
 mod epoch;
 mod hints;
 mod ids;
+mod leases;
+mod nodes;
 mod open;
 mod support;
 mod tail;
