@@ -13,7 +13,7 @@ in_env := .ci/deps exec
 target = $$(.ci/deps env | sed -n 's/^CARGO_TARGET_DIR=//p')
 
 .DEFAULT_GOAL := help
-.PHONY: help deps run test kill bench faults fmt lint config ci
+.PHONY: help deps run test kill cluster bench faults fmt lint config ci
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -35,6 +35,11 @@ test: deps ## run every test
 kill: deps ## 50 rounds of SIGKILL, half of them with the unsynced bytes cut off
 	$(in_env) cargo build --release --locked -p wardstead
 	WARDSTEAD_BIN="$(target)/release/wardstead" $(in_env) tests/run kill
+
+cluster: deps ## several nodes on one PostgreSQL: kills, a lost database, typing, backup, with the promised times and rates
+	@.ci/deps $(test_packages)
+	$(in_env) cargo build --release --locked -p wardstead
+	WARDSTEAD_BIN="$(target)/release/wardstead" $(in_env) tests/run cluster
 
 bench: deps ## measure; the figures go to docs/benchmarks.md
 	$(in_env) cargo build --release --locked -p wardstead
