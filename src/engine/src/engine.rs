@@ -129,6 +129,8 @@ pub struct EngineLimits {
     pub group_batches: usize,
     /// Bytes of keys and values in a group; a single batch may be larger.
     pub group_bytes: usize,
+    /// Milliseconds after which the callers of a commit are told that its outcome is unknown, although it goes on.
+    pub stall_ms: u64,
 }
 
 impl Default for EngineLimits {
@@ -139,6 +141,7 @@ impl Default for EngineLimits {
             batch_journal_entries: limits::BATCH_JOURNAL_ENTRIES,
             group_batches: limits::GROUP_BATCHES,
             group_bytes: limits::GROUP_BYTES,
+            stall_ms: limits::COMMIT_STALL_MS,
         }
     }
 }

@@ -69,3 +69,8 @@ pub const EPOCH_JUMP_POSITIONS: u64 = 1 << 40;
 pub const EPOCH_ENTRIES: usize = 64;
 /// Findings of one verification that are told one by one; the rest is counted. Nobody reads more.
 pub const VERIFY_ENTRIES: usize = 100;
+/// Bytes read at a time while a file of a backup is copied or checked.
+pub const COPY_BYTES: usize = 1024 * 1024;
+/// A commit that takes longer has an unknown outcome for its callers, although it goes on. A disk that is busy with other
+/// things can take seconds for an fsync.
+pub const COMMIT_STALL_MS: u64 = 10_000;

@@ -29,6 +29,10 @@ pub const WAKE_SPREAD_MS: u64 = 200;
 pub const WAKE_BURST: usize = 256;
 /// Searches for the outcome of an unknown commit before its callers are told that it is unknown.
 pub const UNKNOWN_ATTEMPTS: usize = 3;
+/// Between two searches for the outcome of an unknown commit while nobody submits anything.
+pub const UNKNOWN_RETRY_MS: u64 = 250;
+/// Upper ends of the buckets for batches in a group; the largest is a full group.
+pub const GROUP_BUCKETS_BATCHES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 /// Rooms and users changed since a token that a sync looks up one by one; beyond it, walking the user's rooms is cheaper.
 pub const WALK_CHANGES: usize = 512;
 /// Bytes of the notifier's cache of who is in which room.

@@ -4,3 +4,16 @@
 pub const DATABASE_CONNECTIONS: usize = 8;
 /// The most that can be configured: PostgreSQL has a process for each.
 pub const DATABASE_CONNECTIONS_MOST: usize = 256;
+
+/// Upper ends of the buckets for times of requests and commits. The smallest is a commit on a fast disk, the largest a
+/// long-poll.
+pub const LATENCY_BUCKETS_S: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0];
+/// Between two looks at whether the engine answers.
+pub const PROBE_STEP_MS: u64 = 250;
+/// An engine that has not answered for so long is lost, and so are the requests that wait for it. With a step and the time
+/// to answer them: within 2 s.
+pub const PROBE_MS: u64 = 1_400;
+/// A node whose tail is further behind than this is not ready: its clients would see old news.
+pub const READY_BEHIND_MS: u64 = 2_000;
+/// Bytes of the answer with all metrics that are set aside at once; it grows beyond when there is more.
+pub const METRICS_BYTES: usize = 64 * 1024;

@@ -14,10 +14,11 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot, watch};
 use wardstead_engine::{Batch, Engine, EngineError, EngineLimits, Group, Losing, Outcome, Position, Urgency, Writer};
-use wardstead_limits::store as limits;
+use wardstead_limits::{Clock, store as limits};
 
-use crate::{StoreError, hint::Hint};
+use crate::{Figures, StoreError, hint::Hint};
 
+mod patience;
 mod unknown;
 
 type Answer = Result<Vec<Position>, StoreError>;
@@ -39,7 +40,18 @@ impl Future for Submission {
 struct Waiting {
     batch: Arc<Batch>,
     bytes: usize,
-    answer: oneshot::Sender<Answer>,
+    /// `None` once it was told something.
+    answer: Option<oneshot::Sender<Answer>>,
+}
+
+impl Waiting {
+    /// The first word counts.
+    fn tell(&mut self, told: Answer) {
+        if let Some(answer) = self.answer.take() {
+            // The caller may have gone; the commit stands all the same.
+            drop(answer.send(told));
+        }
+    }
 }
 
 /// Where batches are handed in.
@@ -55,11 +67,17 @@ impl Entrance {
         batch.validate(&self.limits).map_err(EngineError::from)?;
         let (answer, submission) = oneshot::channel();
         let bytes = batch.bytes();
-        self.queue.try_send(Waiting { batch: Arc::new(batch), bytes, answer }).map_err(|error| match error {
+        let waiting = Waiting { batch: Arc::new(batch), bytes, answer: Some(answer) };
+        self.queue.try_send(waiting).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => EngineError::Busy("too many commits are waiting").into(),
             mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
         })?;
         Ok(Submission(submission))
+    }
+
+    /// Batches that wait.
+    pub(crate) fn depth(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
     }
 }
 
@@ -71,18 +89,30 @@ pub(crate) struct Committer {
     hint: Hint,
     writer: Writer,
     epoch: u64,
-    /// Groups whose outcome is not known yet: nothing else is committed until they are resolved.
+    /// A group whose outcome is not known yet: nothing else is committed until it is resolved.
     unresolved: Option<unknown::Unresolved>,
+    clock: Arc<dyn Clock>,
+    figures: Figures,
+    /// Whether commits do not get through.
+    stalled: watch::Sender<bool>,
 }
 
 impl Committer {
-    /// A committer that writes as `incarnation` in `epoch`, and its entrance.
-    pub(crate) fn new(engine: Arc<dyn Engine>, incarnation: u64, epoch: u64, hint: Hint) -> (Self, Entrance) {
+    /// A committer that writes as `incarnation` in `epoch`, its entrance, and whether commits do not get through.
+    pub(crate) fn new(
+        engine: Arc<dyn Engine>,
+        incarnation: u64,
+        epoch: u64,
+        hint: Hint,
+        clock: Arc<dyn Clock>,
+        figures: Figures,
+    ) -> (Self, Entrance, watch::Receiver<bool>) {
         let (sender, queue) = mpsc::channel(limits::COMMIT_QUEUE_BATCHES);
-        let engine_limits = engine.limits();
+        let limits = engine.limits();
         let writer = Writer { incarnation, group: 0 };
-        let committer = Self { engine, limits: engine_limits, queue, hint, writer, epoch, unresolved: None };
-        (committer, Entrance { queue: sender, limits: engine_limits })
+        let (stalled, is_stalled) = watch::channel(false);
+        let committer = Self { engine, limits, queue, hint, writer, epoch, unresolved: None, clock, figures, stalled };
+        (committer, Entrance { queue: sender, limits }, is_stalled)
     }
 
     /// Commits until every entrance is gone and the queue is empty, or until `stop` is dropped or sent and the queue is
@@ -102,6 +132,10 @@ impl Committer {
                         return;
                     }
                     self.commit(std::mem::take(&mut group).into()).await;
+                }
+                // Nobody need submit anything for the truth to be found.
+                () = tokio::time::sleep(Duration::from_millis(limits::UNKNOWN_RETRY_MS)), if self.unresolved.is_some() => {
+                    self.settle().await;
                 }
             }
         }
@@ -141,29 +175,37 @@ impl Committer {
     /// Commits `group`. A group that the engine refuses is split in two, so that one poisoned batch fails alone.
     async fn commit(&mut self, group: Vec<Waiting>) {
         let mut parts = VecDeque::from([group]);
-        while let Some(mut part) = parts.pop_front() {
-            if part.is_empty() {
+        while !parts.is_empty() {
+            let resolved = self.resolve(&mut parts).await;
+            let Some(mut part) = parts.pop_front() else { break };
+            if let Err(error) = resolved {
+                self.refuse(part, &error);
                 continue;
             }
-            if let Err(error) = self.resolve().await {
-                refuse(part, &error);
+            if part.is_empty() {
                 continue;
             }
             self.writer.group += 1;
             // Whatever this group writes comes after.
             let above = self.hint.newest();
+            let began_ms = self.clock.monotonic_ms();
             let batches = part.iter().map(|waiting| Arc::clone(&waiting.batch)).collect();
             let group = Group { epoch: self.epoch, writer: self.writer, batches };
-            match self.engine.commit_group(group).await {
+            let engine = Arc::clone(&self.engine);
+            let done = self.patiently(engine.commit_group(group), began_ms, &mut part, &mut parts).await;
+            self.figures.committed(part.len(), self.clock.monotonic_ms().saturating_sub(began_ms));
+            match done {
                 Ok(outcome) => {
+                    self.stalled.send_if_modified(std::mem::take);
                     self.hint.committed(outcome.position);
-                    for (waiting, outcome) in part.into_iter().zip(outcome.outcomes) {
-                        answer(waiting, told(outcome));
+                    for (mut waiting, outcome) in part.into_iter().zip(outcome.outcomes) {
+                        waiting.tell(told(outcome));
                     }
                 }
                 Err(EngineError::Unknown(reason)) => {
                     tracing::warn!(group = self.writer.group, reason, "a commit's outcome is unknown");
-                    self.unresolved = Some(unknown::Unresolved::new(self.writer, above, part));
+                    self.figures.unknown.inc();
+                    self.unresolved = Some(unknown::Unresolved::new(self.writer, above, part, began_ms));
                 }
                 Err(EngineError::Conflict { actual, .. }) => {
                     tracing::warn!(epoch = actual, "the epoch has changed");
@@ -173,7 +215,7 @@ impl Committer {
                 }
                 Err(error) if part.len() == 1 => {
                     tracing::error!(%error, "a batch was refused");
-                    refuse(part, &error.into());
+                    self.refuse(part, &error.into());
                 }
                 Err(_) => {
                     let later = part.split_off(part.len() / 2);
@@ -182,21 +224,41 @@ impl Committer {
                 }
             }
         }
-        // Answers the callers of an unknown group as soon as it can be told; at the latest before the next group.
-        if self.unresolved.is_some()
-            && let Err(error) = self.resolve().await
-        {
+        self.settle().await;
+    }
+
+    /// Answers the callers of an unknown group as soon as it can be told; at the latest before the next group.
+    async fn settle(&mut self) {
+        if let Err(error) = self.resolve(&mut VecDeque::new()).await {
             tracing::error!(%error, "the outcome of a commit is still unknown");
         }
     }
 
-    async fn resolve(&mut self) -> Result<(), StoreError> {
-        let Some(unresolved) = &mut self.unresolved else { return Ok(()) };
+    /// Looks for the group of unknown outcome, if there is one, while `unsent` waits.
+    async fn resolve(&mut self, unsent: &mut VecDeque<Vec<Waiting>>) -> Result<(), StoreError> {
+        let Some(mut unresolved) = self.unresolved.take() else { return Ok(()) };
         self.writer.group += 1;
-        let position = unresolved.resolve(self.engine.as_ref(), self.epoch, self.writer).await?;
-        self.unresolved = None;
-        self.hint.committed(position);
-        Ok(())
+        let engine = Arc::clone(&self.engine);
+        let searching = unresolved.search(engine.as_ref(), self.epoch, self.writer);
+        let began_ms = unresolved.began_ms;
+        let found = self.patiently(searching, began_ms, &mut unresolved.group, unsent).await;
+        match unresolved.resolve(found) {
+            Ok(position) => {
+                self.stalled.send_if_modified(std::mem::take);
+                self.hint.committed(position);
+                Ok(())
+            }
+            Err(error) => {
+                self.stalled.send_replace(true);
+                self.unresolved = Some(unresolved);
+                Err(error)
+            }
+        }
+    }
+
+    fn refuse(&self, group: Vec<Waiting>, error: &StoreError) {
+        self.figures.refused.inc_by(group.len() as u64);
+        refuse(group, error);
     }
 }
 
@@ -211,13 +273,8 @@ fn told(outcome: Outcome) -> Answer {
     }
 }
 
-fn answer(waiting: Waiting, told: Answer) {
-    // The caller may have gone; the commit stands all the same.
-    drop(waiting.answer.send(told));
-}
-
 fn refuse(group: Vec<Waiting>, error: &StoreError) {
-    for waiting in group {
-        answer(waiting, Err(error.clone()));
+    for mut waiting in group {
+        waiting.tell(Err(error.clone()));
     }
 }

@@ -11,6 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use prometheus_client::metrics::counter::Counter;
 use quick_cache::{Weighter, sync::Cache};
 use tokio::sync::watch;
 use wardstead_limits::store as limits;
@@ -52,6 +53,8 @@ pub(crate) struct Notifier {
     audience: OnceLock<Arc<dyn Audience>>,
     /// Forgotten by the tail when a membership changes, and filled by it alone, so that it never lags behind.
     members: Cache<u64, Arc<[u64]>, Bytes>,
+    /// Users who were woken, for the metrics.
+    woken: Counter,
 }
 
 /// Why a wait ended.
@@ -94,12 +97,13 @@ impl Drop for Listener {
 }
 
 impl Notifier {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(woken: Counter) -> Self {
         let items = usize::try_from(limits::AUDIENCE_CACHE_BYTES / 256).unwrap_or(usize::MAX);
         Self {
             users: Users::default(),
             audience: OnceLock::new(),
             members: Cache::with_weighter(items, limits::AUDIENCE_CACHE_BYTES, Bytes),
+            woken,
         }
     }
 
@@ -123,8 +127,19 @@ impl Notifier {
         Listener { user, number, signal, users: Arc::clone(&self.users) }
     }
 
+    /// Requests that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.users.lock().values().map(|user| user.signal.receiver_count()).sum()
+    }
+
+    /// Bytes of the cache of who is in which room.
+    pub(crate) fn cached_bytes(&self) -> u64 {
+        self.members.weight()
+    }
+
     /// `user`'s own scope changed, or a room that they see.
     pub(crate) fn wake(&self, user: u64) {
+        self.woken.inc();
         wake_all(&self.users, &[user]);
     }
 
@@ -195,6 +210,7 @@ impl Notifier {
     /// Ten thousand syncs at the same instant would delay each other and everything else. What is beyond the first burst
     /// is woken by a task of its own, so that the tail goes on.
     fn wake_spread(&self, mut users: Vec<u64>) {
+        self.woken.inc_by(users.len() as u64);
         let later = users.split_off(users.len().min(limits::WAKE_BURST));
         wake_all(&self.users, &users);
         if later.is_empty() {
@@ -236,7 +252,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn wakes_members_and_nobody_else() {
-        let notifier = Notifier::new();
+        let notifier = Notifier::new(Counter::default());
         notifier.set_audience(Arc::new(Everybody));
         let (mut five, mut six, mut six_too, mut seven) =
             (notifier.listen(5), notifier.listen(6), notifier.listen(6), notifier.listen(7));
@@ -253,7 +269,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn too_many_waits_end_the_oldest_and_leave_nothing_behind() {
-        let notifier = Notifier::new();
+        let notifier = Notifier::new(Counter::default());
         let mut listeners: Vec<_> = (0..=limits::WAITERS_PER_USER).map(|_| notifier.listen(1)).collect();
         assert_eq!(is_woken(&mut listeners[0]).await, Some(Woken::Ended));
         assert_eq!(is_woken(&mut listeners[1]).await, Some(Woken::News));
@@ -263,7 +279,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn shutting_down_ends_every_wait() {
-        let notifier = Notifier::new();
+        let notifier = Notifier::new(Counter::default());
         let mut listener = notifier.listen(1);
         notifier.end_all();
         assert_eq!(is_woken(&mut listener).await, Some(Woken::Ended));

@@ -10,7 +10,7 @@ use wardstead_engine::{Bus, Engine};
 use wardstead_limits::{Clock, Rng, store as limits};
 
 use crate::{
-    OpenError, StoreError, TokenCodec,
+    Figures, OpenError, StoreError, TokenCodec,
     commit::Committer,
     epochs::{Epochs, SeenEpochs},
     herald,
@@ -66,13 +66,21 @@ pub(crate) async fn start(
     let epochs = Epochs::read(engine.as_ref(), newest).await.map_err(StoreError::from)?;
     let hint = Hint::new(newest);
     let incarnation = rng.next_u64();
-    let (committer, entrance) = Committer::new(Arc::clone(&engine), incarnation, epochs.current(), hint.clone());
+    let figures = Figures::default();
+    let (committer, entrance, stalled) = Committer::new(
+        Arc::clone(&engine),
+        incarnation,
+        epochs.current(),
+        hint.clone(),
+        Arc::clone(&clock),
+        figures.clone(),
+    );
     let (stop_committer, stop) = watch::channel(false);
     let committer = tokio::spawn(committer.run(stop));
     let installation = open::installation(engine.as_ref(), &entrance, server_name, rng.as_ref()).await?;
 
     let window = Arc::new(Window::new(newest, limits::CHANGE_WINDOW_BYTES));
-    let notifier = Arc::new(Notifier::new());
+    let notifier = Arc::new(Notifier::new(figures.woken.clone()));
     let epochs = SeenEpochs::new(epochs);
     let (tail, reached) = Tail::new(
         Arc::clone(&engine),
@@ -100,6 +108,8 @@ pub(crate) async fn start(
         engine,
         bus,
         entrance,
+        stalled,
+        figures,
         hint,
         reached,
         window,

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex as SyncMutex;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use wardstead_engine::{Batch, Bus, Cell, Engine, Key, PageLimit, Position, ScanRange};
 use wardstead_limits::{Clock, Rng, store as limits};
 
 use crate::{
-    Audience, Changes, Epochs, Found, Leases, Listener, OpenError, Row, StoreError, Submission, Table, TokenCodec,
+    Audience, Changes, Epochs, Figures, Found, Leases, Listener, OpenError, Row, StoreError, Submission, Table,
+    TokenCodec,
     commit::Entrance,
     epochs::SeenEpochs,
     hint::Hint,
@@ -30,6 +31,8 @@ pub(crate) struct Inner {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) entrance: Entrance,
+    pub(crate) stalled: watch::Receiver<bool>,
+    pub(crate) figures: Figures,
     pub(crate) hint: Hint,
     pub(crate) reached: Reached,
     pub(crate) window: Arc<Window>,
@@ -44,6 +47,21 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rng: Arc<dyn Rng>,
     pub(crate) tasks: SyncMutex<Option<Tasks>>,
+}
+
+/// How a store stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Commits do not get through: the engine does not come back from one.
+    pub stalled: bool,
+    /// Batches that wait for the committer, of [`limits::COMMIT_QUEUE_BATCHES`].
+    pub queued: usize,
+    /// Requests that wait for news.
+    pub waiting: usize,
+    /// Bytes of the cache of who is in which room, of [`limits::AUDIENCE_CACHE_BYTES`].
+    pub audience_bytes: u64,
+    /// Bytes of the change window, of [`limits::CHANGE_WINDOW_BYTES`].
+    pub window_bytes: usize,
 }
 
 impl std::fmt::Debug for Store {
@@ -249,6 +267,24 @@ impl Store {
     #[must_use]
     pub fn bus(&self) -> &Arc<dyn Bus> {
         &self.inner.bus
+    }
+
+    /// What is counted, for the metrics.
+    #[must_use]
+    pub fn figures(&self) -> &Figures {
+        &self.inner.figures
+    }
+
+    /// How the store stands, for readiness and metrics.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status {
+            stalled: *self.inner.stalled.borrow(),
+            queued: self.inner.entrance.depth(),
+            waiting: self.inner.notifier.waiting(),
+            audience_bytes: self.inner.notifier.cached_bytes(),
+            window_bytes: self.inner.window.bytes(),
+        }
     }
 
     /// The time.

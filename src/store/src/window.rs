@@ -67,6 +67,12 @@ impl Window {
         Self { inner: RwLock::new(inner), entries: (bytes / ENTRY_BYTES).max(1) }
     }
 
+    /// Bytes of what it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        let inner = self.inner.read();
+        (inner.rooms.last.len() + inner.users.last.len()) * ENTRY_BYTES
+    }
+
     /// `scope` changed at `position`, which is above every earlier one.
     pub(crate) fn moved(&self, of: ScopeOf, scope: u64, position: Position) {
         let mut inner = self.inner.write();

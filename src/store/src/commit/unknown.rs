@@ -4,13 +4,16 @@
 //! whatever still holds the engine's position lock; then the journal above the last known position is searched. Until
 //! that succeeds nothing else is committed, since a later group could stand on one that never happened.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, future::Future};
 
 use wardstead_engine::{Engine, EngineError, Group, JournalRow, PageLimit, Position, ScanRange, Writer, journal};
 use wardstead_limits::store as limits;
 
-use super::{Waiting, answer};
+use super::Waiting;
 use crate::StoreError;
+
+/// Positions of a group's rows, by batch, and the newest position.
+type Found = (HashMap<u16, Vec<Position>>, Position);
 
 /// A group of unknown outcome and those who wait for it.
 #[derive(Debug)]
@@ -18,24 +21,31 @@ pub(super) struct Unresolved {
     writer: Writer,
     /// The newest position that was known before the group was sent: its own are above.
     above: Position,
-    group: Vec<Waiting>,
+    pub(super) group: Vec<Waiting>,
     attempts: usize,
+    /// When it was sent.
+    pub(super) began_ms: u64,
 }
 
 impl Unresolved {
-    pub(super) fn new(writer: Writer, above: Position, group: Vec<Waiting>) -> Self {
-        Self { writer, above, group, attempts: 0 }
+    pub(super) fn new(writer: Writer, above: Position, group: Vec<Waiting>, began_ms: u64) -> Self {
+        Self { writer, above, group, attempts: 0, began_ms }
     }
 
-    /// Finds out, and answers the callers. After [`limits::UNKNOWN_ATTEMPTS`] failures they are told `Unknown` (their
-    /// retry with the same transaction id finds the truth), and the search goes on with the next group.
-    pub(super) async fn resolve(
-        &mut self,
-        engine: &dyn Engine,
+    /// Looks for it, with `probe` as the writer of the empty group.
+    pub(super) fn search<'a>(
+        &self,
+        engine: &'a dyn Engine,
         epoch: u64,
         probe: Writer,
-    ) -> Result<Position, StoreError> {
-        match search(engine, epoch, probe, self.writer, self.above).await {
+    ) -> impl Future<Output = Result<Found, EngineError>> + use<'a> {
+        search(engine, epoch, probe, self.writer, self.above)
+    }
+
+    /// Answers the callers with what was `found`. After [`limits::UNKNOWN_ATTEMPTS`] failures they are told `Unknown` (their
+    /// retry with the same transaction id finds the truth), and the search goes on.
+    pub(super) fn resolve(&mut self, found: Result<Found, EngineError>) -> Result<Position, StoreError> {
+        match found {
             Ok((rows, position)) => {
                 self.tell(&rows);
                 Ok(position)
@@ -51,7 +61,7 @@ impl Unresolved {
     }
 
     fn tell(&mut self, rows: &HashMap<u16, Vec<Position>>) {
-        for (waiting, number) in self.group.drain(..).zip(0..) {
+        for (mut waiting, number) in self.group.drain(..).zip(0..) {
             let told = match rows.get(&number) {
                 Some(positions) => Ok(positions.clone()),
                 // No row: it lost, or the group was never written. Either way nothing of it is there.
@@ -65,13 +75,13 @@ impl Unresolved {
                 None if waiting.batch.assertions.is_empty() => Ok(Vec::new()),
                 None => Err(EngineError::Unknown("the conditions of a commit may not have held".to_owned()).into()),
             };
-            answer(waiting, told);
+            waiting.tell(told);
         }
     }
 
     fn tell_unknown(&mut self, error: &EngineError) {
-        for waiting in self.group.drain(..) {
-            answer(waiting, Err(EngineError::Unknown(error.to_string()).into()));
+        for mut waiting in self.group.drain(..) {
+            waiting.tell(Err(EngineError::Unknown(error.to_string()).into()));
         }
     }
 }
@@ -84,7 +94,7 @@ async fn search(
     probe: Writer,
     writer: Writer,
     above: Position,
-) -> Result<(HashMap<u16, Vec<Position>>, Position), EngineError> {
+) -> Result<Found, EngineError> {
     let newest = match engine.commit_group(Group { epoch, writer: probe, batches: Vec::new() }).await {
         Ok(outcome) => outcome.position,
         Err(EngineError::Conflict { .. }) => engine.position().await?,

@@ -7,6 +7,7 @@ mod hints;
 mod ids;
 mod leases;
 mod nodes;
+mod patience;
 mod open;
 mod support;
 mod tail;
