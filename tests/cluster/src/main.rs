@@ -11,6 +11,7 @@
 //! `SEED` repeats a run's choices. `WHOLE=1` takes the sizes of `make cluster` and holds the times and rates that are promised
 //! against what is measured; without it they are only printed, since a busy machine is no fault of the server.
 
+mod backup;
 mod lost;
 mod one_room;
 mod rounds;
@@ -48,6 +49,7 @@ async fn main() -> Result<()> {
         ["typing"] => typing::responses(path, false).await,
         ["typing", "cut"] => typing::responses(path, true).await,
         ["rounds", count] => rounds::run(path, count.parse().context("rounds is a number")?, &mut rng()?).await,
+        ["backup"] => backup::run(path, &mut rng()?).await,
         ["lost"] => lost::run(path, size).await,
         _ => bail!("usage: cluster turns [cut] | room | typing [cut] | rounds N | lost | backup"),
     };

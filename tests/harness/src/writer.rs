@@ -1,7 +1,7 @@
 //! A writer sends numbered messages one after another and remembers what the server promised.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -20,13 +20,15 @@ const AGAIN: Duration = Duration::from_millis(20);
 pub struct Load {
     /// Gets a permit per acknowledged send.
     acknowledged: Arc<Semaphore>,
+    /// Writer and sequence number of each of them.
+    log: Arc<Mutex<Vec<(usize, usize)>>>,
     /// Set just before the kill: from then on a missing answer is no fault.
     ending: Arc<AtomicBool>,
 }
 
 impl Default for Load {
     fn default() -> Self {
-        Self { acknowledged: Arc::new(Semaphore::new(0)), ending: Arc::default() }
+        Self { acknowledged: Arc::new(Semaphore::new(0)), log: Arc::default(), ending: Arc::default() }
     }
 }
 
@@ -39,6 +41,17 @@ impl Load {
         let waiting = tokio::time::timeout(STANDING_STILL, self.acknowledged.acquire_many(sends));
         waiting.await.context("the writers stand still")??.forget();
         Ok(())
+    }
+
+    /// Writer and sequence number of each message that is acknowledged so far.
+    #[must_use]
+    pub fn so_far(&self) -> Vec<(usize, usize)> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn add(&self, writer: usize, sequence: usize) {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).push((writer, sequence));
+        self.acknowledged.add_permits(1);
     }
 
     /// From now on a missing answer is no fault, or is one again.
@@ -88,8 +101,8 @@ impl Writer {
             let label = self.label(self.sent.len());
             match self.user.send(&self.room, &label, &label).await? {
                 Sent::Acknowledged(event) => {
+                    load.add(self.number, self.sent.len());
                     self.sent.push(Some(event));
-                    load.acknowledged.add_permits(1);
                 }
                 Sent::Unknown if load.is_ending() => {
                     self.sent.push(None);
@@ -110,8 +123,8 @@ impl Writer {
             let label = self.label(self.sent.len());
             match self.user.send(&self.room, &label, &label).await? {
                 Sent::Acknowledged(event) => {
+                    load.add(self.number, self.sent.len());
                     self.sent.push(Some(event));
-                    load.acknowledged.add_permits(1);
                 }
                 Sent::Unknown if load.is_ending() => tokio::time::sleep(AGAIN).await,
                 Sent::Unknown => bail!("{label} was not answered though no node was killed"),
