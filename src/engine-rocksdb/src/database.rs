@@ -30,6 +30,8 @@ pub(crate) enum Tier {
 /// An open RocksDB.
 pub(crate) struct Database {
     rocks: DB,
+    /// Opened without its lock, to be read and left as it is.
+    read_only: bool,
 }
 
 impl Database {
@@ -39,7 +41,7 @@ impl Database {
         families: Vec<ColumnFamilyDescriptor>,
     ) -> Result<Self, EngineError> {
         match DB::open_cf_descriptors(options, path, families) {
-            Ok(rocks) => Ok(Self { rocks }),
+            Ok(rocks) => Ok(Self { rocks, read_only: false }),
             // RocksDB has no error class for it.
             Err(error) if error.as_ref().contains("lock") && error.as_ref().contains("LOCK") => {
                 let what = format!("{} is in use by another server or by this one: {error}", path.display());
@@ -49,8 +51,31 @@ impl Database {
         }
     }
 
+    /// Opens a folder that nobody writes, and leaves it as it is.
+    pub(crate) fn open_read_only(
+        path: &Path,
+        options: &Options,
+        families: Vec<ColumnFamilyDescriptor>,
+    ) -> Result<Self, EngineError> {
+        let opened = DB::open_cf_descriptors_read_only(options, path, families, false);
+        let cannot = |error| EngineError::Unavailable(format!("{} cannot be read: {error}", path.display()));
+        Ok(Self { rocks: opened.map_err(cannot)?, read_only: true })
+    }
+
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// RocksDB itself, for backups and checkpoints.
+    pub(crate) fn rocks(&self) -> &DB {
+        &self.rocks
+    }
+
     /// Writes the memtables out, so that the next opening has no log to replay.
     pub(crate) fn flush(&self) -> Result<(), EngineError> {
+        if self.read_only {
+            return Ok(());
+        }
         let families = AccessPattern::ALL.map(|pattern| self.family(pattern));
         let families = families.into_iter().collect::<Result<Vec<_>, _>>()?;
         self.rocks.flush_cfs_opt(&families, &FlushOptions::default()).map_err(unavailable)
@@ -276,6 +301,6 @@ pub(crate) fn half() -> EngineError {
     EngineError::Unavailable("RocksDB gave half an answer".into())
 }
 
-fn unavailable(error: rocksdb::Error) -> EngineError {
+pub(crate) fn unavailable(error: rocksdb::Error) -> EngineError {
     EngineError::Unavailable(error.into_string())
 }

@@ -2,6 +2,11 @@
 
 use std::{fs, io, path::Path};
 
+use wardstead_engine::EngineError;
+
+/// Lies in a folder from the beginning of a restore into it until everything in it is in place and durable.
+const RESTORING: &str = "RESTORING";
+
 /// Makes `path` and what is missing above it, each durable in the folder that holds it: RocksDB syncs what it writes in its
 /// folder, but not the entry of the folder itself, without which a power failure takes all of it.
 pub(crate) fn make(path: &Path) -> io::Result<()> {
@@ -16,4 +21,44 @@ pub(crate) fn make(path: &Path) -> io::Result<()> {
         _ => {}
     }
     fs::File::open(parent)?.sync_all()
+}
+
+/// Refuses a folder whose restore did not finish.
+pub(crate) fn check_whole(path: &Path) -> Result<(), EngineError> {
+    if !path.join(RESTORING).exists() {
+        return Ok(());
+    }
+    let what = "a restore into it did not finish, so that what is in it is not whole: empty it and restore again";
+    Err(EngineError::Unavailable(format!("{}: {what}", path.display())))
+}
+
+/// Whether there is nothing in the folder, or no folder. What a file system puts there itself counts as nothing.
+pub(crate) fn is_empty(path: &Path) -> io::Result<bool> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        entries => entries?,
+    };
+    for entry in entries {
+        if entry?.file_name() != "lost+found" {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Marks the folder, durably.
+pub(crate) fn begin_restore(path: &Path) -> io::Result<()> {
+    fs::File::create(path.join(RESTORING))?.sync_all()?;
+    sync(path)
+}
+
+/// Takes the mark away, durably: what is in the folder is whole now.
+pub(crate) fn end_restore(path: &Path) -> io::Result<()> {
+    fs::remove_file(path.join(RESTORING))?;
+    sync(path)
+}
+
+/// Makes the names in `path` durable.
+pub(crate) fn sync(path: &Path) -> io::Result<()> {
+    fs::File::open(path)?.sync_all()
 }

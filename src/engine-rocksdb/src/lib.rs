@@ -4,11 +4,14 @@
 //! The newest position moves only after a group is durable. When RocksDB fails a write and nobody can say what of it is on
 //! disk, the engine acknowledges nothing more until it is opened again.
 
+pub mod backup;
 mod committer;
 mod database;
+pub mod files;
 mod folder;
 mod options;
 mod readers;
+pub mod restore;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -46,11 +49,27 @@ impl RocksEngine {
     /// as long as RocksDB needs to replay its log.
     ///
     /// # Errors
-    /// `Unavailable` when another process has the folder open, or the storage fails; `Corrupt` when the newest journal row
-    /// is.
+    /// `Unavailable` when another process has the folder open, a restore into it did not finish, or the storage fails;
+    /// `Corrupt` when the newest journal row is.
     pub fn open(path: &Path, options: &RocksOptions, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
+        folder::check_whole(path)?;
+        Self::open_part(path, options, clock)
+    }
+
+    /// Opens a folder whose restore is not finished, too.
+    pub(crate) fn open_part(path: &Path, options: &RocksOptions, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
         folder::make(path).map_err(|error| EngineError::Unavailable(format!("{}: {error}", path.display())))?;
         Self::start(Database::open(path, &options::database(options), options::families(options))?, clock)
+    }
+
+    /// Opens a folder that no server has open, to read it, and changes nothing in it. Commits are `Unavailable`.
+    ///
+    /// # Errors
+    /// `Unavailable` when it cannot be read or a restore into it did not finish; `Corrupt` as [`Self::open`].
+    pub fn open_read_only(path: &Path, options: &RocksOptions, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
+        folder::check_whole(path)?;
+        let rocks = options::database(options);
+        Self::start(Database::open_read_only(path, &rocks, options::families(options))?, clock)
     }
 
     fn start(database: Database, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {

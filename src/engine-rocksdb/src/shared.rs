@@ -22,7 +22,11 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(database: Database, newest: Position) -> Self {
-        Self { database: RwLock::new(Some(database)), newest: AtomicU64::new(newest.0), failed: OnceLock::new() }
+        let failed = OnceLock::new();
+        if database.is_read_only() {
+            failed.get_or_init(|| "it was opened to be read".to_owned());
+        }
+        Self { database: RwLock::new(Some(database)), newest: AtomicU64::new(newest.0), failed }
     }
 
     pub(crate) fn newest(&self) -> Position {
