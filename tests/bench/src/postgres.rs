@@ -151,7 +151,7 @@ async fn groups(nodes: &Nodes) -> Result<u64> {
     Ok(sum)
 }
 
-const GROUPS: &str = "wardstead_commit_groups_total";
+const GROUPS: &str = "wardstead_commit_group_batches_count";
 
 /// The value of the counter `name`, the sum over its labels.
 async fn metric(observer: &Http, name: &str) -> Result<u64> {
