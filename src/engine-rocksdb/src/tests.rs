@@ -12,6 +12,8 @@ use wardstead_limits::ManualClock;
 
 use super::*;
 
+mod verify;
+
 const TABLE: TableId = TableId::new(AccessPattern::Scan, 0xf00);
 
 /// A small cache and small memtables, so that the tests reach files and reader threads.

@@ -13,7 +13,7 @@ pub const LEASES: TableId = TableId::new(AccessPattern::Point, 2);
 
 /// Kind of the journal entry with which an epoch begins. Kinds below 0x0100 are the engine's: they concern no room and no
 /// user, and no sync reads them (`store::kind::scope_of` gives `None`). Scope: the new epoch. Key: empty.
-pub const EPOCH_BEGINS: u16 = 0x0001;
+pub const EPOCH_BEGINS: u16 = 0x00e0;
 
 /// The epoch's cell. Its *version* is the epoch; absent means epoch 0. Each group is checked against it.
 #[must_use]

@@ -117,6 +117,11 @@ fn whole(pattern: AccessPattern) -> ScanRange {
     ScanRange::new(from, last.after_prefix())
 }
 
+/// Rows of the next page after one that could not be read.
+fn fewer(rows: usize) -> usize {
+    (rows / 16).max(1)
+}
+
 struct Reading<'a> {
     engine: &'a dyn Engine,
     progress: &'a mut (dyn FnMut(Count) + Send),
@@ -142,31 +147,34 @@ impl Reading<'_> {
     /// other end.
     async fn forwards(&mut self, range: ScanRange) -> Result<(), EngineError> {
         let mut left = vec![range];
-        // The key behind a corrupt row: an error there is the storage's, which names no row.
+        let mut rows = limits::PAGE_ROWS;
         let mut behind = None;
         while let Some(range) = left.pop() {
-            match self.engine.scan(Position::ZERO, &range, PageLimit::default()).await {
+            match self.engine.scan(Position::ZERO, &range, PageLimit::rows(rows)).await {
                 Ok(page) => {
                     self.rows(&page.rows, true);
                     left.extend(page.resume.map(|resume| range.resumed(resume)));
                 }
                 Err(EngineError::Corrupt { key, what }) if key > range.from && key < range.to => {
                     self.corrupt(&key, what);
-                    behind = Some(key.successor());
                     left.push(ScanRange::new(key.successor(), range.to));
                     left.push(ScanRange::new(range.from, key));
                 }
-                Err(EngineError::Corrupt { key, what })
-                    if behind.as_ref() == Some(&range.from) || key != range.from =>
-                {
+                // The first row, or no row at all: a block of the storage somewhere on the page. Smaller pages tell.
+                Err(EngineError::Corrupt { .. }) if rows > 1 => {
+                    rows = fewer(rows);
+                    left.push(range);
+                }
+                Err(EngineError::Corrupt { key, what }) => {
+                    if behind.as_ref() != Some(&range.from) && self.is_corrupt(&range.from).await? {
+                        self.corrupt(&key, what);
+                        behind = Some(range.from.successor());
+                        left.push(ScanRange::new(range.from.successor(), range.to));
+                        continue;
+                    }
                     self.report.find(Place::From(range.from.clone()), what);
                     self.journal.lose_track();
                     self.backwards(range.descending()).await?;
-                }
-                Err(EngineError::Corrupt { key, what }) => {
-                    self.corrupt(&key, what);
-                    behind = Some(key.successor());
-                    left.push(ScanRange::new(key.successor(), range.to));
                 }
                 Err(error) => return Err(error),
             }
@@ -177,18 +185,19 @@ impl Reading<'_> {
     /// Reads `range` from its end as far as it can be read.
     async fn backwards(&mut self, range: ScanRange) -> Result<(), EngineError> {
         let mut left = Some(range);
+        let mut rows = limits::PAGE_ROWS;
         while let Some(range) = left.take() {
-            match self.engine.scan(Position::ZERO, &range, PageLimit::default()).await {
+            match self.engine.scan(Position::ZERO, &range, PageLimit::rows(rows)).await {
                 Ok(page) => {
                     self.rows(&page.rows, false);
                     left = page.resume.map(|resume| range.resumed(resume));
                 }
+                Err(EngineError::Corrupt { .. }) if rows > 1 => {
+                    rows = fewer(rows);
+                    left = Some(range);
+                }
                 Err(EngineError::Corrupt { key, what }) if key > range.from && key < range.to => {
                     self.corrupt(&key, what);
-                    // The rows above it stood on the same page and were not given.
-                    let above = ScanRange::new(key.successor(), range.to).descending();
-                    let page = self.engine.scan(Position::ZERO, &above, PageLimit::default()).await;
-                    self.rows(&page.map(|page| page.rows).unwrap_or_default(), false);
                     left = Some(ScanRange::new(range.from, key).descending());
                 }
                 Err(EngineError::Corrupt { .. }) => {}
@@ -196,6 +205,15 @@ impl Reading<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether there is a row under `key` that cannot be read.
+    async fn is_corrupt(&self, key: &Key) -> Result<bool, EngineError> {
+        match self.engine.get_many(Position::ZERO, std::slice::from_ref(key)).await {
+            Ok(_) => Ok(false),
+            Err(EngineError::Corrupt { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     fn corrupt(&mut self, key: &Key, what: String) {

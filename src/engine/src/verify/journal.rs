@@ -41,6 +41,7 @@ impl Journal {
         let row = JournalRow::read(key, cell)?;
         let position = row.position;
         if *key != crate::journal::key(position) {
+            self.unread = true;
             return Err(EngineError::corrupt(key, "not the key of a journal row"));
         }
         let begins = row.entry.kind == EPOCH_BEGINS;
