@@ -1,0 +1,71 @@
+//! The suite that every engine runs.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use wardstead_engine::{
+    Engine, Key,
+    conformance::{self, Factory, Installation, Tampering},
+};
+use wardstead_limits::ManualClock;
+
+use super::options;
+use crate::{
+    PostgresEngine,
+    place::{Place, position_of},
+    testing::Cluster,
+};
+
+struct Database {
+    url: String,
+    clock: ManualClock,
+    engine: Arc<PostgresEngine>,
+}
+
+async fn open(url: &str, clock: &ManualClock) -> Arc<PostgresEngine> {
+    Arc::new(PostgresEngine::open_with_clock(options(url), Arc::new(clock.clone())).await.unwrap())
+}
+
+#[async_trait]
+impl Installation for Database {
+    fn engine(&self) -> Arc<dyn Engine> {
+        Arc::clone(&self.engine) as Arc<dyn Engine>
+    }
+
+    async fn reopen(&mut self) {
+        self.engine.close().await;
+        self.engine = open(&self.url, &self.clock).await;
+    }
+
+    async fn tamper(&mut self, key: &Key, change: Tampering) {
+        let config: tokio_postgres::Config = self.url.parse().unwrap();
+        let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let place = Place::of(key);
+        let (column, position) = (if place == Place::Journal { "position" } else { "k" }, position_of(key));
+        let bytes = key.as_bytes();
+        let id: &(dyn tokio_postgres::types::ToSql + Sync) = if place == Place::Journal { &position } else { &bytes };
+        let read = format!("SELECT v FROM {} WHERE {column} = $1", place.table());
+        let mut stored: Vec<u8> = client.query_one(&read, &[id]).await.unwrap().get(0);
+        change(&mut stored);
+        let write = format!("UPDATE {} SET v = $2 WHERE {column} = $1", place.table());
+        assert_eq!(client.execute(&write, &[id, &stored]).await.unwrap(), 1);
+    }
+}
+
+struct Databases;
+
+#[async_trait]
+impl Factory for Databases {
+    async fn fresh(&self, clock: ManualClock) -> Box<dyn Installation> {
+        let url = tokio::task::spawn_blocking(|| Cluster::shared().database()).await.unwrap();
+        let engine = open(&url, &clock).await;
+        Box::new(Database { url, clock, engine })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn conformance_suite() {
+    let count = conformance::run(&Databases).await;
+    println!("conformance: {count} cases on engine-postgres");
+}
