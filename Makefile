@@ -6,8 +6,8 @@
 WARDSTEAD_HOME ?= $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/wardstead
 SERVER_NAME ?= localhost
 
-# Programs that tests call by name.
-test_packages := curl
+# Programs that tests call by name. Of PostgreSQL, tests start servers of their own, as an unprivileged user.
+test_packages := curl postgresql
 
 in_env := .ci/deps exec
 target = $$(.ci/deps env | sed -n 's/^CARGO_TARGET_DIR=//p')

@@ -12,9 +12,9 @@ use tempfile::TempDir;
 use crate::process::text;
 
 /// Harmless programs that the scripts call.
-const REAL: [&str; 23] = [
+const REAL: [&str; 24] = [
     "awk", "basename", "cat", "cp", "date", "dirname", "env", "expand", "find", "flock", "grep", "head", "ls", "mkdir",
-    "mv", "rm", "sed", "sh", "sort", "touch", "tr", "uname", "printf",
+    "mv", "rm", "sed", "sh", "sort", "tee", "touch", "tr", "uname", "printf",
 ];
 
 fn root() -> &'static Path {
@@ -74,6 +74,7 @@ impl Machine {
             .env("PATH", self.path("bin"))
             .env("HOME", self.path("home"))
             .env("WARDSTEAD_CACHE", self.path("cache"))
+            .env("WARDSTEAD_ETC", self.path("etc"))
             .output()
             .unwrap()
     }
@@ -142,6 +143,24 @@ fn missing_packages_are_installed_by_name() {
     assert!(text(&output.stderr).contains("apt-get install libclang-dev"), "{output:?}");
 }
 
+/// The Debian package makes a database server for the machine and starts it, unless it is told not to.
+#[test]
+fn postgresql_is_installed_without_a_server() {
+    let machine = Machine::complete();
+    machine.fake("dpkg-query", "case \"$*\" in *postgresql) exit 1 ;; esac; echo 'install ok installed'");
+    let setting = machine.path("etc/postgresql-common/createcluster.d/wardstead.conf");
+    let seen = machine.path("seen");
+    machine.fake("apt-get", &format!("[ \"$1\" = update ] || cp '{}' '{}'", setting.display(), seen.display()));
+    let output = machine.run(".ci/deps", &["curl", "postgresql"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(fs::read_to_string(&seen).unwrap(), "create_main_cluster = false\n", "while it is installed");
+    assert!(!setting.exists(), "what the machine does afterwards is up to its owner");
+
+    machine.fake("apt-get", "[ \"$1\" = update ]");
+    let output = machine.run(".ci/deps", &["postgresql"]);
+    assert!(!output.status.success() && !setting.exists(), "make test fails when it cannot be installed: {output:?}");
+}
+
 #[test]
 fn a_missing_rust_is_explained() {
     let machine = Machine::complete();
@@ -179,7 +198,7 @@ fn make_run_builds_in_release_and_serves() {
 #[test]
 fn make_test_runs_all_tests() {
     let plan = plan("test");
-    for step in [".ci/deps", "cargo test --workspace", "tests/run test"] {
+    for step in [".ci/deps", "postgresql", "cargo test --workspace", "tests/run test"] {
         assert!(plan.contains(step), "{step}: {plan}");
     }
 }
