@@ -7,7 +7,7 @@ use wardstead_store::StoreError;
 
 use crate::{
     Accounts, AuthError, Session,
-    floor::floor_of,
+    floor::{Floor, generation_of},
     tables::{DEVICES, HASH_BYTES, TOKENS, USERS, device_key, floor_key, token_key, user_key},
     users::{corrupt, parse_user_id},
 };
@@ -27,14 +27,17 @@ impl Accounts {
     /// on another node counts from the moment of its commit.
     ///
     /// # Errors
-    /// `Unknown`, `Deactivated`, and the store's.
+    /// `Unknown`, `Deactivated`, and the store's. A token that a restore took the row of is refused with `soft_logout`.
     pub async fn authenticate(&self, access_token: &str) -> Result<Session, AuthError> {
         const UNKNOWN: AuthError = AuthError::Unknown { soft_logout: false };
         if !access_token.starts_with(TOKEN_PREFIX) || access_token.len() > limits::ACCESS_TOKEN_BYTES {
             return Err(UNKNOWN);
         }
         let token = self.store.get(&TOKENS, &token_key(&token_hash(access_token))).await?;
-        let token = token.ok_or(UNKNOWN)?.row;
+        let Some(token) = token else {
+            return Err(AuthError::Unknown { soft_logout: self.lost_in_a_restore(access_token).await? });
+        };
+        let token = token.row;
 
         let keys = [user_key(token.user), device_key(token.user, &token.device_id), floor_key()];
         let cells = self.store.cells(&keys).await?;
@@ -52,7 +55,7 @@ impl Accounts {
         if device.is_none_or(|device| device.device != token.device) || token.session < user.session {
             return Err(UNKNOWN);
         }
-        if token.floor < floor_of(floor.as_ref()) {
+        if token.generation < Floor::read(floor.as_ref()).map_err(StoreError::from)?.lowest {
             return Err(AuthError::Unknown { soft_logout: true });
         }
         Ok(Session {
@@ -62,5 +65,13 @@ impl Accounts {
             device: token.device,
             admin: user.admin,
         })
+    }
+
+    /// Whether a token without a row is of another generation than those issued now. It may have been issued after the
+    /// backup from which the server was restored; a client that is told that it is simply unknown deletes its keys.
+    async fn lost_in_a_restore(&self, access_token: &str) -> Result<bool, StoreError> {
+        let Some(generation) = generation_of(access_token) else { return Ok(false) };
+        let cells = self.store.cells(&[floor_key()]).await?;
+        Ok(generation != Floor::read(cells.first().and_then(Option::as_ref))?.generation)
     }
 }

@@ -6,7 +6,7 @@
 
 mod authenticate;
 mod error;
-mod floor;
+pub mod floor;
 mod login;
 mod logout;
 mod names;

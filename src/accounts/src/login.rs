@@ -7,8 +7,8 @@ use wardstead_store::StoreError;
 
 use crate::{
     Account, Accounts, AccountsError, Login, NewDevice, Session, account_changed,
-    authenticate::{TOKEN_PREFIX, token_hash},
-    floor::floor_of,
+    authenticate::token_hash,
+    floor::{self, Floor},
     tables::{
         DEVICE_TOKENS, DEVICES, DeviceRow, DeviceTokenRow, TOKENS, TokenRow, device_key, device_token_key, floor_key,
         token_key, user_key,
@@ -24,7 +24,8 @@ pub(crate) struct Opening<'a> {
     /// Short id.
     pub device: u64,
     pub device_id: OwnedDeviceId,
-    pub floor: u64,
+    /// The generation of tokens.
+    pub generation: u64,
 }
 
 impl Accounts {
@@ -61,7 +62,7 @@ impl Accounts {
         let device_id = device.device_id.clone().unwrap_or_else(|| self.generate_device_id());
         let key = device_key(account.user, device_id.as_str());
         let cells = self.store.cells(&[key.clone(), floor_key()]).await?;
-        let floor = floor_of(cells.get(1).and_then(Option::as_ref));
+        let Floor { generation, .. } = Floor::read(cells.get(1).and_then(Option::as_ref)).map_err(StoreError::from)?;
         let mut batch = Batch::new();
         let still = Expect::Version(account.version);
         batch.expect(user_key(account.user), still, Losing::Fail(CHANGED));
@@ -69,7 +70,7 @@ impl Accounts {
 
         let Some(cell) = cells.first().and_then(Option::as_ref) else {
             batch.expect(key, Expect::Absent, Losing::Rebuild);
-            let opening = Opening { account, device: self.store.next_id().await?, device_id, floor };
+            let opening = Opening { account, device: self.store.next_id().await?, device_id, generation };
             let login = self.add_device(&mut batch, &opening, device.display_name.clone());
             return Ok((batch, login));
         };
@@ -78,7 +79,7 @@ impl Accounts {
         batch.expect(key.clone(), Expect::Version(cell.version), Losing::Rebuild);
         self.remove_device_tokens(&mut batch, account.user, row.device).await?;
         DEVICES.put_with(&mut batch, key, cell.version + 1, &[], &row);
-        let opening = Opening { account, device: row.device, device_id, floor };
+        let opening = Opening { account, device: row.device, device_id, generation };
         let login = self.add_session(&mut batch, &opening);
         Ok((batch, login))
     }
@@ -92,13 +93,14 @@ impl Accounts {
 
     fn add_session(&self, batch: &mut Batch, opening: &Opening<'_>) -> Login {
         let account = opening.account;
-        let access_token = format!("{TOKEN_PREFIX}{}", self.store.rng().alphanumeric(limits::ACCESS_TOKEN_CHARS));
+        let secret = self.store.rng().alphanumeric(limits::ACCESS_TOKEN_CHARS);
+        let access_token = floor::token(opening.generation, &secret);
         let hash = token_hash(&access_token);
         let row = TokenRow {
             user: account.user,
             device: opening.device,
             device_id: opening.device_id.to_string(),
-            floor: opening.floor,
+            generation: opening.generation,
             session: account.session,
         };
         TOKENS.put(batch, token_key(&hash), &row);

@@ -8,7 +8,7 @@ use wardstead_limits::{accounts as limits, store as store_limits};
 
 use crate::{
     Account, Accounts, AccountsError, Login, account_changed,
-    floor::floor_of,
+    floor::Floor,
     login::Opening,
     tables::{NAMES, NameRow, USERS, UserRow, floor_key, name_key, user_key},
 };
@@ -72,7 +72,8 @@ impl Accounts {
         let device = new.device.clone();
         device.check()?;
         let (user, device_short_id) = (self.store.next_id().await?, self.store.next_id().await?);
-        let floor = floor_of(self.store.cells(&[floor_key()]).await?.first().and_then(Option::as_ref));
+        let floor = self.store.cells(&[floor_key()]).await?;
+        let floor = Floor::read(floor.first().and_then(Option::as_ref)).map_err(StoreError::from)?;
         self.make(&new, |user_id| {
             let mut batch = extra.clone();
             let account = self.add_account(&mut batch, &new, user, user_id);
@@ -80,7 +81,7 @@ impl Accounts {
                 account: &account,
                 device: device_short_id,
                 device_id: device.device_id.clone().unwrap_or_else(|| self.generate_device_id()),
-                floor,
+                generation: floor.generation,
             };
             let login = self.add_device(&mut batch, &opening, device.display_name.clone());
             (batch, login)

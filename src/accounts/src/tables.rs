@@ -16,7 +16,7 @@ pub(crate) const TOKENS: Table<TokenRow> = Table::new(AccessPattern::Point, 0x02
 /// Access tokens of a device: `user | device short id | SHA-256 of the token`.
 pub(crate) const DEVICE_TOKENS: Table<DeviceTokenRow> =
     Table::new(AccessPattern::Scan, 0x024, "device_tokens", "accounts");
-/// The session floor: `0`, one cell. Its version is the floor.
+/// The session floor: `0`, one cell. Its version is the generation of tokens.
 pub(crate) const FLOOR: Table<FloorRow> = Table::new(AccessPattern::Point, 0x025, "session_floor", "accounts");
 
 /// Bytes of a SHA-256.
@@ -53,8 +53,8 @@ pub(crate) struct TokenRow {
     pub user: u64,
     pub device: u64,
     pub device_id: String,
-    /// The session floor at issue.
-    pub floor: u64,
+    /// The generation of tokens at issue.
+    pub generation: u64,
     /// The user's session number at issue.
     pub session: u64,
 }
@@ -65,6 +65,8 @@ pub(crate) struct DeviceTokenRow;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FloorRow {
     pub raised_ms: u64,
+    /// Tokens of lower generations are refused.
+    pub lowest: u64,
 }
 
 wardstead_store::row!(NameRow, 1);
@@ -72,7 +74,7 @@ wardstead_store::row!(UserRow, 1);
 wardstead_store::row!(DeviceRow, 1);
 wardstead_store::row!(TokenRow, 1);
 wardstead_store::row!(DeviceTokenRow, 1);
-wardstead_store::row!(FloorRow, 1);
+wardstead_store::row!(FloorRow, 2);
 
 pub(crate) fn name_key(server: &str, localpart: &str) -> Key {
     NAMES.key(0).text(server).text(localpart).key()

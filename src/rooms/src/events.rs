@@ -47,6 +47,14 @@ impl Events {
         }
     }
 
+    /// Name, bytes and bound of each cache.
+    pub(crate) fn caches(&self) -> Vec<(&'static str, u64, u64)> {
+        vec![
+            ("events", self.by_id.weight(), self.by_id.capacity()),
+            ("event_ids", self.ids.weight(), self.ids.capacity()),
+        ]
+    }
+
     /// Puts an event into the cache that was just committed.
     pub(crate) fn remember(&self, event: StoredEvent) -> Arc<StoredEvent> {
         let event = Arc::new(event);

@@ -6,6 +6,7 @@
 
 mod append;
 mod auth;
+mod caches;
 mod create;
 mod error;
 pub mod event;
@@ -33,7 +34,7 @@ pub use error::RoomError;
 pub use event::{ClientEvent, Event, Replaced, StoredEvent, TimelineKey, client::Viewer};
 pub use membership::{HistoryVisibility, Membership};
 pub use names::Room;
-pub use read::{Access, EventFilter, Messages, MessagesPage, Reach, Sight};
+pub use read::{Access, EventFilter, Messages, MessagesPage, Reach, Sight, matches};
 pub use send::Draft;
 pub use signing::SigningKey;
 pub use sync::{MembershipMove, Slice, StateAt, Summary, UserRoom};

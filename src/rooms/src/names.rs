@@ -51,6 +51,14 @@ impl Names {
         }
     }
 
+    /// Name, bytes and bound of each cache.
+    pub(crate) fn caches(&self) -> Vec<(&'static str, u64, u64)> {
+        vec![
+            ("rooms", self.by_id.weight(), self.by_id.capacity()),
+            ("room_ids", self.by_short.weight(), self.by_short.capacity()),
+        ]
+    }
+
     /// The room `room_id`; `None` where this server knows none.
     pub(crate) async fn by_id(&self, room_id: &RoomId) -> Result<Option<Arc<Room>>, RoomError> {
         if let Some(room) = self.by_id.get(room_id) {

@@ -1,9 +1,9 @@
 //! What of a filter a sync honours (Client-Server API, Filtering): rooms, event types, senders and the limit of timelines,
-//! types and senders of state, `include_leave`. What it does not honour only ever makes the answer larger.
+//! types and senders of state, `include_leave`; types and rooms of `ephemeral`, types and senders of `presence`. What it does not honour only ever makes the answer larger.
 
-use ruma::{RoomId, api::client::filter::FilterDefinition};
+use ruma::{RoomId, UserId, api::client::filter::FilterDefinition};
 use wardstead_limits::sync as limits;
-use wardstead_rooms::{Event, EventFilter};
+use wardstead_rooms::{Event, EventFilter, matches};
 
 /// A filter, ready for use.
 #[derive(Clone, Debug)]
@@ -47,6 +47,38 @@ impl Filter {
     pub(crate) fn state(&self, event: &Event) -> bool {
         self.state.passes(event)
     }
+
+    /// Whether anybody is to be shown typing.
+    pub(crate) fn typing(&self) -> bool {
+        let filter = &self.definition.room.ephemeral;
+        named("m.typing", filter.types.as_deref(), &filter.not_types)
+    }
+
+    /// Whether they are to be shown in `room`.
+    pub(crate) fn typing_in(&self, room: &RoomId) -> bool {
+        let filter = &self.definition.room.ephemeral;
+        self.room(room)
+            && !filter.not_rooms.iter().any(|other| other == room)
+            && filter.rooms.as_ref().is_none_or(|rooms| rooms.iter().any(|other| other == room))
+    }
+
+    /// Whether anybody's presence is to be shown.
+    pub(crate) fn presence(&self) -> bool {
+        let filter = &self.definition.presence;
+        named("m.presence", filter.types.as_deref(), &filter.not_types)
+    }
+
+    /// Whether that of `user` is.
+    pub(crate) fn presence_of(&self, user: &UserId) -> bool {
+        let filter = &self.definition.presence;
+        !filter.not_senders.iter().any(|other| other == user)
+            && filter.senders.as_ref().is_none_or(|senders| senders.iter().any(|other| other == user))
+    }
+}
+
+fn named(event_type: &str, types: Option<&[String]>, not_types: &[String]) -> bool {
+    let named = |pattern: &String| matches(pattern, event_type);
+    types.is_none_or(|types| types.iter().any(named)) && !not_types.iter().any(named)
 }
 
 #[cfg(test)]
@@ -63,6 +95,24 @@ mod tests {
         assert_eq!(filter(r#"{"room":{"timeline":{"limit":1000000}}}"#).timeline_limit(1), limits::TIMELINE_MAX);
         assert_eq!(filter(r#"{"room":{"timeline":{"limit":0}}}"#).timeline_limit(1), 1);
         assert_eq!(filter("{}").timeline_limit(10 * limits::TIMELINE_TOTAL), 1);
+    }
+
+    #[test]
+    fn ephemeral_events_by_type_room_and_sender() {
+        assert!(filter("{}").typing() && filter("{}").presence());
+        for types in [r#"{"types":[]}"#, r#"{"types":["m.r*"]}"#, r#"{"not_types":["m.*"]}"#] {
+            assert!(!filter(&format!(r#"{{"room":{{"ephemeral":{types}}}}}"#)).typing(), "{types}");
+            assert!(!filter(&format!(r#"{{"presence":{types}}}"#)).presence(), "{types}");
+        }
+        assert!(filter(r#"{"room":{"ephemeral":{"types":["m.typ*"]}},"presence":{"not_types":["m.p"]}}"#).presence());
+        let (a, b) = (ruma::room_id!("!a:x"), ruma::room_id!("!b:x"));
+        let here = filter(r#"{"room":{"ephemeral":{"rooms":["!a:x"]}}}"#);
+        assert!(here.typing_in(a) && !here.typing_in(b));
+        let elsewhere = filter(r#"{"room":{"ephemeral":{"not_rooms":["!a:x"]},"not_rooms":["!c:x"]}}"#);
+        assert!(!elsewhere.typing_in(a) && elsewhere.typing_in(b) && !elsewhere.typing_in(ruma::room_id!("!c:x")));
+        let (anna, ben) = (ruma::user_id!("@anna:x"), ruma::user_id!("@ben:x"));
+        let anna_only = filter(r#"{"presence":{"senders":["@anna:x","@ben:x"],"not_senders":["@ben:x"]}}"#);
+        assert!(anna_only.presence_of(anna) && !anna_only.presence_of(ben));
     }
 
     #[test]

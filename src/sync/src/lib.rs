@@ -7,13 +7,21 @@
 //! The way of an incremental sync: which rooms changed since the token comes from the store's change window (or, for a
 //! token from before its floor, from the heads of the user's rooms); whose membership changed comes from the user's own
 //! log. The number of reads grows with what changed, never with the number of joined rooms.
+//!
+//! Typing and presence have no position: what a client was told of them is a digest and two seconds in its token, so that any
+//! node can go on ([`ephemeral`]).
 
 mod changes;
+mod ephemeral;
 mod error;
 mod filter;
+mod gappy;
+mod joined;
+mod presence;
 mod response;
 mod room;
 mod rooms;
+mod typing;
 mod wait;
 
 pub use error::SyncError;

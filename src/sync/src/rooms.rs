@@ -147,7 +147,8 @@ impl Syncer {
             return Ok(Shown::Nothing);
         }
         let summary = if section.members_changed { Some(self.summary(wanted).await?) } else { None };
-        Ok(Shown::Joined(JoinedRoom { timeline: section.timeline, state: section.state, summary }))
+        let (timeline, state) = (Some(section.timeline), Some(section.state));
+        Ok(Shown::Joined(JoinedRoom { timeline, state, summary, ephemeral: None }))
     }
 
     async fn left(&self, wanted: &Wanted<'_>) -> Result<Shown, SyncError> {

@@ -1,16 +1,23 @@
 //! The request: token, looking, waiting, looking again.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use ruma::api::client::filter::FilterDefinition;
-use wardstead_accounts::Session;
+use wardstead_accounts::{Presence, PresenceState, Session};
 use wardstead_engine::Position;
 use wardstead_limits::sync as limits;
-use wardstead_rooms::Rooms;
-use wardstead_store::{Store, SyncToken, Token, Woken};
+use wardstead_rooms::{Rooms, Typing};
+use wardstead_store::{Listener, Store, SyncToken, Token, Woken};
 
-use crate::{SyncError, filter::Filter, response::Response, response::Rooms as RoomsSection};
+use crate::{
+    SyncError,
+    ephemeral::{Ephemeral, Told},
+    filter::Filter,
+    joined::Joined,
+    response::Response,
+    response::Rooms as RoomsSection,
+};
 
 /// What a client asks.
 #[derive(Clone, Debug, Default)]
@@ -23,13 +30,24 @@ pub struct SyncRequest {
     pub full_state: bool,
     /// What to leave out.
     pub filter: FilterDefinition,
+    /// How the sync shows its user; `Offline` leaves that alone.
+    pub set_presence: PresenceState,
 }
 
 /// Answers syncs. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Syncer {
     pub(crate) store: Store,
     pub(crate) rooms: Rooms,
+    pub(crate) typing: Typing,
+    pub(crate) presence: Presence,
+    pub(crate) joined: Arc<Joined>,
+}
+
+impl std::fmt::Debug for Syncer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Syncer").finish_non_exhaustive()
+    }
 }
 
 /// Where a client stands.
@@ -42,10 +60,22 @@ pub(crate) struct Range {
 }
 
 impl Syncer {
-    /// Answers from `store` and `rooms`.
+    /// Answers from `store`, `rooms`, and what this node knows of who is typing and who is there.
     #[must_use]
-    pub fn new(store: Store, rooms: Rooms) -> Self {
-        Self { store, rooms }
+    pub fn new(store: Store, rooms: Rooms, typing: Typing, presence: Presence) -> Self {
+        Self { store, rooms, typing, presence, joined: Arc::new(Joined::new()) }
+    }
+
+    /// Who is typing.
+    #[must_use]
+    pub fn typing(&self) -> &Typing {
+        &self.typing
+    }
+
+    /// Who is there.
+    #[must_use]
+    pub fn presence(&self) -> &Presence {
+        &self.presence
     }
 
     /// The JSON of the answer. Waits up to the request's timeout for something to tell; returns at once for an initial
@@ -55,35 +85,69 @@ impl Syncer {
     /// [`SyncError`]; the client may repeat the request with the same token.
     pub async fn sync(&self, by: &Session, request: SyncRequest) -> Result<Bytes, SyncError> {
         let filter = Filter::new(request.filter);
-        let since = request.since.as_deref().map(|since| self.since(by, since)).transpose()?;
+        let token = request.since.as_deref().map(|since| self.since(by, since)).transpose()?;
+        let _present = self.presence.syncing(by, request.set_presence);
         // Before the first look: what is committed from here on wakes it.
-        let mut listener = self.store.listen(by.user);
-        let mut upto = self.store.caught_up().await?;
-        let Some(since) = since else {
-            return self.respond(by, upto, self.initial(by, upto, &filter).await?);
+        let listener = self.store.listen(by.user);
+        let upto = self.store.caught_up().await?;
+        let Some(token) = token else {
+            let ephemeral = self.ephemeral(by, Told::default(), &filter).await?;
+            return self.respond(by, upto, self.initial(by, upto, &filter).await?, ephemeral);
         };
-        // A position from before a failover can be beyond the newest.
-        let mut since = since.position.min(upto);
-        let timeout = tokio::time::sleep(Duration::from_millis(request.timeout_ms.min(limits::TIMEOUT_MS)));
+        let timeout = if request.full_state { 0 } else { request.timeout_ms.min(limits::TIMEOUT_MS) };
+        let asked = Asked { filter: &filter, full_state: request.full_state, timeout: Duration::from_millis(timeout) };
+        self.wait(by, token, asked, listener, upto).await
+    }
+
+    async fn wait(
+        &self,
+        by: &Session,
+        token: SyncToken,
+        asked: Asked<'_>,
+        mut listener: Listener,
+        mut upto: Position,
+    ) -> Result<Bytes, SyncError> {
+        let Asked { filter, full_state, timeout } = asked;
+        let told = Told::from(token);
+        let (mut epoch, mut since) = (u64::from(token.epoch), token.position);
+        let mut last = timeout.is_zero();
+        let timeout = tokio::time::sleep(timeout);
         tokio::pin!(timeout);
-        let mut last = request.full_state || request.timeout_ms == 0;
         loop {
-            let rooms = self.incremental(by, Range { since, upto }, &filter, request.full_state).await?;
-            if !rooms.is_empty() || last {
-                return self.respond(by, upto, rooms);
+            // The epoch may end while the client waits.
+            if let Err(true_upto) = self.reach(epoch, since) {
+                let ephemeral = self.ephemeral(by, told, filter).await?;
+                return self.respond(by, upto, self.gappy(by, true_upto, upto, filter).await?, ephemeral);
+            }
+            let rooms = self.incremental(by, Range { since: since.min(upto), upto }, filter, full_state).await?;
+            let ephemeral = self.ephemeral(by, told, filter).await?;
+            if !rooms.is_empty() || ephemeral.ready || last {
+                return self.respond(by, upto, rooms, ephemeral);
             }
             // Nothing up to here concerns this user: the next look starts where this one ended.
-            since = upto;
+            (epoch, since) = (self.store.epoch(), upto);
             tokio::select! {
                 biased;
                 // First: news that the filter hides must not keep the client waiting for ever. One more look: it moves the
                 // token of a client that nothing wakes, and finds what a lost wake-up was about.
                 () = &mut timeout => last = true,
                 woken = listener.woken() => if woken == Woken::Ended {
-                    return self.respond(by, upto, rooms);
+                    return self.respond(by, upto, rooms, Ephemeral::nothing(told));
                 },
+                () = self.until(ephemeral.again_ms) => {}
             }
             upto = self.store.position();
+        }
+    }
+
+    /// Returns at a Unix millisecond; `None`: never.
+    async fn until(&self, ms: Option<u64>) {
+        match ms {
+            None => std::future::pending().await,
+            Some(ms) => {
+                let pause = ms.saturating_sub(self.store.clock().now_ms()).max(1);
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
         }
     }
 
@@ -92,15 +156,33 @@ impl Syncer {
         if token.user == by.user { Ok(token) } else { Err(SyncError::Since) }
     }
 
-    fn respond(&self, by: &Session, upto: Position, rooms: RoomsSection) -> Result<Bytes, SyncError> {
+    fn respond(
+        &self,
+        by: &Session,
+        upto: Position,
+        mut rooms: RoomsSection,
+        ephemeral: Ephemeral,
+    ) -> Result<Bytes, SyncError> {
         let token = SyncToken {
             epoch: u32::try_from(self.store.epoch()).unwrap_or(u32::MAX),
             position: upto,
+            typing: ephemeral.told.typing,
+            ephemeral_s: ephemeral.told.ephemeral_s,
+            presence_s: ephemeral.told.answered_s,
             user: by.user,
             device: by.device,
-            ..SyncToken::default()
+            to_device: None,
         };
+        let presence = ephemeral.add_to(&mut rooms);
         let next_batch = self.store.tokens().write(&Token::Sync(token));
-        Ok(serde_json::to_vec(&Response { next_batch, rooms })?.into())
+        Ok(serde_json::to_vec(&Response { next_batch, rooms, presence })?.into())
     }
+}
+
+/// The rest of a request with a token.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    filter: &'a Filter,
+    full_state: bool,
+    timeout: Duration,
 }

@@ -5,12 +5,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use axum::Router;
 use ruma::RoomVersionId;
 use tokio::{net::TcpListener, sync::watch};
-use wardstead_accounts::Accounts;
+use wardstead_accounts::{Accounts, Presence};
 use wardstead_api::{ApiConfig, ApiParts, ApiState};
 use wardstead_engine::EngineError;
 use wardstead_identity::{Identity, IdentityError, NewRegistrationToken};
 use wardstead_limits::api as limits;
-use wardstead_rooms::{RoomError, Rooms, signing};
+use wardstead_rooms::{RoomError, Rooms, Typing, signing};
 use wardstead_store::Store;
 use wardstead_sync::Syncer;
 
@@ -145,7 +145,8 @@ async fn wire(store: &Store, config: &Config, policy: Policy) -> Result<(Router,
     let key = signing::load_or_create(store, store.rng().as_ref()).await?;
     let rooms = Rooms::new(store.clone(), accounts.clone(), name.clone(), key, RoomVersionId::V12);
     store.set_audience(Arc::new(rooms.clone()));
-    let syncer = Syncer::new(store.clone(), rooms.clone());
+    let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), policy.presence));
+    let syncer = Syncer::new(store.clone(), rooms.clone(), typing, presence);
     let state = ApiState::new(ApiParts {
         accounts,
         identity,

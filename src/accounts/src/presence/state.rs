@@ -89,6 +89,8 @@ pub(super) struct State {
     due: BTreeSet<(u64, u64)>,
     bytes: usize,
     swept_ms: u64,
+    /// When room was last made.
+    full_ms: u64,
 }
 
 impl State {
@@ -227,7 +229,9 @@ impl State {
         };
         // With a status message and some devices it will take more.
         let bytes = user.bytes() + limits::PRESENCE_STATUS_BYTES;
-        if self.bytes + bytes > limits::PRESENCE_BYTES {
+        // Not for each of many: it looks at everybody.
+        if self.bytes + bytes > limits::PRESENCE_BYTES && now.abs_diff(self.full_ms) >= limits::PRESENCE_TICK_MS {
+            self.full_ms = now;
             self.forget(|user| user.due_ms.is_some());
         }
         if self.bytes + bytes > limits::PRESENCE_BYTES {

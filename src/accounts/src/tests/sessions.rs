@@ -215,24 +215,66 @@ async fn the_flag_is_read_with_each_request() {
     assert!(matches!(refused, Err(AuthError::Deactivated)), "{refused:?}");
 }
 
-/// What a restore does: every token issued before is refused softly, those issued after are good.
+/// What a restore commits.
+async fn restored(server: &Server, keep_sessions: bool, now_ms: u64) {
+    let stored = server.store.cells(&[floor::session_floor_key()]).await.unwrap().remove(0);
+    let mut batch = wardstead_engine::Batch::new();
+    floor::restored(&mut batch, stored.as_ref(), keep_sessions, now_ms).unwrap();
+    server.store.commit(batch).await.unwrap();
+}
+
+/// A token that was issued before the restore but is not in the backup.
+fn lost(login: &Login) -> Login {
+    let (front, secret) = login.access_token.split_at(login.access_token.len() - 1);
+    let last = if secret == "a" { "b" } else { "a" };
+    Login { access_token: format!("{front}{last}"), session: login.session.clone() }
+}
+
+/// After a restore every token issued before is refused softly, those issued after are good.
 #[tokio::test]
 async fn the_session_floor_logs_out_softly() {
     let server = Server::open().await;
     let alice = server.register("alice").await;
-    let gone = server.login(&alice, None).await;
-    server.accounts.logout(&gone.session).await.unwrap();
-    assert_eq!(server.accounts.raise_session_floor().await.unwrap(), 1);
+    assert_eq!(server.lets_in(&lost(&alice)).await, UNKNOWN, "nothing was restored yet");
+    restored(&server, false, 5_000).await;
     assert_eq!(server.lets_in(&alice).await, SOFT);
-    assert_eq!(server.lets_in(&gone).await, UNKNOWN, "who logged out before is not asked to come back");
+    assert_eq!(server.lets_in(&lost(&alice)).await, SOFT, "it was issued after the backup");
 
     let again = server.login(&alice, Some(alice.session.device_id.as_str())).await;
     let bob = server.accounts.register(NewAccount::default(), wardstead_engine::Batch::new()).await.unwrap();
     assert_eq!(again.session, alice.session, "the device is kept, and what is stored for it");
     assert_eq!((server.lets_in(&again).await, server.lets_in(&bob).await), (Ok(()), Ok(())));
-    assert_eq!(server.accounts.raise_session_floor().await.unwrap(), 2);
+    assert_eq!(server.lets_in(&lost(&again)).await, UNKNOWN, "of those issued now it knows all");
+    let gone = server.login(&alice, None).await;
+    server.accounts.logout(&gone.session).await.unwrap();
+    assert_eq!(server.lets_in(&gone).await, UNKNOWN, "a logout after the restore is one");
+    // A clock that went back.
+    restored(&server, false, 1_000).await;
     assert_eq!((server.lets_in(&again).await, server.lets_in(&bob).await), (SOFT, SOFT));
-    assert_eq!(server.accounts.session_floor().await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_restore_may_keep_sessions() {
+    let server = Server::open().await;
+    let alice = server.register("alice").await;
+    restored(&server, true, 5_000).await;
+    assert_eq!(server.lets_in(&alice).await, Ok(()));
+    assert_eq!(server.lets_in(&lost(&alice)).await, SOFT, "a session that began after the backup keeps its keys");
+    let bob = server.register("bob").await;
+    assert_eq!((server.lets_in(&bob).await, server.lets_in(&lost(&bob)).await), (Ok(()), UNKNOWN));
+    restored(&server, false, 6_000).await;
+    restored(&server, true, 7_000).await;
+    assert_eq!((server.lets_in(&alice).await, server.lets_in(&bob).await), (SOFT, SOFT), "the floor stays where it was");
+}
+
+/// Two restores of one backup: a token of the first is not taken for one of the second.
+#[tokio::test]
+async fn the_same_backup_restored_twice_shares_no_tokens() {
+    let (first, second) = (Server::open().await, Server::open().await);
+    restored(&first, false, 5_000).await;
+    restored(&second, false, 9_000).await;
+    let alice = first.register("alice").await;
+    assert_eq!(second.lets_in(&alice).await, SOFT);
 }
 
 /// A failing engine is not a logout: the client must not be told that its token is unknown.

@@ -11,6 +11,9 @@ mod login;
 mod login_types;
 mod logout;
 mod logout_all;
+mod presence;
+mod presence_get;
+mod presence_set;
 mod register;
 mod register_available;
 mod rooms;
@@ -39,6 +42,8 @@ pub(crate) fn routes() -> Routes {
         .route(create_room::create_room)
         .route(join::join)
         .route(joined_rooms::joined_rooms)
+        .route(presence_get::presence_get)
+        .route(presence_set::presence_set)
         .route(sync::sync);
     rooms::routes(routes)
 }

@@ -8,13 +8,13 @@ use ruma::api::client::{
 };
 use wardstead_sync::SyncRequest;
 
-use super::filter_id;
+use super::{filter_id, presence};
 use crate::{
     ApiError,
     ruma_io::{JsonBytes, Ruma},
 };
 
-/// `set_presence` is accepted and has no effect: this server keeps no presence yet. A client that hangs up ends its wait; a server that
+/// A client that hangs up ends its wait; a server that
 /// shuts down answers it with what there is.
 pub(super) async fn sync(Ruma { state, request, caller, .. }: Ruma<Request>) -> Result<JsonBytes, ApiError> {
     let timeout_ms = request.timeout.map_or(0, |timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
@@ -23,6 +23,7 @@ pub(super) async fn sync(Ruma { state, request, caller, .. }: Ruma<Request>) -> 
         timeout_ms,
         full_state: request.full_state,
         filter: definition(request.filter)?,
+        set_presence: presence::state(&request.set_presence)?,
     };
     Ok(JsonBytes(state.syncer.sync(&caller, asked).await?))
 }

@@ -7,13 +7,13 @@ use http::{HeaderMap, Method, Request, StatusCode, header};
 use ruma::{RoomVersionId, server_name};
 use serde_json::Value;
 use tower::ServiceExt as _;
-use wardstead_accounts::{Accounts, NewAccount};
+use wardstead_accounts::{Accounts, NewAccount, Presence};
 use wardstead_api::{ApiConfig, ApiParts, ApiState, router};
 use wardstead_engine::Batch;
 use wardstead_engine_memory::{Faults, MemoryEngine};
 use wardstead_identity::{HashCost, Identity, IdentityConfig, Registration};
 use wardstead_limits::ManualClock;
-use wardstead_rooms::{Rooms, signing};
+use wardstead_rooms::{Rooms, Typing, signing};
 use wardstead_store::{Store, testing};
 use wardstead_sync::Syncer;
 
@@ -24,7 +24,7 @@ pub struct Server {
     pub faults: Faults,
     pub store: Store,
     engine: Arc<MemoryEngine>,
-    clock: ManualClock,
+    pub clock: ManualClock,
 }
 
 /// What was answered.
@@ -42,15 +42,27 @@ impl Server {
 
     pub async fn with_base_url(base_url: Option<&str>) -> Self {
         let (engine, clock) = testing::engine();
-        Self::over(engine, clock, 1, base_url).await
+        Self::over(engine, clock, 1, base_url, true).await
     }
 
     /// Another node on the same engine, with nothing in memory.
     pub async fn another(&self, seed: u64) -> Self {
-        Self::over(Arc::clone(&self.engine), self.clock.clone(), seed, None).await
+        Self::over(Arc::clone(&self.engine), self.clock.clone(), seed, None, true).await
     }
 
-    async fn over(engine: Arc<MemoryEngine>, clock: ManualClock, seed: u64, base_url: Option<&str>) -> Self {
+    /// One on which presence is switched off.
+    pub async fn without_presence() -> Self {
+        let (engine, clock) = testing::engine();
+        Self::over(engine, clock, 1, None, false).await
+    }
+
+    async fn over(
+        engine: Arc<MemoryEngine>,
+        clock: ManualClock,
+        seed: u64,
+        base_url: Option<&str>,
+        presence: bool,
+    ) -> Self {
         let faults = engine.faults();
         let store = testing::over(Arc::clone(&engine) as _, "example.org", clock.clone(), seed).await.unwrap();
         let accounts = Accounts::new(store.clone(), server_name!("example.org").to_owned());
@@ -60,7 +72,8 @@ impl Server {
         let name = server_name!("example.org").to_owned();
         let rooms = Rooms::new(store.clone(), accounts.clone(), name, key, RoomVersionId::V12);
         store.set_audience(Arc::new(rooms.clone()));
-        let syncer = Syncer::new(store.clone(), rooms.clone());
+        let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), presence));
+        let syncer = Syncer::new(store.clone(), rooms.clone(), typing, presence);
         let state = ApiState::new(ApiParts {
             accounts: accounts.clone(),
             identity,

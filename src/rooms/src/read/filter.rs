@@ -32,7 +32,8 @@ impl From<RoomEventFilter> for EventFilter {
 }
 
 /// Whether `text` is what `pattern` says; `*` stands for any characters.
-fn matches(pattern: &str, text: &str) -> bool {
+#[must_use]
+pub fn matches(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
     if !pattern.contains('*') {

@@ -8,7 +8,7 @@ mod sight;
 mod state;
 
 pub use access::{Access, Reach};
-pub use filter::EventFilter;
+pub use filter::{EventFilter, matches};
 pub(crate) use messages::before;
 pub use messages::{Messages, MessagesPage};
 pub use sight::Sight;

@@ -74,6 +74,11 @@ impl StateStore {
         Self { store, cache: Cache::with_weighter(items, limits::SNAPSHOT_CACHE_BYTES, PartBytes) }
     }
 
+    /// Name, bytes and bound of the cache.
+    pub(crate) fn cache(&self) -> (&'static str, u64, u64) {
+        ("snapshots", self.cache.weight(), self.cache.capacity())
+    }
+
     /// Puts parts into the cache that were just committed.
     pub(crate) fn remember(&self, parts: &[(u64, Part)]) {
         for (id, part) in parts {

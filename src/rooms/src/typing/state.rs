@@ -76,6 +76,8 @@ pub(super) struct State {
     bytes: usize,
     /// When what is forgotten was last looked for.
     swept_ms: u64,
+    /// When room was last made.
+    full_ms: u64,
 }
 
 impl State {
@@ -136,7 +138,9 @@ impl State {
     }
 
     fn fits(&mut self, typist: &Typist, now: u64) -> bool {
-        if self.bytes + typist.bytes() > limits::TYPING_BYTES {
+        // Not for each of many: it looks at everybody.
+        if self.bytes + typist.bytes() > limits::TYPING_BYTES && now.abs_diff(self.full_ms) >= limits::TYPING_MOVED_MS {
+            self.full_ms = now;
             // Who stopped goes before who types: some client may show somebody typing for too long.
             self.forget(|typist| typist.types(now));
         }

@@ -66,7 +66,8 @@ async fn situation(name: &str) -> Situation {
         _ => {}
     }
     let filter = serde_json::from_value(filter).unwrap();
-    let request = SyncRequest { since: since.map(|answer| answer.next()), timeout_ms: 0, full_state, filter };
+    let request =
+        SyncRequest { since: since.map(|answer| answer.next()), full_state, filter, ..SyncRequest::default() };
     Situation { server, by: ben, request }
 }
 

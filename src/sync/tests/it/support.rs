@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use ruma::{OwnedEventId, OwnedRoomId, RoomId, RoomVersionId, server_name};
 use serde_json::{Value, json, value::RawValue};
-use wardstead_accounts::{Accounts, NewAccount, NewDevice, Session};
+use wardstead_accounts::{Accounts, NewAccount, NewDevice, Presence, Session};
 use wardstead_engine::{
     Batch, Cell, Engine, EngineError, EngineLimits, Group, GroupOutcome, Key, Lease, LeaseRequest, Page, PageLimit,
     Position, ScanRange,
@@ -22,7 +22,7 @@ use wardstead_engine::{
 };
 use wardstead_engine_memory::MemoryEngine;
 use wardstead_limits::ManualClock;
-use wardstead_rooms::{Draft, InitialState, Membership, Messages, NewRoom, RoomError, Rooms, signing};
+use wardstead_rooms::{Draft, InitialState, Membership, Messages, NewRoom, RoomError, Rooms, Typing, signing};
 use wardstead_store::{Store, testing};
 use wardstead_sync::{SyncError, SyncRequest, Syncer};
 
@@ -132,7 +132,8 @@ async fn on(engine: Arc<MemoryEngine>, clock: ManualClock, seed: u64) -> Server 
     let key = signing::load_or_create(&store, store.rng().as_ref()).await.unwrap();
     let rooms = Rooms::new(store.clone(), accounts.clone(), server_name, key, RoomVersionId::V12);
     store.set_audience(Arc::new(rooms.clone()));
-    let syncer = Syncer::new(store.clone(), rooms.clone());
+    let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), false));
+    let syncer = Syncer::new(store.clone(), rooms.clone(), typing, presence);
     Server { rooms, syncer, store, accounts, engine, counts, meanwhile, horizon, clock }
 }
 

@@ -12,6 +12,7 @@ mod shown;
 mod state;
 mod state_event;
 mod state_event_set;
+mod typing;
 
 pub(super) use self::invite::no_third_party_ids;
 use crate::routes::Routes;
@@ -30,6 +31,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .route(event::event)
         .route(members::members)
         .route(joined_members::joined_members)
+        .route(typing::typing)
 }
 
 /// An empty state key may be left out, with the slash before it or without.

@@ -15,5 +15,7 @@ pub(super) async fn send(Ruma { state, request, caller, .. }: Ruma<Request>) -> 
         content: request.body.into_json(),
         txn_id: Some(request.txn_id),
     };
-    Ok(Response::new(state.rooms.send(&caller, &request.room_id, draft).await?))
+    let event_id = state.rooms.send(&caller, &request.room_id, draft).await?;
+    state.syncer.presence().acted(&caller);
+    Ok(Response::new(event_id))
 }

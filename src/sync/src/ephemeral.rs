@@ -1,0 +1,92 @@
+//! Typing and presence: what a client was told of them, and what it is told next.
+//!
+//! A client may come to any node with its token. So the token alone says what the client was told: a digest of who typed, the
+//! second of the last answer with ephemeral news, and the second of the last answer. See `docs/design/07-ephemeral.md`.
+
+use wardstead_accounts::{PresenceOf, Session};
+use wardstead_rooms::Room;
+use wardstead_store::SyncToken;
+
+use std::sync::Arc;
+
+use ruma::OwnedUserId;
+
+use crate::{SyncError, Syncer, filter::Filter, response};
+
+/// What a client was told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// Digest of the users typing; 0: nobody.
+    pub(crate) typing: u32,
+    /// Unix second, rounded up, of the last answer with ephemeral news.
+    pub(crate) ephemeral_s: u32,
+    /// Unix second, rounded down, of the last answer of all.
+    pub(crate) answered_s: u32,
+}
+
+impl From<SyncToken> for Told {
+    fn from(token: SyncToken) -> Self {
+        Self { typing: token.typing, ephemeral_s: token.ephemeral_s, answered_s: token.presence_s }
+    }
+}
+
+/// What an answer that is given now tells.
+#[derive(Debug)]
+pub(crate) struct Ephemeral {
+    /// Who types in rooms in which that is another than the client knows.
+    pub(crate) typing: Vec<(Arc<Room>, Vec<OwnedUserId>)>,
+    /// Users whose presence is another than the client knows.
+    pub(crate) presence: Vec<PresenceOf>,
+    /// Whether this is a reason to answer now.
+    pub(crate) ready: bool,
+    /// When to look again if nothing happens until then, in Unix milliseconds.
+    pub(crate) again_ms: Option<u64>,
+    /// What the client will have been told.
+    pub(crate) told: Told,
+}
+
+impl Ephemeral {
+    /// Tells nothing.
+    pub(crate) fn nothing(told: Told) -> Self {
+        Self { typing: Vec::new(), presence: Vec::new(), ready: false, again_ms: None, told }
+    }
+
+    /// Adds who types to the rooms of an answer; gives what stands beside the rooms.
+    pub(crate) fn add_to(self, rooms: &mut response::Rooms) -> response::PresenceSection {
+        for (room, user_ids) in self.typing {
+            // Of a room that the answer says was left nothing else is told.
+            if !rooms.leave.contains_key(&room.room_id) {
+                let joined = rooms.join.entry(room.room_id.clone()).or_default();
+                joined.ephemeral = Some(response::EphemeralEvents::typing(user_ids));
+            }
+        }
+        self.presence.into()
+    }
+}
+
+impl Syncer {
+    /// What there is to tell `by` now, whose client was `told` that.
+    pub(crate) async fn ephemeral(&self, by: &Session, told: Told, filter: &Filter) -> Result<Ephemeral, SyncError> {
+        let now_ms = self.store.clock().now_ms();
+        let typing = self.typing_news(by, told, filter, now_ms).await?;
+        let presence = self.presence_news(by, told, filter, now_ms).await?;
+        let news = !typing.rooms.is_empty() || !presence.users.is_empty();
+        let told = Told {
+            typing: typing.digest,
+            ephemeral_s: if news { second(now_ms.div_ceil(1_000)) } else { told.ephemeral_s },
+            answered_s: second(now_ms / 1_000),
+        };
+        Ok(Ephemeral {
+            typing: typing.rooms,
+            presence: presence.users,
+            ready: typing.ready || presence.ready,
+            again_ms: typing.again_ms.into_iter().chain(presence.again_ms).min(),
+            told,
+        })
+    }
+}
+
+/// Seconds as a token has them: until 2106.
+pub(crate) fn second(seconds: u64) -> u32 {
+    u32::try_from(seconds).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,42 @@
+//! Tokens of an earlier epoch: after a restore or a failover (see the store's `Epochs`).
+
+use wardstead_accounts::Session;
+use wardstead_engine::Position;
+use wardstead_store::Reach;
+
+use crate::{SyncError, Syncer, filter::Filter, response::Rooms, wait::Range};
+
+impl Syncer {
+    /// Where an incremental answer to a token of `epoch` and `position` starts; `Err`: up to where the client's knowledge is
+    /// true, beyond which it may have been told what is lost.
+    pub(crate) fn reach(&self, epoch: u64, position: Position) -> Result<Position, Position> {
+        let epochs = self.store.epochs();
+        match epochs.readable(epoch, position) {
+            Reach::Incremental => Ok(position),
+            Reach::Gappy => {
+                let last = epochs.ended().iter().map(|ended| ended.last).filter(|last| *last < position).max();
+                Err(last.unwrap_or(Position::ZERO))
+            }
+        }
+    }
+
+    /// Everything as to a new client, each timeline `limited`, so that none is joined to what the client has; and what the user
+    /// left since `true_upto`.
+    pub(crate) async fn gappy(
+        &self,
+        by: &Session,
+        true_upto: Position,
+        upto: Position,
+        filter: &Filter,
+    ) -> Result<Rooms, SyncError> {
+        let mut rooms = self.initial(by, upto, filter).await?;
+        for room in rooms.join.values_mut() {
+            if let Some(timeline) = &mut room.timeline {
+                timeline.limited = true;
+            }
+        }
+        let range = Range { since: true_upto.min(upto), upto };
+        rooms.leave.extend(self.incremental(by, range, filter, false).await?.leave);
+        Ok(rooms)
+    }
+}

@@ -1,0 +1,66 @@
+//! Which rooms users are in, from memory: for typing and presence, which many look at and which change often.
+//!
+//! An entry is true up to the position that the tail has reached: each change of a membership is in the journal of the user's
+//! scope, and what changed there after the entry was read makes it void.
+
+use std::sync::Arc;
+
+use quick_cache::{Weighter, sync::Cache};
+use wardstead_engine::Position;
+use wardstead_limits::ephemeral as limits;
+use wardstead_rooms::Membership;
+
+use crate::{SyncError, Syncer};
+
+#[derive(Clone)]
+struct Entry {
+    /// Everything up to here was seen.
+    as_of: Position,
+    /// Short ids, ascending.
+    rooms: Arc<[u64]>,
+}
+
+#[derive(Clone)]
+struct Bytes;
+
+impl Weighter<u64, Entry> for Bytes {
+    fn weight(&self, _: &u64, entry: &Entry) -> u64 {
+        96 + 8 * entry.rooms.len() as u64
+    }
+}
+
+pub(crate) struct Joined(Cache<u64, Entry, Bytes>);
+
+impl Joined {
+    pub(crate) fn new() -> Self {
+        let items = usize::try_from(limits::JOINED_CACHE_BYTES / 256).unwrap_or(usize::MAX);
+        Self(Cache::with_weighter(items, limits::JOINED_CACHE_BYTES, Bytes))
+    }
+}
+
+impl Syncer {
+    /// Short ids of the rooms that `user` is in, ascending. One read of the engine after each change of their memberships.
+    pub(crate) async fn joined_rooms(&self, user: u64) -> Result<Arc<[u64]>, SyncError> {
+        if let Some(entry) = self.joined.0.get(&user)
+            && self.store.user_changed(user, entry.as_of) == Some(false)
+        {
+            return Ok(entry.rooms);
+        }
+        // Before the read, which may see more.
+        let as_of = self.store.position();
+        let rooms = self.rooms.user_rooms(user).await?;
+        let joined = rooms.iter().filter(|room| room.membership == Membership::Join).map(|room| room.room);
+        let mut rooms: Vec<u64> = joined.collect();
+        rooms.sort_unstable();
+        let rooms: Arc<[u64]> = rooms.into();
+        self.joined.0.insert(user, Entry { as_of, rooms: Arc::clone(&rooms) });
+        Ok(rooms)
+    }
+
+    /// Whether both users are in one room.
+    pub(crate) async fn share_a_room(&self, one: u64, other: u64) -> Result<bool, SyncError> {
+        let (few, many) = (self.joined_rooms(one).await?, self.joined_rooms(other).await?);
+        let (few, many) = if few.len() <= many.len() { (few, many) } else { (many, few) };
+        Ok(few.iter().any(|room| many.binary_search(room).is_ok()))
+    }
+}
