@@ -5,15 +5,17 @@
 //! sent is waited for without end, but its caller is told `Unknown` after a while, and the next job takes a new connection.
 
 use std::{
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
 use tokio::{
-    sync::{Mutex, OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot},
+    sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot},
     time::{sleep, timeout},
 };
 use wardstead_engine::EngineError;
@@ -28,6 +30,8 @@ use crate::{
 };
 
 type Told = Result<Answer, EngineError>;
+/// The writing connection, when it is this job's turn.
+type Turn = Pin<Box<dyn Future<Output = OwnedMutexGuard<Option<Connection>>> + Send>>;
 
 /// The node's writer. Clones are the same.
 #[derive(Clone)]
@@ -67,7 +71,11 @@ impl Writer {
             }
         };
         let (tell, told) = oneshot::channel();
-        tokio::spawn(self.clone().work(job, place, tell));
+        // Its turn is taken here and not on the task, so that jobs are done in the order in which they were given.
+        let mut turn: Turn = Box::pin(Arc::clone(&self.connection).lock_owned());
+        let first = futures::poll!(&mut turn);
+        let turn: Turn = if let Poll::Ready(slot) = first { Box::pin(std::future::ready(slot)) } else { turn };
+        tokio::spawn(self.clone().work(job, place, turn, tell));
         told.await.unwrap_or_else(|_| Err(EngineError::Unknown("the task of the commit ended".to_owned())))
     }
 
@@ -82,8 +90,8 @@ impl Writer {
         }
     }
 
-    async fn work(self, job: Job, place: OwnedSemaphorePermit, tell: oneshot::Sender<Told>) {
-        let mut slot = Arc::clone(&self.connection).lock_owned().await;
+    async fn work(self, job: Job, place: OwnedSemaphorePermit, turn: Turn, tell: oneshot::Sender<Told>) {
+        let mut slot = turn.await;
         let Ok(standing) = Arc::clone(&self.standing).try_acquire_owned() else {
             let why = "earlier COMMITs have no answer yet".to_owned();
             drop(tell.send(Err(EngineError::Unavailable(why))));

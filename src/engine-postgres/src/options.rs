@@ -83,10 +83,10 @@ impl PostgresOptions {
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(PostgresOptionsError::Missing("host"));
         }
-        if config.get_user().is_none() {
+        if config.get_user().is_none_or(str::is_empty) {
             return Err(PostgresOptionsError::Missing("user"));
         }
-        if config.get_dbname().is_none() {
+        if config.get_dbname().is_none_or(str::is_empty) {
             return Err(PostgresOptionsError::Missing("database"));
         }
         if let Some(password) = password {
