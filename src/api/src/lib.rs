@@ -1,13 +1,15 @@
 //! The HTTP interfaces: axum, one endpoint a file.
 //!
-//! The way of a request: [`router`] finds the handler by path and method; `observe` names and logs it; `Ruma` asks who sends it
+//! The way of a request: [`router`] finds the handler by path and method; `observe` names, counts and logs it; `Ruma` asks who sends it
 //! (`access`), reads its body within bounds (`body`) and makes ruma's request type of it; the handler calls the parts; the answer is ruma's
 //! response type, or an [`ApiError`], which is a response too.
 
 mod access;
+mod availability;
 mod body;
 mod client;
 mod error;
+mod figures;
 mod observe;
 mod routes;
 mod ruma_io;
@@ -18,7 +20,9 @@ use http::StatusCode;
 use ruma::api::error::ErrorKind;
 
 pub use self::{
+    availability::Availability,
     error::ApiError,
+    figures::Figures,
     routes::Endpoint,
     state::{ApiConfig, ApiParts, ApiState},
 };

@@ -28,16 +28,28 @@ pub(crate) async fn observe(State(state): State<ApiState>, request: Request, nex
     let route = route.as_ref().map_or(UNKNOWN, MatchedPath::as_str);
     let span = tracing::info_span!("request", %id, %method, route);
 
+    let under_way = state.figures.begin();
+
     let mut response = if method == Method::OPTIONS {
         StatusCode::NO_CONTENT.into_response()
     } else {
-        let served = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
-        served.unwrap_or_else(|_| ApiError::internal("a handler panicked").into_response())
+        let served = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone());
+        tokio::select! {
+            // In this order: what needs no data is answered all the same. To leave a handler is what also happens when its
+            // client hangs up: what it handed to the committer is committed or not, and the same transaction id tells.
+            biased;
+            served = served => {
+                served.unwrap_or_else(|_| ApiError::internal("a handler panicked").into_response())
+            }
+            () = state.availability.lost() => ApiError::unavailable("the data cannot be reached").into_response(),
+        }
     };
+    drop(under_way);
     add_headers(response.headers_mut(), &id);
 
     let status = response.status().as_u16();
     let ms = state.clock.monotonic_ms().saturating_sub(started_ms);
+    state.figures.answered(&method, route, response.status(), ms);
     span.in_scope(|| {
         if let Some(Cause(cause)) = response.extensions().get() {
             tracing::error!(status, ms, cause, "failed");

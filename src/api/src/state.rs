@@ -8,6 +8,8 @@ use wardstead_limits::{Clock, Rng};
 use wardstead_rooms::Rooms;
 use wardstead_sync::Syncer;
 
+use crate::{Availability, Figures};
+
 /// The parts that the handlers call, and what they were configured with. Cheap to clone: one reference.
 #[derive(Clone)]
 pub struct ApiState(Arc<ApiParts>);
@@ -24,6 +26,10 @@ pub struct ApiParts {
     pub syncer: Syncer,
     /// What the operator chose.
     pub config: ApiConfig,
+    /// Whether the data can be reached.
+    pub availability: Availability,
+    /// Where requests are counted.
+    pub figures: Figures,
     /// For the duration in the access log.
     pub clock: Arc<dyn Clock>,
     /// For request ids.

@@ -17,3 +17,5 @@ pub const PROBE_MS: u64 = 1_400;
 pub const READY_BEHIND_MS: u64 = 2_000;
 /// Bytes of the answer with all metrics that are set aside at once; it grows beyond when there is more.
 pub const METRICS_BYTES: usize = 64 * 1024;
+/// Reading the table of nodes for the metrics; after this they are told without.
+pub const NODES_READ_MS: u64 = 500;

@@ -5,12 +5,15 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 use wardstead_engine::{Bus, BusError, BusMessage, Engine, LocalBus};
+use wardstead_engine_postgres::{
+    Durability, PostgresBus, PostgresEngine, PostgresOptions, PostgresOptionsError, Status,
+};
 use wardstead_engine_rocksdb::{RocksEngine, RocksOptions};
 use wardstead_limits::{Clock, OsRng, Rng, SystemClock};
 use wardstead_store::Store;
 
 use crate::{
-    config::{Config, Place},
+    config::{self, Config, DatabaseUrl, Place},
     server::ServerError,
 };
 
@@ -19,6 +22,16 @@ use crate::{
 pub(crate) enum Backend {
     /// RocksDB in a folder.
     Rocks(Arc<RocksEngine>),
+    /// PostgreSQL, and the bus over it.
+    Postgres(Arc<PostgresEngine>, Arc<PostgresBus>),
+}
+
+/// A figure of an engine, for the metrics.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Figure {
+    pub(crate) name: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) value: i64,
 }
 
 impl Backend {
@@ -36,19 +49,63 @@ impl Backend {
                 let engine = opening.await?.map_err(|error| unusable(&error))?;
                 Ok(Self::Rocks(Arc::new(engine)))
             }
-            Place::Database(_) => Err(unusable(&"this build has no engine for PostgreSQL")),
+            Place::Database(url) => {
+                let options = postgres_options(config, url).map_err(|error| unusable(&error))?;
+                let bus = PostgresBus::open(&options).await.map_err(|error| unusable(&error))?;
+                match PostgresEngine::open(options).await {
+                    Ok(engine) => Ok(Self::Postgres(Arc::new(engine), Arc::new(bus))),
+                    Err(error) => {
+                        bus.close().await;
+                        Err(unusable(&error))
+                    }
+                }
+            }
         }
     }
 
     pub(crate) fn engine(&self) -> Arc<dyn Engine> {
         match self {
             Self::Rocks(engine) => Arc::clone(engine) as Arc<dyn Engine>,
+            Self::Postgres(engine, _) => Arc::clone(engine) as Arc<dyn Engine>,
         }
     }
 
     fn bus(&self) -> Arc<dyn Bus> {
         match self {
             Self::Rocks(_) => Arc::new(LocalBus::new()),
+            Self::Postgres(_, bus) => Arc::clone(bus) as Arc<dyn Bus>,
+        }
+    }
+
+    /// Which engine it is.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Rocks(_) => "rocksdb",
+            Self::Postgres(..) => "postgresql",
+        }
+    }
+
+    /// Why commits are not durable, in a sentence without credentials; `None` when they are.
+    pub(crate) fn not_durable(&self) -> Option<String> {
+        match self {
+            Self::Rocks(_) => None,
+            Self::Postgres(engine, _) => {
+                let status = engine.status();
+                (!status.durable).then(|| status.problem.unwrap_or_else(|| "not known yet".to_owned()))
+            }
+        }
+    }
+
+    /// Name, bytes and bound of the engine's caches.
+    pub(crate) fn caches(&self) -> Vec<(&'static str, u64, u64)> {
+        Vec::new()
+    }
+
+    /// What else the engine has to tell.
+    pub(crate) fn figures(&self) -> Vec<Figure> {
+        match self {
+            Self::Rocks(_) => Vec::new(),
+            Self::Postgres(engine, _) => postgres_figures(&engine.status()),
         }
     }
 
@@ -57,8 +114,37 @@ impl Backend {
             Self::Rocks(engine) => {
                 tokio::task::spawn_blocking(move || engine.close()).await?.map_err(ServerError::Close)
             }
+            Self::Postgres(engine, bus) => {
+                engine.close().await;
+                bus.close().await;
+                Ok(())
+            }
         }
     }
+}
+
+fn postgres_options(config: &Config, url: &DatabaseUrl) -> Result<PostgresOptions, PostgresOptionsError> {
+    let password = url.password().map(str::to_owned);
+    let mut options = PostgresOptions::from_url(url.address(), password, config.database.ca_file.as_deref())?;
+    options.durability = match config.cluster.durability {
+        config::Durability::Standby => Durability::Standby,
+        config::Durability::Primary => Durability::Primary,
+    };
+    options.connections = config.database.connections;
+    Ok(options)
+}
+
+fn postgres_figures(status: &Status) -> Vec<Figure> {
+    let figure = |name, help, value| Figure { name, help, value };
+    vec![
+        figure("wardstead_postgres_reachable", "1: the database answers", status.reachable.into()),
+        figure(
+            "wardstead_postgres_durable",
+            "1: a commit reaches what cluster.durability asks for",
+            status.durable.into(),
+        ),
+        figure("wardstead_postgres_timeline", "The timeline; a failover changes it", status.timeline.into()),
+    ]
 }
 
 /// The open data of a server.

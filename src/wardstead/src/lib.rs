@@ -9,9 +9,12 @@ pub mod server;
 
 mod banner;
 mod data;
+mod health;
 mod init;
 mod listen;
 mod logging;
+mod metrics;
+mod observe;
 mod policy;
 mod signals;
 

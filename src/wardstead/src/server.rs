@@ -6,7 +6,7 @@ use axum::Router;
 use ruma::RoomVersionId;
 use tokio::{net::TcpListener, sync::watch};
 use wardstead_accounts::{Accounts, Presence};
-use wardstead_api::{ApiConfig, ApiParts, ApiState};
+use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures};
 use wardstead_engine::EngineError;
 use wardstead_identity::{Identity, IdentityError, NewRegistrationToken};
 use wardstead_limits::api as limits;
@@ -14,7 +14,15 @@ use wardstead_rooms::{RoomError, Rooms, Typing, signing};
 use wardstead_store::Store;
 use wardstead_sync::Syncer;
 
-use crate::{Policy, config::Config, data::Data, listen};
+use crate::{
+    Policy,
+    config::Config,
+    data::Data,
+    health::Health,
+    listen,
+    metrics::{self, Looked, Nodes},
+    observe::{self, Observed},
+};
 
 /// Why a server did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -59,9 +67,11 @@ pub enum ServerError {
 /// A server whose data is open and whose addresses are taken; [`Server::run`] makes it answer.
 pub struct Server {
     data: Data,
+    health: Arc<Health>,
     router: Router,
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
+    observing: Option<(TcpListener, Router)>,
     observed_at: Option<SocketAddr>,
     first_token: Option<String>,
     shutdown: watch::Sender<bool>,
@@ -74,15 +84,21 @@ impl Server {
     /// [`ServerError`].
     pub async fn open(config: &Config, policy: Policy) -> Result<Self, ServerError> {
         // Addresses first: what fails there should not have touched the data.
-        let listeners = listen::bind(&config.server.listen)
-            .await
-            .map_err(|(address, reason)| ServerError::Address { address, reason })?;
-        let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        let listeners = bind(&config.server.listen).await?;
+        let addresses: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        let observe = if config.observe.enabled { vec![config.observe.listen] } else { Vec::new() };
+        let observing = bind(&observe).await?.pop();
+        let observed_at = observing.as_ref().and_then(|listener| listener.local_addr().ok());
 
         let data = Data::open(config, policy.cut_bus).await?;
-        let (router, first_token) = wire(&data.store, config, policy).await?;
+        let health = Arc::new(Health::new(data.backend.clone(), data.store.clone()));
+        let wired = wire(&data, &health, config, policy).await?;
+        let Wired { router, observed, first_token } = wired;
+        let address = addresses.first().map(SocketAddr::to_string);
+        data.store.announce(env!("CARGO_PKG_VERSION"), address.as_deref());
         let (shutdown, _stopping) = watch::channel(false);
-        Ok(Self { data, router, listeners, addresses, observed_at: None, first_token, shutdown })
+        let observing = observing.map(|listener| (listener, observe::router(observed)));
+        Ok(Self { data, health, router, listeners, addresses, observing, observed_at, first_token, shutdown })
     }
 
     /// Where it listens; a port that was given as 0 has its number here.
@@ -103,29 +119,49 @@ impl Server {
         self.first_token.as_deref()
     }
 
-    /// Answers requests until `end` resolves. Then takes no more connections, lets long-polls answer with what they have
-    /// and other requests finish, commits what was submitted, and closes the data.
+    /// Answers requests until `end` resolves. Then is not ready any more, hands over what it does for all nodes, takes no more
+    /// connections, lets long-polls answer with what they have and other requests finish, commits what was submitted, and
+    /// closes the data. Health and metrics are answered to the end.
     ///
     /// # Errors
     /// [`ServerError::NotAtRest`] after [`limits::DRAIN_MS`], [`ServerError::Close`].
     pub async fn run(self, end: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { data, router, listeners, shutdown, .. } = self;
+        let Self { data, health, router, listeners, observing, shutdown, .. } = self;
+        let (stop_observing, stopping) = watch::channel(false);
+        let watching = tokio::spawn({
+            let health = Arc::clone(&health);
+            async move { health.watch().await }
+        });
+        let observing = tokio::spawn(async move {
+            if let Some((listener, router)) = observing {
+                listen::serve(vec![listener], router, stopping).await;
+            }
+        });
         let mut serving = tokio::spawn(listen::serve(listeners, router, shutdown.subscribe()));
         tokio::select! {
             ended = &mut serving => return Ok(ended?),
             () = end => {}
         }
+        health.drain();
         let rest = async {
+            data.store.hand_over().await;
             shutdown.send_replace(true);
             tokio::select! {
                 ended = &mut serving => ended?,
                 () = end_waits(&data.store) => {}
             }
-            data.close().await
+            watching.abort();
+            data.close().await?;
+            stop_observing.send_replace(true);
+            Ok(observing.await?)
         };
         let limit = Duration::from_millis(limits::DRAIN_MS);
         tokio::time::timeout(limit, rest).await.map_err(|_| ServerError::NotAtRest)?
     }
+}
+
+async fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ServerError> {
+    listen::bind(addresses).await.map_err(|(address, reason)| ServerError::Address { address, reason })
 }
 
 /// Ends long-polls again and again: a request that was read before the end may begin to wait after it.
@@ -136,9 +172,17 @@ async fn end_waits(store: &Store) {
     }
 }
 
-/// The parts over `store`, as one router; and the registration token of the first account, while there is no account.
-async fn wire(store: &Store, config: &Config, policy: Policy) -> Result<(Router, Option<String>), ServerError> {
-    let name = &config.server.name;
+/// The parts, put together.
+struct Wired {
+    router: Router,
+    observed: Observed,
+    /// The registration token of the first account, while there is no account.
+    first_token: Option<String>,
+}
+
+/// The parts over `data`.
+async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy) -> Result<Wired, ServerError> {
+    let (store, name) = (&data.store, &config.server.name);
     let accounts = Accounts::new(store.clone(), name.clone());
     let identity = Identity::new(store.clone(), accounts.clone(), policy.identity());
     let first_token = identity.ensure_first_token().await?;
@@ -147,16 +191,29 @@ async fn wire(store: &Store, config: &Config, policy: Policy) -> Result<(Router,
     store.set_audience(Arc::new(rooms.clone()));
     let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), policy.presence));
     let syncer = Syncer::new(store.clone(), rooms.clone(), typing, presence);
+    let figures = Figures::default();
+    let nodes = Arc::new(Nodes::new(store.clone()));
+    let looked = Looked {
+        health: Arc::clone(health),
+        backend: data.backend.clone(),
+        store: store.clone(),
+        rooms: rooms.clone(),
+        nodes: Arc::clone(&nodes),
+    };
+    let registry = metrics::registry(looked, &figures);
     let state = ApiState::new(ApiParts {
         accounts,
         identity,
         rooms,
         syncer,
+        availability: Availability::watching(health.available()),
+        figures,
         config: ApiConfig { base_url: config.server.base_url.clone() },
         clock: Arc::clone(store.clock()),
         rng: Arc::clone(store.rng()),
     });
-    Ok((wardstead_api::router(state), first_token))
+    let observed = Observed { health: Arc::clone(health), registry, nodes };
+    Ok(Wired { router: wardstead_api::router(state), observed, first_token })
 }
 
 /// Makes a registration token in the data of a server. It must not be running when its data is in a folder.

@@ -8,7 +8,7 @@ use ruma::{RoomVersionId, server_name};
 use serde_json::Value;
 use tower::ServiceExt as _;
 use wardstead_accounts::{Accounts, NewAccount, Presence};
-use wardstead_api::{ApiConfig, ApiParts, ApiState, router};
+use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures, router};
 use wardstead_engine::Batch;
 use wardstead_engine_memory::{Faults, MemoryEngine};
 use wardstead_identity::{HashCost, Identity, IdentityConfig, Registration};
@@ -79,6 +79,8 @@ impl Server {
             identity,
             rooms,
             syncer,
+            availability: Availability::default(),
+            figures: Figures::default(),
             config: ApiConfig { base_url: base_url.map(str::to_owned) },
             clock: Arc::clone(store.clock()),
             rng: Arc::clone(store.rng()),
