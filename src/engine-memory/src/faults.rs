@@ -7,7 +7,7 @@ use std::{
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
-use wardstead_engine::{Batch, EngineError, Group, Key, ScanRange, Write, system};
+use wardstead_engine::{Batch, EngineError, Group, Key, Write, faulty::ReadFaults};
 
 use crate::data::Data;
 
@@ -24,8 +24,7 @@ pub enum CommitFault {
 
 /// Makes a [`crate::MemoryEngine`] fail. Clones act on the same engine.
 ///
-/// Reads are calls of `get_many` and of `scan`, but for scans of the journal: those are counted on their own, because the
-/// tail makes them at moments of its own. `position` never fails.
+/// What counts as a read, [`ReadFaults`] says.
 #[derive(Clone, Debug)]
 pub struct Faults {
     shared: Arc<Shared>,
@@ -34,6 +33,7 @@ pub struct Faults {
 #[derive(Debug)]
 struct Shared {
     data: Arc<RwLock<Data>>,
+    reads: ReadFaults,
     planned: Mutex<Planned>,
     /// Whether commits wait.
     gate: watch::Sender<bool>,
@@ -43,11 +43,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Planned {
-    reads: Counted<()>,
-    journal_scans: Counted<()>,
     commits: Counted<CommitFault>,
-    /// Seed, and in how many reads one fails.
-    seeded: Option<(u64, u64)>,
     poisoned: BTreeSet<Key>,
     leases_fail: bool,
 }
@@ -78,24 +74,24 @@ impl<T> Counted<T> {
 
 impl Faults {
     pub(crate) fn new(data: Arc<RwLock<Data>>) -> Self {
-        let shared =
-            Shared { data, planned: Mutex::default(), gate: watch::Sender::new(false), stalled: watch::Sender::new(0) };
+        let (gate, stalled) = (watch::Sender::new(false), watch::Sender::new(0));
+        let shared = Shared { data, reads: ReadFaults::default(), planned: Mutex::default(), gate, stalled };
         Self { shared: Arc::new(shared) }
     }
 
-    /// The `n`-th read from now (1: the next) is `Unavailable`.
+    /// As [`ReadFaults::fail_read`].
     pub fn fail_read(&self, n: u64) {
-        self.shared.planned.lock().reads.plan(n, ());
+        self.shared.reads.fail_read(n);
     }
 
-    /// The `n`-th scan of the journal from now is `Unavailable`.
+    /// As [`ReadFaults::fail_journal_scan`].
     pub fn fail_journal_scan(&self, n: u64) {
-        self.shared.planned.lock().journal_scans.plan(n, ());
+        self.shared.reads.fail_journal_scan(n);
     }
 
-    /// From now on one in `one_in` reads is `Unavailable`; which ones follows from `seed` and the number of the read.
+    /// As [`ReadFaults::fail_reads_from_seed`].
     pub fn fail_reads_from_seed(&self, seed: u64, one_in: u64) {
-        self.shared.planned.lock().seeded = Some((seed, one_in.max(1)));
+        self.shared.reads.fail_reads_from_seed(seed, one_in);
     }
 
     /// The `n`-th commit group from now fails like this. Groups that are invalid or poisoned count too.
@@ -155,20 +151,18 @@ impl Faults {
     /// Takes back every fault that has not happened yet and opens the gate. Flipped bits stay.
     pub fn clear(&self) {
         let mut planned = self.shared.planned.lock();
-        planned.reads.planned.clear();
-        planned.journal_scans.planned.clear();
         planned.commits.planned.clear();
         planned.poisoned.clear();
-        planned.seeded = None;
         planned.leases_fail = false;
         drop(planned);
+        self.shared.reads.clear();
         self.release_commits();
     }
 
     /// Reads so far, failed ones included, without scans of the journal.
     #[must_use]
     pub fn reads(&self) -> u64 {
-        self.shared.planned.lock().reads.count
+        self.shared.reads.reads()
     }
 
     /// Commit groups so far that were valid and passed the gate.
@@ -177,22 +171,8 @@ impl Faults {
         self.shared.planned.lock().commits.count
     }
 
-    pub(crate) fn on_get(&self) -> Result<(), EngineError> {
-        let mut planned = self.shared.planned.lock();
-        let named = planned.reads.next().is_some();
-        let number = planned.reads.count;
-        let seeded = planned.seeded.is_some_and(|(seed, one_in)| mix(seed ^ mix(number)).is_multiple_of(one_in));
-        if named || seeded { Err(EngineError::Unavailable(format!("injected into read {number}"))) } else { Ok(()) }
-    }
-
-    pub(crate) fn on_scan(&self, range: &ScanRange) -> Result<(), EngineError> {
-        if !range.from.as_bytes().starts_with(&system::JOURNAL.stored().to_be_bytes()) {
-            return self.on_get();
-        }
-        match self.shared.planned.lock().journal_scans.next() {
-            Some(()) => Err(EngineError::Unavailable("injected into a scan of the journal".into())),
-            None => Ok(()),
-        }
+    pub(crate) fn on_read(&self) -> &ReadFaults {
+        &self.shared.reads
     }
 
     pub(crate) fn on_lease(&self) -> Result<(), EngineError> {
@@ -246,12 +226,4 @@ fn touches(batch: &Batch, key: &Key) -> bool {
         Write::DeleteRange { from, to } => from <= key && key < to,
     };
     batch.assertions.iter().any(|assertion| assertion.key == *key) || batch.writes.iter().any(writes)
-}
-
-/// Spreads a number over 64 bits (the finaliser of `SplitMix64`).
-fn mix(number: u64) -> u64 {
-    let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    number ^ (number >> 31)
 }

@@ -51,14 +51,14 @@ impl MemoryEngine {
 impl Engine for MemoryEngine {
     async fn get_many(&self, at: Position, keys: &[Key]) -> Result<Vec<Option<Cell>>, EngineError> {
         check_get(keys)?;
-        self.faults.on_get()?;
+        self.faults.on_read().on_get()?;
         let data = self.data.read();
         data.check_floor(at)?;
         keys.iter().map(|key| data.cell(key)).collect()
     }
 
     async fn scan(&self, at: Position, range: &ScanRange, page: PageLimit) -> Result<Page, EngineError> {
-        self.faults.on_scan(range)?;
+        self.faults.on_read().on_scan(range)?;
         let data = self.data.read();
         data.check_floor(at)?;
         data.page(range, page)

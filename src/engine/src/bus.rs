@@ -13,7 +13,8 @@ use wardstead_limits::engine as limits;
 /// What a message is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Topic {
-    /// Something is committed: the payload is the newest position known to the sender, 8 bytes, big-endian.
+    /// Something is committed: the payload is the newest position that the sender committed, 8 bytes, then the numbers of the
+    /// tables that have new rows for workers, 2 bytes each, all big-endian.
     Committed,
     /// Who is typing.
     Typing,

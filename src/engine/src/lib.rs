@@ -16,6 +16,8 @@ pub mod counting;
 mod engine;
 mod epoch;
 mod error;
+#[cfg(feature = "conformance")]
+pub mod faulty;
 pub mod journal;
 mod key;
 pub mod lease;

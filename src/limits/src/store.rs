@@ -53,3 +53,19 @@ pub const NODE_LIVE_MS: u64 = 10_000;
 pub const NODE_FORGET_MS: u64 = 60_000;
 /// How long a closing store waits for the commit that removes its node, and for work to come to an end.
 pub const HAND_OVER_MS: u64 = 2_000;
+/// Slots into which the lanes of a queue are spread; never changed, since rows lie in them. A partition is at least one.
+pub const QUEUE_SLOT_KEYS: u8 = 64;
+/// Slots into which timers are spread; never changed. Each look is one read a slot.
+pub const TIMER_SLOT_KEYS: u8 = 8;
+/// Rows of a queue that are read at once.
+pub const QUEUE_PAGE_ROWS: usize = 256;
+/// Lanes of a queue that one worker works on side by side: most of them wait for an answer from elsewhere.
+pub const QUEUE_LANES_AT_ONCE: usize = 16;
+/// Timers that are read at once from a slot.
+pub const TIMER_PAGE_ROWS: usize = 64;
+/// A worker looks for rows at least this often, with or without a hint, and for a change of the number of partitions.
+pub const WORK_SWEEP_MS: u64 = 1_000;
+/// What could not be done is tried again after this time, which doubles up to [`WORK_RETRY_MOST_MS`].
+pub const WORK_RETRY_MS: u64 = 1_000;
+/// The longest pause before something is tried again.
+pub const WORK_RETRY_MOST_MS: u64 = 60_000;

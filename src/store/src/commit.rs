@@ -4,7 +4,7 @@
 //! committed in the order in which they were submitted; a part that chains batches (a room's head) relies on that.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -13,10 +13,12 @@ use std::{
 };
 
 use tokio::sync::{mpsc, oneshot, watch};
-use wardstead_engine::{Batch, Engine, EngineError, EngineLimits, Group, Losing, Outcome, Position, Urgency, Writer};
+use wardstead_engine::{
+    Batch, Engine, EngineError, EngineLimits, Group, GroupOutcome, Losing, Outcome, Position, Urgency, Writer,
+};
 use wardstead_limits::{Clock, store as limits};
 
-use crate::{Figures, StoreError, hint::Hint};
+use crate::{Figures, StoreError, hint::Hint, work::Wakers};
 
 mod patience;
 mod unknown;
@@ -87,6 +89,7 @@ pub(crate) struct Committer {
     limits: EngineLimits,
     queue: mpsc::Receiver<Waiting>,
     hint: Hint,
+    wakers: Wakers,
     writer: Writer,
     epoch: u64,
     /// A group whose outcome is not known yet: nothing else is committed until it is resolved.
@@ -104,6 +107,7 @@ impl Committer {
         incarnation: u64,
         epoch: u64,
         hint: Hint,
+        wakers: Wakers,
         clock: Arc<dyn Clock>,
         figures: Figures,
     ) -> (Self, Entrance, watch::Receiver<bool>) {
@@ -111,7 +115,9 @@ impl Committer {
         let limits = engine.limits();
         let writer = Writer { incarnation, group: 0 };
         let (stalled, is_stalled) = watch::channel(false);
-        let committer = Self { engine, limits, queue, hint, writer, epoch, unresolved: None, clock, figures, stalled };
+        let unresolved = None;
+        let committer =
+            Self { engine, limits, queue, hint, wakers, writer, epoch, unresolved, clock, figures, stalled };
         (committer, Entrance { queue: sender, limits }, is_stalled)
     }
 
@@ -197,7 +203,7 @@ impl Committer {
             match done {
                 Ok(outcome) => {
                     self.stalled.send_if_modified(std::mem::take);
-                    self.hint.committed(outcome.position);
+                    self.told_of(&part, &outcome);
                     for (mut waiting, outcome) in part.into_iter().zip(outcome.outcomes) {
                         waiting.tell(told(outcome));
                     }
@@ -227,6 +233,18 @@ impl Committer {
         self.settle().await;
     }
 
+    /// Hints at what was committed, before anybody who waits for it is told: what they read next sees it.
+    fn told_of(&self, part: &[Waiting], outcome: &GroupOutcome) {
+        let mut work = BTreeSet::new();
+        for (waiting, outcome) in part.iter().zip(&outcome.outcomes) {
+            if matches!(outcome, Outcome::Won { .. }) {
+                self.wakers.touched(&waiting.batch, &mut work);
+            }
+        }
+        work.iter().for_each(|table| self.wakers.wake(*table));
+        self.hint.committed(outcome.position, work);
+    }
+
     /// Answers the callers of an unknown group as soon as it can be told; at the latest before the next group.
     async fn settle(&mut self) {
         if let Err(error) = self.resolve(&mut VecDeque::new()).await {
@@ -245,7 +263,7 @@ impl Committer {
         match unresolved.resolve(found) {
             Ok(position) => {
                 self.stalled.send_if_modified(std::mem::take);
-                self.hint.committed(position);
+                self.hint.committed(position, BTreeSet::new());
                 Ok(())
             }
             Err(error) => {

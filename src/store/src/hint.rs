@@ -1,12 +1,24 @@
 //! Hints: that something was committed, here or on another node. Each may be lost; polling finds what they were about.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use tokio::sync::{Notify, watch};
-use wardstead_engine::Position;
+use wardstead_engine::{Position, TableId};
+
+/// What the other nodes are to be told: only ever the newest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct News {
+    /// The newest position that this node committed.
+    pub(crate) newest: Position,
+    /// Tables that have new rows for workers.
+    pub(crate) work: BTreeSet<TableId>,
+}
 
 /// Says that a commit took place. Clones share it.
 #[derive(Clone, Debug)]
@@ -19,8 +31,8 @@ struct Inner {
     newest: AtomicU64,
     epoch_changed: AtomicBool,
     tail: Notify,
-    /// What the other nodes are to be told: only ever the newest.
-    news: watch::Sender<Position>,
+    /// What the other nodes are to be told.
+    news: watch::Sender<News>,
 }
 
 impl Hint {
@@ -30,17 +42,18 @@ impl Hint {
             newest: AtomicU64::new(newest.0),
             epoch_changed: AtomicBool::new(false),
             tail: Notify::new(),
-            news: watch::Sender::new(newest),
+            news: watch::Sender::new(News { newest, work: BTreeSet::new() }),
         };
         Self { inner: Arc::new(inner) }
     }
 
-    /// This node committed something; everything up to `position` is visible. Never waits.
-    pub(crate) fn committed(&self, position: Position) {
+    /// This node committed something, with rows for workers in `work`; everything up to `position` is visible. Never waits.
+    pub(crate) fn committed(&self, position: Position, work: BTreeSet<TableId>) {
         self.known(position);
-        self.inner.news.send_if_modified(|newest| {
-            let newer = position > *newest;
-            *newest = position.max(*newest);
+        self.inner.news.send_if_modified(|news| {
+            let newer = position > news.newest || !work.is_empty();
+            news.newest = position.max(news.newest);
+            news.work.extend(work);
             newer
         });
     }
@@ -73,9 +86,19 @@ impl Hint {
         Position(self.inner.newest.load(Ordering::SeqCst))
     }
 
-    /// The newest position that this node itself committed, to be told to others.
-    pub(crate) fn news(&self) -> watch::Receiver<Position> {
+    /// Changes when there are news to tell.
+    pub(crate) fn news(&self) -> watch::Receiver<News> {
         self.inner.news.subscribe()
+    }
+
+    /// The news, to be told once.
+    pub(crate) fn take_news(&self) -> News {
+        let mut taken = News::default();
+        self.inner.news.send_if_modified(|news| {
+            taken = News { newest: news.newest, work: std::mem::take(&mut news.work) };
+            false
+        });
+        taken
     }
 
     /// Waits for the next hint.

@@ -29,6 +29,7 @@ mod tail;
 pub mod testing;
 pub mod token;
 mod window;
+mod work;
 
 pub use commit::Submission;
 pub use envelope::{Envelope, UnknownEnvelope};
@@ -42,6 +43,7 @@ pub use store::{Status, Store};
 pub use table::{Found, Row, Table};
 pub use token::{PageToken, SyncToken, TimelineToken, Token, TokenCodec, TokenError};
 pub use window::Changes;
+pub use work::{Claim, Fired, Handled, Queue, QueueHandler, TimerHandler, Timers};
 
 #[doc(hidden)]
 pub use table::postcard_row;

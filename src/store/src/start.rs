@@ -22,6 +22,7 @@ use crate::{
     store::Inner,
     tail::Tail,
     window::Window,
+    work::{Wakers, Workers},
 };
 
 /// Returns when `stop` says so, or when nobody is left to say it.
@@ -65,6 +66,7 @@ pub(crate) async fn start(
     let newest = engine.position().await.map_err(StoreError::from)?;
     let epochs = Epochs::read(engine.as_ref(), newest).await.map_err(StoreError::from)?;
     let hint = Hint::new(newest);
+    let wakers = Wakers::default();
     let incarnation = rng.next_u64();
     let figures = Figures::default();
     let (committer, entrance, stalled) = Committer::new(
@@ -72,6 +74,7 @@ pub(crate) async fn start(
         incarnation,
         epochs.current(),
         hint.clone(),
+        wakers.clone(),
         Arc::clone(&clock),
         figures.clone(),
     );
@@ -94,13 +97,15 @@ pub(crate) async fn start(
     let heard = bus.subscribe();
     let news = [
         ("tail", tokio::spawn(tail.run(stop.clone()))),
-        ("tell", tokio::spawn(herald::tell(Arc::clone(&bus), hint.news(), stop.clone()))),
-        ("hear", tokio::spawn(herald::hear(heard, reached.watch(), hint.clone(), stop))),
+        ("tell", tokio::spawn(herald::tell(Arc::clone(&bus), hint.clone(), hint.news(), stop.clone()))),
+        ("hear", tokio::spawn(herald::hear(heard, reached.watch(), hint.clone(), wakers.clone(), stop))),
     ];
     let tasks = Tasks { stop_committer, committer, stop_news, news };
     Ok(Inner {
         leases: Leases::new(Arc::clone(&engine), Arc::clone(&clock), incarnation),
         incarnation,
+        wakers,
+        workers: Workers::default(),
         beating: Beating::default(),
         tokens: TokenCodec::new(&installation.token_key),
         server_name: installation.server_name,

@@ -19,6 +19,7 @@ use crate::{
     start::{self, Tasks},
     tail::Reached,
     window::Window,
+    work::{self, Queue, QueueHandler, QueueJob, TimerHandler, TimerJob, Timers, Wakers, Workers},
 };
 
 /// An engine with everything that stands directly on it. Clones share it.
@@ -42,6 +43,8 @@ pub(crate) struct Inner {
     pub(crate) incarnation: u64,
     pub(crate) leases: Leases,
     pub(crate) beating: Beating,
+    pub(crate) wakers: Wakers,
+    pub(crate) workers: Workers,
     pub(crate) tokens: TokenCodec,
     pub(crate) server_name: String,
     pub(crate) clock: Arc<dyn Clock>,
@@ -98,7 +101,28 @@ impl Store {
     /// Stops the work that this node does for all, and gives its leases back, so that another node takes over at once: the
     /// first step of a graceful end. Requests are served until [`Self::close`], which does this where it was not done.
     pub async fn hand_over(&self) {
+        self.inner.workers.stop().await;
         self.inner.leases.hand_over().await;
+    }
+
+    /// Has `handler` handle the rows of `queue` from now on, wherever this node gets its leases, until the store is closed.
+    /// Called once, when the parts are wired, on every node.
+    pub fn run_queue<R: Row + Send + Sync>(&self, queue: &'static Queue<R>, handler: Arc<dyn QueueHandler<R>>) {
+        self.inner.workers.start(self.clone(), QueueJob::new(queue, handler));
+    }
+
+    /// Has `handler` fire the timers of `timers` from now on; as [`Self::run_queue`].
+    pub fn run_timers<R: Row + Send + Sync>(&self, timers: &'static Timers<R>, handler: Arc<dyn TimerHandler<R>>) {
+        self.inner.workers.start(self.clone(), TimerJob::new(timers, handler));
+    }
+
+    /// Cuts the work in the table called `name` into `partitions`, each for one node at a time; workers follow within
+    /// [`limits::WORK_SWEEP_MS`]. One until this is called; more than the table's slots count as so many.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn set_partitions(&self, name: &str, partitions: u8) -> Result<(), StoreError> {
+        work::set_partitions(self, name, partitions).await
     }
 
     /// Makes this node known to the others, from now until the store is closed: the program's `version`, and `address`, where
@@ -321,6 +345,10 @@ impl Store {
     #[must_use]
     pub fn epochs(&self) -> Epochs {
         self.inner.epochs.get()
+    }
+
+    pub(crate) fn wakers(&self) -> &Wakers {
+        &self.inner.wakers
     }
 
     /// What every read must at least see: what the tail has seen and what this node has committed.

@@ -1,0 +1,180 @@
+//! Timers: what is to happen at a time, once. A kill or a handover neither loses nor doubles one.
+//!
+//! A timer is due by the wall clock ([`wardstead_limits::Clock::now_ms`]) of the node whose worker has its partition: times
+//! that people see are wall-clock times, and nodes whose clocks differ fire by so much earlier or later. A clock that jumps
+//! back delays; what has fired has gone and does not fire again.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt, stream};
+use wardstead_engine::{AccessPattern, Batch, Expect, Key, KeyReader, Losing, PageLimit, ScanRange, TableId};
+use wardstead_limits::store as limits;
+
+use super::{Claim, Job, Shift, backoff::Backoff, claim::ROW_VERSION, ends_shift, slot};
+use crate::{Found, Row, StoreError, Table};
+
+/// A table of timers.
+///
+/// Key: slot of the id, time when due, id.
+#[derive(Debug)]
+pub struct Timers<R> {
+    table: Table<R>,
+}
+
+impl<R: Row> Timers<R> {
+    /// The timers in `table`, which is a [`AccessPattern::Churn`] table that has no other rows.
+    ///
+    /// # Panics
+    /// At compile time, when it is of another pattern.
+    #[must_use]
+    pub const fn new(table: Table<R>) -> Self {
+        assert!(matches!(table.id().pattern(), AccessPattern::Churn), "rows that live briefly are churn");
+        Self { table }
+    }
+
+    /// Where the timer `id`, due at `due_ms`, stands: its existence can be asserted.
+    #[must_use]
+    pub fn key(&self, due_ms: u64, id: u64) -> Key {
+        self.table.key(0).u8(slot(id, limits::TIMER_SLOT_KEYS)).u64(due_ms).u64(id).key()
+    }
+
+    /// Adds a timer to `batch`, due at `due_ms` (milliseconds since 1970). `id` is unique among timers of this table that
+    /// are due at the same time: a short id.
+    pub fn schedule(&self, batch: &mut Batch, due_ms: u64, id: u64, row: &R) {
+        self.table.put_with(batch, self.key(due_ms, id), ROW_VERSION, &[], row);
+    }
+
+    /// Has `batch` remove a timer, and win only when it has neither fired nor been cancelled; `losing` says what losing
+    /// means. Cancelling and firing exclude each other exactly.
+    pub fn cancel(&self, batch: &mut Batch, due_ms: u64, id: u64, losing: Losing) {
+        let key = self.key(due_ms, id);
+        batch.expect(key.clone(), Expect::Version(ROW_VERSION), losing);
+        batch.delete(key);
+    }
+
+    /// When the timer under `key` is due, and its id.
+    #[must_use]
+    pub fn due(key: &Key) -> Option<(u64, u64)> {
+        let mut key = KeyReader::new(key);
+        key.u8()?;
+        Some((key.u64()?, key.u64()?))
+    }
+}
+
+/// What became of a timer.
+#[derive(Debug)]
+pub enum Fired {
+    /// It is removed in one commit with this batch.
+    Done(Batch),
+    /// The handler has committed itself, a batch with [`Claim::take`] of the timer.
+    Committed,
+    /// Not now; it is tried again after a pause that grows.
+    Later,
+}
+
+/// Does what is due.
+#[async_trait]
+pub trait TimerHandler<R>: Send + Sync + 'static {
+    /// The timer is due. What it writes must be in the batch that takes the timer; what it does beside that may be done
+    /// again. May be cut off at any await when the work goes to another node.
+    ///
+    /// # Errors
+    /// As [`Fired::Later`], with a warning.
+    async fn fire(&self, timer: &Found<R>, claim: &Claim) -> Result<Fired, StoreError>;
+}
+
+pub(crate) struct TimerJob<R: 'static> {
+    timers: &'static Timers<R>,
+    handler: Arc<dyn TimerHandler<R>>,
+    backoff: Backoff<Key>,
+}
+
+impl<R: Row + Send + Sync> TimerJob<R> {
+    pub(crate) fn new(timers: &'static Timers<R>, handler: Arc<dyn TimerHandler<R>>) -> Self {
+        Self { timers, handler, backoff: Backoff::default() }
+    }
+
+    /// Fires what is due in one slot, in order. Returns when the next is due.
+    async fn slot(&self, shift: &Shift, slot: u8) -> Result<Option<u64>, StoreError> {
+        let mut rest = Some(ScanRange::prefix(self.timers.table.key(0).u8(slot).key()));
+        while let Some(range) = rest.take() {
+            let page = PageLimit::rows(limits::TIMER_PAGE_ROWS);
+            let (timers, resume) = shift.store.scan(&self.timers.table, &range, page).await?;
+            for timer in timers {
+                let due_ms = Timers::<R>::due(&timer.key).map_or(0, |(due_ms, _)| due_ms);
+                if due_ms > shift.store.clock().now_ms() {
+                    return Ok(Some(due_ms));
+                }
+                if shift.is_ending() {
+                    return Ok(None);
+                }
+                self.fire(shift, &timer).await?;
+            }
+            rest = resume.map(|resume| range.resumed(resume));
+        }
+        Ok(None)
+    }
+
+    async fn fire(&self, shift: &Shift, timer: &Found<R>) -> Result<(), StoreError> {
+        let clock = shift.store.clock().as_ref();
+        if self.backoff.is_waiting(&timer.key, clock) {
+            return Ok(());
+        }
+        let mut rebuilds = 0;
+        loop {
+            let done = match self.handler.fire(timer, &shift.claim).await {
+                Ok(Fired::Done(mut batch)) => {
+                    shift.claim.take(&mut batch, std::slice::from_ref(timer));
+                    shift.store.commit(batch).await.map(|_| true)
+                }
+                Ok(Fired::Committed) => Ok(true),
+                Ok(Fired::Later) => Ok(false),
+                Err(error) => Err(error),
+            };
+            match done {
+                Ok(true) => break,
+                // Cancelled meanwhile.
+                Err(StoreError::Lost(Losing::Done(key))) if key == timer.key => break,
+                Err(StoreError::Lost(Losing::Rebuild)) if rebuilds < limits::REBUILDS => rebuilds += 1,
+                Err(error) if ends_shift(&error) => return Err(error),
+                later => {
+                    if let Err(error) = later {
+                        tracing::warn!(%error, timers = self.timers.table.name(), "a timer fires later");
+                    }
+                    self.backoff.failed(timer.key.clone(), clock);
+                    return Ok(());
+                }
+            }
+        }
+        self.backoff.done(&timer.key);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl<R: Row + Send + Sync> Job for TimerJob<R> {
+    fn table(&self) -> TableId {
+        self.timers.table.id()
+    }
+
+    fn name(&self) -> &'static str {
+        self.timers.table.name()
+    }
+
+    fn slots(&self) -> u8 {
+        limits::TIMER_SLOT_KEYS
+    }
+
+    async fn look(&self, shift: &Shift) -> Result<u64, StoreError> {
+        // The slots side by side: one that waits for an answer holds up no other.
+        let next: Vec<Option<u64>> = stream::iter(shift.slots.clone())
+            .map(|slot| self.slot(shift, slot))
+            .buffer_unordered(usize::from(limits::TIMER_SLOT_KEYS))
+            .try_collect()
+            .await?;
+        let clock = shift.store.clock().as_ref();
+        let due = next.into_iter().flatten().map(|due_ms| due_ms.saturating_sub(clock.now_ms()));
+        Ok(due.chain(self.backoff.next_ms(clock)).min().unwrap_or(limits::WORK_SWEEP_MS))
+    }
+}
