@@ -1,5 +1,10 @@
 //! Mounts handlers by the metadata that ruma has of their endpoints, and keeps a list of what is mounted.
 
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
 use axum::{
     Router,
     response::IntoResponse as _,
@@ -79,18 +84,40 @@ impl Routes {
     }
 }
 
-/// A client that hangs up drops its request's future. A read may end so; a write goes on to its end in a task of its own, so that no
-/// part ever sees one abandoned between two steps.
+/// A client that hangs up drops its request's future. A read may end so; a write goes on to its end, so that no part ever sees one
+/// abandoned between two steps.
 async fn run<A, F>(method: &Method, handling: F) -> Result<A, ApiError>
 where
     F: Future<Output = Result<A, ApiError>> + Send + 'static,
     A: Answer,
 {
-    if *method == Method::GET {
-        return handling.await;
+    if *method == Method::GET { handling.await } else { ToTheEnd(Some(Box::pin(handling))).await }
+}
+
+/// A future that, when it is dropped halfway, goes on in a task of its own.
+struct ToTheEnd<F: Future<Output: Send> + Send + 'static>(Option<Pin<Box<F>>>);
+
+impl<F: Future<Output: Send> + Send + 'static> Future for ToTheEnd<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let Some(rest) = &mut self.0 else { return Poll::Pending };
+        let output = std::task::ready!(rest.as_mut().poll(context));
+        self.0 = None;
+        Poll::Ready(output)
     }
-    // What a panic says may quote content, so it is not passed on.
-    tokio::spawn(handling.in_current_span()).await.unwrap_or_else(|_| Err(ApiError::internal("a handler panicked")))
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Drop for ToTheEnd<F> {
+    fn drop(&mut self) {
+        // A future that panicked has no rest; without a runtime nothing can go on.
+        if let Some(rest) = self.0.take()
+            && !std::thread::panicking()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(rest.in_current_span());
+        }
+    }
 }
 
 fn filter(method: &Method) -> MethodFilter {

@@ -38,21 +38,39 @@ impl Future for Submission {
     }
 }
 
-#[derive(Debug)]
+/// What is to be done with the outcome of a batch before anybody else hears of it.
+type Then = Box<dyn FnOnce(&Answer) + Send>;
+
+/// A batch that waits for the committer, or for its commit.
 struct Waiting {
     batch: Arc<Batch>,
     bytes: usize,
-    /// `None` once it was told something.
-    answer: Option<oneshot::Sender<Answer>>,
+    /// Taken by the first word that it is told.
+    reply: Option<(Option<Then>, oneshot::Sender<Answer>)>,
+}
+
+impl std::fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Waiting").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
 }
 
 impl Waiting {
     /// The first word counts.
     fn tell(&mut self, told: Answer) {
-        if let Some(answer) = self.answer.take() {
-            // The caller may have gone; the commit stands all the same.
-            drop(answer.send(told));
+        let Some((then, answer)) = self.reply.take() else { return };
+        if let Some(then) = then {
+            then(&told);
         }
+        // The caller may have gone; the commit stands all the same.
+        drop(answer.send(told));
+    }
+}
+
+impl Drop for Waiting {
+    /// A committer that ends before its time has told everybody all the same.
+    fn drop(&mut self) {
+        self.tell(Err(StoreError::Closed));
     }
 }
 
@@ -66,14 +84,28 @@ pub(crate) struct Entrance {
 impl Entrance {
     /// Validates `batch` and queues it behind all that were submitted before.
     pub(crate) fn submit(&self, batch: Batch) -> Result<Submission, StoreError> {
+        self.queue(batch, None)
+    }
+
+    /// The same; `then` is called with the outcome, by the committer, before the submission resolves. It must not block, and is not
+    /// called when this is an error.
+    pub(crate) fn submit_then(
+        &self,
+        batch: Batch,
+        then: impl FnOnce(&Answer) + Send + 'static,
+    ) -> Result<Submission, StoreError> {
+        self.queue(batch, Some(Box::new(then)))
+    }
+
+    fn queue(&self, batch: Batch, then: Option<Then>) -> Result<Submission, StoreError> {
         batch.validate(&self.limits).map_err(EngineError::from)?;
+        let place = self.queue.try_reserve().map_err(|error| match error {
+            mpsc::error::TrySendError::Full(()) => EngineError::Busy("too many commits are waiting").into(),
+            mpsc::error::TrySendError::Closed(()) => StoreError::Closed,
+        })?;
         let (answer, submission) = oneshot::channel();
         let bytes = batch.bytes();
-        let waiting = Waiting { batch: Arc::new(batch), bytes, answer: Some(answer) };
-        self.queue.try_send(waiting).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => EngineError::Busy("too many commits are waiting").into(),
-            mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
-        })?;
+        place.send(Waiting { batch: Arc::new(batch), bytes, reply: Some((then, answer)) });
         Ok(Submission(submission))
     }
 
@@ -169,6 +201,8 @@ impl Committer {
                 return true;
             }
         }
+        // Requests that are ready to run queue their batches first: the group grows, and nobody waits for it.
+        tokio::task::yield_now().await;
         let mut bytes: usize = group.iter().map(|waiting| waiting.bytes).sum();
         while group.len() < self.limits.group_batches && bytes < self.limits.group_bytes {
             let Ok(waiting) = self.queue.try_recv() else { break };

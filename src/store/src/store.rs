@@ -218,6 +218,19 @@ impl Store {
         self.inner.entrance.submit(batch)
     }
 
+    /// As [`Self::submit`]; `then` is called with the outcome before the submission resolves, whether or not anybody still waits for
+    /// it, in the order of the commits. It runs on the committer's task, so it must be short. It is not called when this is an error.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub fn submit_then(
+        &self,
+        batch: Batch,
+        then: impl FnOnce(&Result<Vec<Position>, StoreError>) + Send + 'static,
+    ) -> Result<Submission, StoreError> {
+        self.inner.entrance.submit_then(batch, then)
+    }
+
     /// Commits `batch` and gives the positions of its journal entries.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use ruma::{EventId, OwnedEventId, UserId};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use wardstead_engine::{Expect, Key, Losing, Position};
 use wardstead_limits::{rooms as limits, store::REBUILDS};
 use wardstead_store::{StoreError, Submission};
@@ -33,7 +33,7 @@ pub(crate) struct Act {
 /// What a turn came to.
 enum Turn {
     /// The batch is queued.
-    Queued { event_id: OwnedEventId, told: oneshot::Receiver<Result<Vec<Position>, StoreError>> },
+    Queued { event_id: OwnedEventId, submission: Submission },
     /// This is the answer, from committed rows.
     Answer(OwnedEventId),
     /// This is the answer if the batch that it follows from is committed.
@@ -66,7 +66,7 @@ pub(crate) async fn append(inner: &Arc<Inner>, room: &Arc<Room>, act: &Act) -> R
                 settled.committed().await;
             }
             Turn::Again => {}
-            Turn::Queued { event_id, told } => match told.await.unwrap_or(Err(StoreError::Closed)) {
+            Turn::Queued { event_id, submission } => match submission.await {
                 Ok(_) => return Ok(event_id),
                 Err(StoreError::Lost(Losing::Done(key))) => return done(inner, &key).await,
                 Err(StoreError::Lost(_)) if rebuilds < REBUILDS => rebuilds += 1,
@@ -179,26 +179,26 @@ fn queue_batch(
     if chain.generation != generation {
         return Ok(Turn::Again);
     }
-    let submission = inner.store.submit(batch)?;
     let number = chain.next;
-    chain.next += 1;
     let (settled_sender, settled) = watch::channel(None);
     let queued = Arc::new(Queued { number, layer: pending.own, settled: Settled(settled) });
+    let watch = Watch {
+        inner: Arc::clone(inner),
+        slot: slot.clone(),
+        generation,
+        queued: Arc::clone(&queued),
+        settled: settled_sender,
+    };
+    // Called even when the client has gone. Not before this turn gives back the chain.
+    let submission = inner.store.submit_then(batch, move |answer| watch.settle(answer, committable))?;
+    chain.next += 1;
     let tip = chain.tip.get_or_insert_with(|| Tip { head: Head::default(), queue: VecDeque::new() });
     tip.head = head;
-    tip.queue.push_back(Arc::clone(&queued));
-    drop(chain);
-
-    let (tell, told) = oneshot::channel();
-    let watch = Watch { inner: Arc::clone(inner), slot: slot.clone(), generation, queued, settled: settled_sender };
-    // A task of its own: the chain has to learn what became of the batch even when the client has gone.
-    tokio::spawn(async move {
-        // Nobody may be waiting any more.
-        drop(tell.send(watch.until_settled(submission, committable).await));
-    });
-    Ok(Turn::Queued { event_id, told })
+    tip.queue.push_back(queued);
+    Ok(Turn::Queued { event_id, submission })
 }
 
+/// Tells the chain what became of a batch.
 struct Watch {
     inner: Arc<Inner>,
     slot: SlotGuard,
@@ -208,19 +208,13 @@ struct Watch {
 }
 
 impl Watch {
-    async fn until_settled(
-        self,
-        submission: Submission,
-        committable: Committable,
-    ) -> Result<Vec<Position>, StoreError> {
-        let answer = submission.await;
-        if let Ok(positions) = &answer {
+    fn settle(&self, answer: &Result<Vec<Position>, StoreError>, committable: Committable) {
+        if let Ok(positions) = answer {
             self.inner.state.remember(&self.queued.layer.parts);
             committable.committed(positions).for_each(|event| drop(self.inner.events.remember(event)));
         }
         self.slot.settle(self.generation, self.queued.number, answer.is_ok());
         self.settled.send_replace(Some(answer.is_ok()));
-        answer
     }
 }
 
