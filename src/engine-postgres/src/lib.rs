@@ -48,6 +48,7 @@ use health::Health;
 pub use health::Status;
 use monitor::Monitor;
 pub use options::{Durability, PostgresOptions, PostgresOptionsError};
+pub use read::PoolStatus;
 use read::{Readers, bounded};
 pub use tls::{Tls, Verification};
 use transaction::{Answer, Job};
@@ -119,6 +120,12 @@ impl PostgresEngine {
         self.health.status()
     }
 
+    /// Reading connections and who waits for one, for the metrics.
+    #[must_use]
+    pub fn pool(&self) -> PoolStatus {
+        self.readers.status()
+    }
+
     async fn read<T>(&self, read: impl Future<Output = Result<T, EngineError>>) -> Result<T, EngineError> {
         self.health.while_reachable(bounded(read)).await
     }
@@ -188,6 +195,6 @@ impl Engine for PostgresEngine {
     }
 
     fn limits(&self) -> EngineLimits {
-        EngineLimits::default()
+        EngineLimits { stall_ms: limits::COMMIT_STALL_MS, ..EngineLimits::default() }
     }
 }

@@ -36,6 +36,19 @@ impl deadpool::managed::Manager for Manager {
     }
 }
 
+/// How the pool stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolStatus {
+    /// Connections that are open.
+    pub open: usize,
+    /// Of those, connections that nobody uses.
+    pub idle: usize,
+    /// The most that are opened.
+    pub most: usize,
+    /// Reads that wait for one.
+    pub waiting: usize,
+}
+
 /// The pool.
 pub(crate) struct Readers {
     pool: Pool<Manager>,
@@ -51,6 +64,12 @@ impl Readers {
     /// Calls after it are `Unavailable`.
     pub(crate) fn close(&self) {
         self.pool.close();
+    }
+
+    /// How it stands.
+    pub(crate) fn status(&self) -> PoolStatus {
+        let status = self.pool.status();
+        PoolStatus { open: status.size, idle: status.available, most: status.max_size, waiting: status.waiting }
     }
 
     pub(crate) async fn position(&self) -> Result<Position, EngineError> {

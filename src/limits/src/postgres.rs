@@ -27,6 +27,9 @@ pub const WRITE_STATEMENT_MS: u64 = 30_000;
 pub const IDLE_IN_TRANSACTION_MS: u64 = 3_000;
 /// The caller of a COMMIT without an answer is told `Unknown` after this time; the COMMIT goes on.
 pub const COMMIT_ANSWER_MS: u64 = 5_000;
+/// Those who wait for a commit are told after this time that its outcome is unknown: within the 2 s in which a lost database
+/// is told. It goes on.
+pub const COMMIT_STALL_MS: u64 = 1_700;
 /// COMMITs without an answer that a node lets stand at once; while there are as many, further groups are `Unavailable`.
 pub const STANDING_COMMITS: usize = 4;
 /// Rows of one writing statement; more go into the next.

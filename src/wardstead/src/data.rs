@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 use wardstead_engine::{Bus, BusError, BusMessage, Engine, LocalBus};
 use wardstead_engine_postgres::{
-    Durability, PostgresBus, PostgresEngine, PostgresOptions, PostgresOptionsError, Status,
+    Durability, PoolStatus, PostgresBus, PostgresEngine, PostgresOptions, PostgresOptionsError, Status,
 };
 use wardstead_engine_rocksdb::{RocksEngine, RocksOptions};
 use wardstead_limits::{Clock, OsRng, Rng, SystemClock};
@@ -105,7 +105,7 @@ impl Backend {
     pub(crate) fn figures(&self) -> Vec<Figure> {
         match self {
             Self::Rocks(_) => Vec::new(),
-            Self::Postgres(engine, _) => postgres_figures(&engine.status()),
+            Self::Postgres(engine, _) => postgres_figures(&engine.status(), engine.pool()),
         }
     }
 
@@ -134,8 +134,9 @@ fn postgres_options(config: &Config, url: &DatabaseUrl) -> Result<PostgresOption
     Ok(options)
 }
 
-fn postgres_figures(status: &Status) -> Vec<Figure> {
+fn postgres_figures(status: &Status, pool: PoolStatus) -> Vec<Figure> {
     let figure = |name, help, value| Figure { name, help, value };
+    let count = |number| i64::try_from(number).unwrap_or(i64::MAX);
     vec![
         figure("wardstead_postgres_reachable", "1: the database answers", status.reachable.into()),
         figure(
@@ -144,6 +145,10 @@ fn postgres_figures(status: &Status) -> Vec<Figure> {
             status.durable.into(),
         ),
         figure("wardstead_postgres_timeline", "The timeline; a failover changes it", status.timeline.into()),
+        figure("wardstead_postgres_pool_open", "Reading connections that are open", count(pool.open)),
+        figure("wardstead_postgres_pool_idle", "Reading connections that nobody uses", count(pool.idle)),
+        figure("wardstead_postgres_pool_limit", "Reading connections that are opened at most", count(pool.most)),
+        figure("wardstead_postgres_pool_waiting", "Reads that wait for a connection", count(pool.waiting)),
     ]
 }
 
