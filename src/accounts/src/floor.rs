@@ -27,12 +27,7 @@ pub fn session_floor_key() -> Key {
 ///
 /// # Errors
 /// `Corrupt` when the cell is not a session floor.
-pub fn restored(
-    batch: &mut Batch,
-    stored: Option<&Cell>,
-    keep_sessions: bool,
-    now_ms: u64,
-) -> Result<(), EngineError> {
+pub fn restored(batch: &mut Batch, stored: Option<&Cell>, keep_sessions: bool, now_ms: u64) -> Result<(), EngineError> {
     let before = Floor::read(stored)?;
     let generation = (before.generation + 1).max(now_ms / 1_000);
     let lowest = if keep_sessions { before.lowest } else { generation };

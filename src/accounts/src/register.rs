@@ -5,6 +5,7 @@ use std::fmt;
 use ruma::{OwnedDeviceId, OwnedUserId};
 use wardstead_engine::{Batch, Expect, Losing};
 use wardstead_limits::{accounts as limits, store as store_limits};
+use wardstead_store::StoreError;
 
 use crate::{
     Account, Accounts, AccountsError, Login, account_changed,

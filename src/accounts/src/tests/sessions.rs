@@ -2,8 +2,9 @@ use wardstead_limits::accounts as limits;
 
 use super::{Server, new_account};
 use crate::{
-    AccountsError, AuthError, NewAccount,
+    AccountsError, AuthError, Login, NewAccount,
     authenticate::token_hash,
+    floor,
     tables::{DEVICE_TOKENS, DEVICES, TOKENS, USERS, UserRow, device_key, token_key, user_key},
 };
 
@@ -264,7 +265,11 @@ async fn a_restore_may_keep_sessions() {
     assert_eq!((server.lets_in(&bob).await, server.lets_in(&lost(&bob)).await), (Ok(()), UNKNOWN));
     restored(&server, false, 6_000).await;
     restored(&server, true, 7_000).await;
-    assert_eq!((server.lets_in(&alice).await, server.lets_in(&bob).await), (SOFT, SOFT), "the floor stays where it was");
+    assert_eq!(
+        (server.lets_in(&alice).await, server.lets_in(&bob).await),
+        (SOFT, SOFT),
+        "the floor stays where it was"
+    );
 }
 
 /// Two restores of one backup: a token of the first is not taken for one of the second.
