@@ -202,6 +202,14 @@ impl Presence {
         inner.memory.lock().state.of(user, now)
     }
 
+    /// Whether anybody's presence became another from `from_ms` on.
+    #[must_use]
+    pub fn changed_since(&self, from_ms: u64) -> bool {
+        let Some(inner) = &self.inner else { return false };
+        let now = inner.now();
+        inner.memory.lock().state.newest_ms(now) >= from_ms
+    }
+
     /// Users whose presence became another from `from_ms` on and before `to_ms`, those that did last first, at most
     /// [`limits::PRESENCE_USERS`].
     #[must_use]

@@ -44,6 +44,7 @@ impl Typing {
     #[must_use]
     pub fn start(store: Store) -> Self {
         let state = Arc::<Mutex<State>>::default();
+        state.lock().missed(store.clock().now_ms());
         let (listening, ended) = oneshot::channel();
         let heard = store.bus().subscribe();
         tokio::spawn(listen(store.clone(), heard, Arc::clone(&state), ended));
@@ -82,6 +83,13 @@ impl Typing {
         self.state.lock().is_empty()
     }
 
+    /// Since when this node remembers all that it could hear, in Unix milliseconds: it does not know what happened before it
+    /// started or too long ago.
+    #[must_use]
+    pub fn remembers_since_ms(&self) -> u64 {
+        self.state.lock().whole_since_ms(self.store.clock().now_ms())
+    }
+
     /// Those of `rooms` (short ids) in which somebody types or did of late, in their order.
     #[must_use]
     pub fn among(&self, rooms: &[u64]) -> Vec<RoomTyping> {
@@ -115,7 +123,10 @@ async fn listen(
                 }
             }
             Ok(_) => {}
-            Err(RecvError::Lagged(missed)) => tracing::debug!(missed, "messages of the bus were missed"),
+            Err(RecvError::Lagged(missed)) => {
+                tracing::debug!(missed, "messages of the bus were missed");
+                state.lock().missed(store.clock().now_ms());
+            }
             Err(RecvError::Closed) => return,
         }
     }

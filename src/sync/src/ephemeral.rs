@@ -3,15 +3,14 @@
 //! A client may come to any node with its token. So the token alone says what the client was told: a digest of who typed, the
 //! second of the last answer with ephemeral news, and the second of the last answer. See `docs/design/07-ephemeral.md`.
 
+use std::sync::Arc;
+
+use ruma::OwnedUserId;
 use wardstead_accounts::{PresenceOf, Session};
 use wardstead_rooms::Room;
 use wardstead_store::SyncToken;
 
-use std::sync::Arc;
-
-use ruma::OwnedUserId;
-
-use crate::{SyncError, Syncer, filter::Filter, response};
+use crate::{SyncError, Syncer, filter::Filter, presence::settled_ms, response};
 
 /// What a client was told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,11 +21,14 @@ pub(crate) struct Told {
     pub(crate) ephemeral_s: u32,
     /// Unix second, rounded down, of the last answer of all.
     pub(crate) answered_s: u32,
+    /// Unix millisecond before which the client needs no presence: it was told it, or this request has found that there is none.
+    pub(crate) presence_ms: u64,
 }
 
 impl From<SyncToken> for Told {
     fn from(token: SyncToken) -> Self {
-        Self { typing: token.typing, ephemeral_s: token.ephemeral_s, answered_s: token.presence_s }
+        let SyncToken { typing, ephemeral_s, presence_s: answered_s, .. } = token;
+        Self { typing, ephemeral_s, answered_s, presence_ms: settled_ms(u64::from(answered_s)) }
     }
 }
 
@@ -43,12 +45,14 @@ pub(crate) struct Ephemeral {
     pub(crate) again_ms: Option<u64>,
     /// What the client will have been told.
     pub(crate) told: Told,
+    /// What the next look of the same request starts from.
+    pub(crate) looked: Told,
 }
 
 impl Ephemeral {
     /// Tells nothing.
     pub(crate) fn nothing(told: Told) -> Self {
-        Self { typing: Vec::new(), presence: Vec::new(), ready: false, again_ms: None, told }
+        Self { typing: Vec::new(), presence: Vec::new(), ready: false, again_ms: None, told, looked: told }
     }
 
     /// Adds who types to the rooms of an answer; gives what stands beside the rooms.
@@ -71,10 +75,12 @@ impl Syncer {
         let typing = self.typing_news(by, told, filter, now_ms).await?;
         let presence = self.presence_news(by, told, filter, now_ms).await?;
         let news = !typing.rooms.is_empty() || !presence.users.is_empty();
+        let looked = Told { presence_ms: presence.from_ms, ..told };
         let told = Told {
             typing: typing.digest,
             ephemeral_s: if news { second(now_ms.div_ceil(1_000)) } else { told.ephemeral_s },
             answered_s: second(now_ms / 1_000),
+            presence_ms: 0,
         };
         Ok(Ephemeral {
             typing: typing.rooms,
@@ -82,6 +88,7 @@ impl Syncer {
             ready: typing.ready || presence.ready,
             again_ms: typing.again_ms.into_iter().chain(presence.again_ms).min(),
             told,
+            looked,
         })
     }
 }

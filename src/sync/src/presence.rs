@@ -12,12 +12,18 @@ pub(crate) struct PresenceNews {
     pub(crate) ready: bool,
     /// When the next look may find something else.
     pub(crate) again_ms: Option<u64>,
+    /// From where the next look of the same request has to look.
+    pub(crate) from_ms: u64,
+}
+
+/// Up to when what happened is settled at a Unix second: every node has heard of it.
+pub(crate) fn settled_ms(second: u64) -> u64 {
+    (second * 1_000).saturating_sub(limits::BUS_LATE_MS)
 }
 
 impl Syncer {
-    /// Users who share a room with `by` and whose presence changed since the client's last answer. What is told is
-    /// [`limits::BUS_LATE_MS`] old, so that every node has heard of it: nothing is told twice or left out where the client
-    /// changes nodes.
+    /// Users who share a room with `by` and whose presence changed since the client's last answer. Only what is settled is told:
+    /// nothing is told twice or left out where the client changes nodes.
     pub(crate) async fn presence_news(
         &self,
         by: &Session,
@@ -28,10 +34,9 @@ impl Syncer {
         if !self.presence.is_enabled() || !filter.presence() {
             return Ok(PresenceNews::default());
         }
-        let settled_ms = |second: u64| (second * 1_000).saturating_sub(limits::BUS_LATE_MS);
-        let from_ms = settled_ms(u64::from(told.answered_s));
+        let upto_ms = settled_ms(now_ms / 1_000);
         let mut users = Vec::new();
-        for of in self.presence.changed(from_ms, settled_ms(now_ms / 1_000)) {
+        for of in self.presence.changed(told.presence_ms, upto_ms) {
             let told_before = told.answered_s != 0 || of.state != PresenceState::Offline;
             let other = of.user != by.user && told_before && filter.presence_of(&of.user_id);
             if other && self.share_a_room(by.user, of.user).await? {
@@ -39,8 +44,15 @@ impl Syncer {
             }
         }
         let apart_ms = limits::PRESENCE_APART_S * 1_000;
+        // A clock that was set back must not silence presence for long.
         let due_ms = (u64::from(told.answered_s) * 1_000 + apart_ms).min(now_ms + apart_ms);
-        let again_ms = if due_ms > now_ms { due_ms } else { now_ms + apart_ms };
-        Ok(PresenceNews { ready: !users.is_empty() && now_ms >= due_ms, users, again_ms: Some(again_ms) })
+        // No sooner than it may be told, and no later than what is under way is settled.
+        let soon_ms = if self.presence.changed_since(upto_ms) { limits::PRESENCE_TICK_MS } else { apart_ms };
+        Ok(PresenceNews {
+            ready: !users.is_empty() && now_ms >= due_ms,
+            again_ms: Some(if due_ms > now_ms { due_ms } else { now_ms + soon_ms }),
+            from_ms: if users.is_empty() { upto_ms.max(told.presence_ms) } else { told.presence_ms },
+            users,
+        })
     }
 }

@@ -45,8 +45,10 @@ impl Syncer {
         if digest == told.typing {
             return Ok(nothing(ends_ms));
         }
-        // Either something happened since the client's last answer, or the node that gave it knew more or less than this one.
-        let since_ms = (u64::from(told.answered_s) * 1_000).saturating_sub(limits::BUS_LATE_MS);
+        // Either something happened since the client's last answer that this node knows of, or the node that gave the answer
+        // knew more or less than this one.
+        let answered_ms = u64::from(told.answered_s) * 1_000;
+        let since_ms = answered_ms.saturating_sub(limits::BUS_LATE_MS);
         let happened = sets.iter().any(|set| set.typing.changed_ms >= since_ms);
         let apart_s = if happened { limits::EPHEMERAL_APART_S } else { limits::TYPING_DOUBT_S };
         // A clock that was set back must not silence typing for long.
@@ -64,8 +66,8 @@ impl Syncer {
                 false => rooms.push((set.room, set.typing.users.into_iter().map(|(_, user_id)| user_id).collect())),
             }
         }
-        if told_somebody && !happened {
-            // Nobody knows any more where the client shows somebody: nowhere else does anybody type.
+        if told_somebody && (!happened || answered_ms < self.typing.remembers_since_ms()) {
+            // This node cannot know where the client shows somebody: nowhere else does anybody type.
             silent = self.others(&joined, &rooms, filter).await?;
         }
         rooms.extend(silent.into_iter().map(|room| (room, Vec::new())));

@@ -108,7 +108,7 @@ impl Syncer {
         mut upto: Position,
     ) -> Result<Bytes, SyncError> {
         let Asked { filter, full_state, timeout } = asked;
-        let told = Told::from(token);
+        let mut told = Told::from(token);
         let (mut epoch, mut since) = (u64::from(token.epoch), token.position);
         let mut last = timeout.is_zero();
         let timeout = tokio::time::sleep(timeout);
@@ -125,7 +125,7 @@ impl Syncer {
                 return self.respond(by, upto, rooms, ephemeral);
             }
             // Nothing up to here concerns this user: the next look starts where this one ended.
-            (epoch, since) = (self.store.epoch(), upto);
+            (epoch, since, told) = (self.store.epoch(), upto, ephemeral.looked);
             tokio::select! {
                 biased;
                 // First: news that the filter hides must not keep the client waiting for ever. One more look: it moves the

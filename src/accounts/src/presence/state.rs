@@ -131,6 +131,12 @@ impl State {
         self.users.get(&user).map(|known| known.shown(user, now))
     }
 
+    /// When somebody last changed; 0: nobody ever.
+    pub(super) fn newest_ms(&mut self, now: u64) -> u64 {
+        self.advance(now);
+        self.changed.last().map_or(0, |(changed_ms, _)| *changed_ms)
+    }
+
     pub(super) fn changed(&mut self, from_ms: u64, to_ms: u64, now: u64) -> Vec<PresenceOf> {
         self.advance(now);
         if from_ms >= to_ms {

@@ -78,9 +78,20 @@ pub(super) struct State {
     swept_ms: u64,
     /// When room was last made.
     full_ms: u64,
+    /// Nothing that happened from then on is missing, as far as this node can tell.
+    whole_since_ms: u64,
 }
 
 impl State {
+    /// Something that happened before `now` may be missing.
+    pub(super) fn missed(&mut self, now: u64) {
+        self.whole_since_ms = now;
+    }
+
+    pub(super) fn whole_since_ms(&self, now: u64) -> u64 {
+        self.whole_since_ms.max(now.saturating_sub(limits::TYPING_REMEMBERED_MS))
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.rooms.is_empty()
     }
@@ -141,11 +152,13 @@ impl State {
         // Not for each of many: it looks at everybody.
         if self.bytes + typist.bytes() > limits::TYPING_BYTES && now.abs_diff(self.full_ms) >= limits::TYPING_MOVED_MS {
             self.full_ms = now;
+            self.missed(now);
             // Who stopped goes before who types: some client may show somebody typing for too long.
             self.forget(|typist| typist.types(now));
         }
         let fits = self.bytes + typist.bytes() <= limits::TYPING_BYTES;
         if !fits {
+            self.missed(now);
             tracing::debug!("too many users are typing; one is not shown");
         }
         fits

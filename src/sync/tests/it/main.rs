@@ -2,15 +2,19 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what only tests call")]
 
+mod epochs;
 mod faults;
 mod filters;
 mod gaps;
 mod histories;
 mod initial;
 mod memberships;
+mod nodes;
 mod position;
+mod presence;
 mod reads;
 mod state;
 mod support;
 mod tokens;
+mod typing;
 mod waiting;

@@ -15,13 +15,13 @@ use ruma::{OwnedEventId, OwnedRoomId, RoomId, RoomVersionId, server_name};
 use serde_json::{Value, json, value::RawValue};
 use wardstead_accounts::{Accounts, NewAccount, NewDevice, Presence, Session};
 use wardstead_engine::{
-    Batch, Cell, Engine, EngineError, EngineLimits, Group, GroupOutcome, Key, Lease, LeaseRequest, Page, PageLimit,
-    Position, ScanRange,
+    Batch, Bus, Cell, Engine, EngineError, EngineLimits, Group, GroupOutcome, Key, Lease, LeaseRequest, LocalBus, Page,
+    PageLimit, Position, ScanRange,
     counting::{CountingEngine, Counts, Reading},
     journal,
 };
 use wardstead_engine_memory::MemoryEngine;
-use wardstead_limits::ManualClock;
+use wardstead_limits::{Clock, SeededRng};
 use wardstead_rooms::{Draft, InitialState, Membership, Messages, NewRoom, RoomError, Rooms, Typing, signing};
 use wardstead_store::{Store, testing};
 use wardstead_sync::{SyncError, SyncRequest, Syncer};
@@ -108,7 +108,8 @@ pub struct Server {
     pub meanwhile: Meanwhile,
     /// The newest position that the node's tail can see.
     pub horizon: Arc<AtomicU64>,
-    pub clock: ManualClock,
+    pub clock: Arc<dyn Clock>,
+    setting: Setting,
 }
 
 pub async fn server() -> Server {
@@ -117,30 +118,53 @@ pub async fn server() -> Server {
 
 pub async fn seeded(seed: u64) -> Server {
     let (engine, clock) = testing::engine();
-    on(engine, clock, seed).await
+    on(engine, Setting::still(clock), seed).await
 }
 
-async fn on(engine: Arc<MemoryEngine>, clock: ManualClock, seed: u64) -> Server {
+impl Setting {
+    /// Time stands still, nobody hears the others, no presence.
+    fn still(clock: impl Clock) -> Self {
+        Self { clock: Arc::new(clock), bus: Arc::new(LocalBus::new()), presence: false }
+    }
+}
+
+/// What nodes over one engine have in common.
+#[derive(Clone)]
+pub struct Setting {
+    pub clock: Arc<dyn Clock>,
+    pub bus: Arc<dyn Bus>,
+    pub presence: bool,
+}
+
+pub async fn on(engine: Arc<MemoryEngine>, setting: Setting, seed: u64) -> Server {
     let (counting, counts) = CountingEngine::new(Arc::clone(&engine) as Arc<dyn Engine>);
     let meanwhile = Meanwhile::default();
     let horizon = Arc::new(AtomicU64::new(u64::MAX));
     let inner = Arc::new(counting);
     let interrupted = Interrupted { inner, meanwhile: meanwhile.clone(), horizon: Arc::clone(&horizon) };
-    let store = testing::over(Arc::new(interrupted), "example.org", clock.clone(), seed).await.unwrap();
+    let Setting { clock, bus, presence } = setting.clone();
+    let rng = Arc::new(SeededRng::new(seed));
+    let store = Store::open(Arc::new(interrupted), bus, "example.org", Arc::clone(&clock), rng).await.unwrap();
     let server_name = server_name!("example.org").to_owned();
     let accounts = Accounts::new(store.clone(), server_name.clone());
     let key = signing::load_or_create(&store, store.rng().as_ref()).await.unwrap();
     let rooms = Rooms::new(store.clone(), accounts.clone(), server_name, key, RoomVersionId::V12);
     store.set_audience(Arc::new(rooms.clone()));
-    let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), false));
+    let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), presence));
     let syncer = Syncer::new(store.clone(), rooms.clone(), typing, presence);
-    Server { rooms, syncer, store, accounts, engine, counts, meanwhile, horizon, clock }
+    Server { rooms, syncer, store, accounts, engine, counts, meanwhile, horizon, clock, setting }
 }
 
 impl Server {
     /// Another node over the same data: its memory is empty.
     pub async fn node(&self, seed: u64) -> Self {
-        on(Arc::clone(&self.engine), self.clock.clone(), seed).await
+        let setting = Setting { clock: Arc::clone(&self.clock), bus: Arc::new(LocalBus::new()), presence: false };
+        on(Arc::clone(&self.engine), setting, seed).await
+    }
+
+    /// Another node that hears what this one says.
+    pub async fn beside(&self, seed: u64) -> Self {
+        on(Arc::clone(&self.engine), self.setting.clone(), seed).await
     }
 
     pub async fn user(&self, name: &str) -> Session {
