@@ -8,7 +8,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::Poll,
     time::Duration,
@@ -46,6 +46,8 @@ pub(crate) struct Writer {
     /// A COMMIT of this node may have reached less than it should: what it wrote is visible, and must not be answered from
     /// before a later COMMIT has waited for the standby.
     doubt: Arc<AtomicBool>,
+    /// Losses of the database before the connection was made.
+    connected_at: Arc<AtomicU64>,
 }
 
 impl Writer {
@@ -58,6 +60,7 @@ impl Writer {
             queue: Arc::new(Semaphore::new(limits::COMMIT_QUEUE_GROUPS)),
             standing: Arc::new(Semaphore::new(limits::STANDING_COMMITS)),
             doubt: Arc::default(),
+            connected_at: Arc::default(),
         }
     }
 
@@ -146,7 +149,9 @@ impl Writer {
 
     /// Looks and decides, on the connection at hand or a new one. Nothing is written yet.
     async fn begin(&self, slot: &mut Option<Connection>, job: &Job) -> Result<(Connection, Next), EngineError> {
-        if let Some(mut connection) = slot.take().filter(|connection| !connection.is_closed()) {
+        let losses = self.health.losses();
+        let fresh = self.connected_at.swap(losses, Ordering::SeqCst) == losses;
+        if let Some(mut connection) = slot.take().filter(|connection| fresh && !connection.is_closed()) {
             match self.look(&mut connection, job).await {
                 Ok(next) => return Ok((connection, next)),
                 // It ended while it was idle: nothing of the job has happened.

@@ -1,6 +1,9 @@
 //! What is known of the database, and who is told when it goes.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use tokio::sync::watch;
 use wardstead_engine::EngineError;
@@ -22,11 +25,12 @@ pub struct Status {
 #[derive(Clone, Debug)]
 pub(crate) struct Health {
     status: Arc<watch::Sender<Status>>,
+    losses: Arc<AtomicU64>,
 }
 
 impl Health {
     pub(crate) fn new() -> Self {
-        Self { status: Arc::new(watch::Sender::new(Status::default())) }
+        Self { status: Arc::new(watch::Sender::new(Status::default())), losses: Arc::default() }
     }
 
     pub(crate) fn status(&self) -> Status {
@@ -45,9 +49,16 @@ impl Health {
         self.set(status);
     }
 
+    /// How often the database was lost. A connection from before the last time is of no more use: it may lead to a server
+    /// that is gone, and nobody will tell.
+    pub(crate) fn losses(&self) -> u64 {
+        self.losses.load(Ordering::SeqCst)
+    }
+
     /// The database does not answer.
     pub(crate) fn lost(&self, problem: &str) {
         let status = Status { reachable: false, problem: Some(problem.to_owned()), ..self.status() };
+        self.losses.fetch_add(1, Ordering::SeqCst);
         self.set(status);
     }
 

@@ -101,7 +101,7 @@ impl PostgresEngine {
         health.reached(found.timeline, None);
         let writer = Writer::new(Arc::clone(&options), health.clone(), clock);
         writer.submit(Job::Look).await?;
-        let readers = Readers::new(&options)?;
+        let readers = Readers::new(&options, &health)?;
         let monitor = Monitor { options, health: health.clone(), writer: writer.clone() };
         let monitor = tokio::spawn(monitor.run(connection)).abort_handle();
         Ok(Self { health, writer, readers, monitor })

@@ -49,7 +49,8 @@ impl Monitor {
 
     /// Looks until the connection ends. Its end alone does not mean that the database is lost: connecting again shows.
     async fn watch(&self, connection: &Connection, pause_ms: &mut u64) -> EngineError {
-        let mut since_check_ms = limits::DURABILITY_CHECK_MS;
+        // Of a connection that is new: what opening has looked at need not be looked at again.
+        let mut since_check_ms = if self.health.losses() == 0 { 0 } else { limits::DURABILITY_CHECK_MS };
         loop {
             let status = self.health.status();
             let all_is_well = status.reachable && status.durable;

@@ -68,7 +68,7 @@ pub enum PostgresOptionsError {
 
 impl PostgresOptions {
     /// Reads a URL `postgres://USER@HOST:PORT/DATABASE?sslmode=…`; a Unix socket is `postgres://USER@/DATABASE?host=/folder`
-    /// (and `&port=`). Several hosts may be given, parted by commas; the one that takes writes is used. `password` goes
+    /// (and `&port=`). Several hosts may be given, `HOST,HOST` or `host=` more than once; the one that takes writes is used. `password` goes
     /// before one in the URL.
     ///
     /// Without `sslmode` it is `verify-full` for hosts elsewhere, and `prefer` for this machine's. Certificates are held

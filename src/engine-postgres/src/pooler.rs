@@ -14,16 +14,18 @@ pub(crate) async fn refuse(one: &Connection, other: &Connection) -> Result<(), E
     let failed = |error| error::unavailable(&error);
     let first = backend(one).await?;
     other.client().batch_execute("BEGIN").await.map_err(failed)?;
-    let held = backend(other).await;
-    let again = backend(one).await;
-    other.client().batch_execute("ROLLBACK").await.map_err(failed)?;
-    let (held, again) = (held?, again?);
-    let own = first == one.server.backend && held == other.server.backend;
-    if own && held != first && again == first {
-        return Ok(());
+    let held = backend(other).await?;
+    if first != one.server.backend || held != other.server.backend || held == first {
+        return Err(pooled());
     }
+    let again = backend(one).await?;
+    other.client().batch_execute("ROLLBACK").await.map_err(failed)?;
+    if again == first { Ok(()) } else { Err(pooled()) }
+}
+
+fn pooled() -> EngineError {
     let why = "the database URL leads to a pooler in transaction mode; use the database's own address, or session mode";
-    Err(EngineError::Unavailable(why.to_owned()))
+    EngineError::Unavailable(why.to_owned())
 }
 
 /// The server's own number of a session. Not a prepared statement: a pooler would fail it for another reason.

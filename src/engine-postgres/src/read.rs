@@ -1,6 +1,6 @@
 //! Reads: a bounded pool of connections, each read one round trip.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use deadpool::managed::{Metrics, Object, Pool, PoolError, RecycleError, RecycleResult};
@@ -13,6 +13,7 @@ use crate::{
     PostgresOptions,
     connection::{Connection, Role},
     error,
+    health::Health,
     place::{Place, Places, Segment, segments},
     sql::Sql,
     writes::{Keys, Parameter},
@@ -20,20 +21,32 @@ use crate::{
 
 /// Makes connections for the pool.
 pub(crate) struct Manager {
-    options: PostgresOptions,
+    options: Arc<PostgresOptions>,
+    health: Health,
 }
 
 impl deadpool::managed::Manager for Manager {
-    type Type = Connection;
+    /// With the number of losses before it was made.
+    type Type = Reader;
     type Error = EngineError;
 
-    async fn create(&self) -> Result<Connection, EngineError> {
-        Connection::open(&self.options, Role::Reader, None).await
+    async fn create(&self) -> Result<Reader, EngineError> {
+        let losses = self.health.losses();
+        Ok(Reader { connection: Connection::open(&self.options, Role::Reader, None).await?, losses })
     }
 
-    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<EngineError> {
-        if connection.is_closed() { Err(RecycleError::message("it ended")) } else { Ok(()) }
+    async fn recycle(&self, reader: &mut Reader, _: &Metrics) -> RecycleResult<EngineError> {
+        if reader.connection.is_closed() || reader.losses != self.health.losses() {
+            return Err(RecycleError::message("it ended"));
+        }
+        Ok(())
     }
+}
+
+/// A connection of the pool.
+pub(crate) struct Reader {
+    connection: Connection,
+    losses: u64,
 }
 
 /// How the pool stands.
@@ -55,8 +68,8 @@ pub(crate) struct Readers {
 }
 
 impl Readers {
-    pub(crate) fn new(options: &PostgresOptions) -> Result<Self, EngineError> {
-        let manager = Manager { options: options.clone() };
+    pub(crate) fn new(options: &Arc<PostgresOptions>, health: &Health) -> Result<Self, EngineError> {
+        let manager = Manager { options: Arc::clone(options), health: health.clone() };
         let pool = Pool::builder(manager).max_size(options.connections.max(1)).build();
         Ok(Self { pool: pool.map_err(|error| EngineError::Unavailable(error.to_string()))? })
     }
@@ -73,20 +86,22 @@ impl Readers {
     }
 
     pub(crate) async fn position(&self) -> Result<Position, EngineError> {
-        let mut connection = self.connection().await?;
+        let mut reader = self.reader().await?;
+        let connection = &mut reader.connection;
         let statement = connection.statement(Sql::Newest).await.map_err(|error| error::unavailable(&error))?;
-        newest(&mut connection, &statement).await
+        newest(connection, &statement).await
     }
 
     pub(crate) async fn get_many(&self, at: Position, keys: &[Key]) -> Result<Vec<Option<Cell>>, EngineError> {
         let (places, parameters) = by_place(keys);
-        let mut connection = self.connection().await?;
+        let mut reader = self.reader().await?;
+        let connection = &mut reader.connection;
         let rows = if places.is_empty() {
-            reach(&mut connection, at).await?;
+            reach(connection, at).await?;
             Vec::new()
         } else {
             let first = keys.first();
-            rows_at(&mut connection, at, Sql::Read(places), &parameters, first).await?
+            rows_at(connection, at, Sql::Read(places), &parameters, first).await?
         };
         let stored: HashMap<&[u8], &[u8]> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
         let cell = |key: &Key| {
@@ -103,14 +118,15 @@ impl Readers {
         if range.reverse {
             segments.reverse();
         }
-        let mut connection = self.connection().await?;
+        let mut reader = self.reader().await?;
+        let connection = &mut reader.connection;
         if segments.is_empty() {
-            reach(&mut connection, at).await?;
+            reach(connection, at).await?;
         }
         // One row more than the page holds tells where the next one starts.
         let mut left = limit.rows + 1;
         for segment in segments {
-            let rows = segment_rows(&mut connection, at, &segment, range, left, limit.bytes).await?;
+            let rows = segment_rows(connection, at, &segment, range, left, limit.bytes).await?;
             left = left.saturating_sub(rows.len());
             for row in &rows {
                 let (key, stored): (&[u8], &[u8]) = (row.get(0), row.get(1));
@@ -125,7 +141,7 @@ impl Readers {
         Ok(page.finish())
     }
 
-    async fn connection(&self) -> Result<Object<Manager>, EngineError> {
+    async fn reader(&self) -> Result<Object<Manager>, EngineError> {
         if self.pool.status().waiting >= limits::READ_QUEUE {
             return Err(EngineError::Busy("too many reads wait for a connection"));
         }

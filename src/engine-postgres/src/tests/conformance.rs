@@ -9,7 +9,7 @@ use wardstead_engine::{
 };
 use wardstead_limits::ManualClock;
 
-use super::options;
+use super::{blocking, options};
 use crate::{
     PostgresEngine,
     place::{Place, position_of},
@@ -58,7 +58,7 @@ struct Databases;
 #[async_trait]
 impl Factory for Databases {
     async fn fresh(&self, clock: ManualClock) -> Box<dyn Installation> {
-        let url = tokio::task::spawn_blocking(|| Cluster::shared().database()).await.unwrap();
+        let url = blocking(|| Cluster::shared().database()).await;
         let engine = open(&url, &clock).await;
         Box::new(Database { url, clock, engine })
     }
