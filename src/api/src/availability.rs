@@ -22,6 +22,6 @@ impl Availability {
                 return;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

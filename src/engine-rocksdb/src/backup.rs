@@ -5,6 +5,7 @@
 //! RocksDB's; `seals/N` is ours. A backup without a seal was interrupted or found damaged.
 
 use std::{
+    collections::HashMap,
     fs::{self, File},
     io::{self, Read as _},
     path::{Path, PathBuf},
@@ -257,37 +258,65 @@ impl Backup {
         Seal::read(&self.folder.join(seal::FOLDER).join(self.number.to_string()))
     }
 
-    /// Reads every file and holds it against RocksDB's list and against the seal, where there is one. Gives what is wrong,
-    /// and what a seal of the backup would say. `progress` is told the bytes so far after each file.
-    ///
-    /// # Errors
-    /// None of a file that cannot be read, which is a finding; `File` when the list cannot be read again.
-    pub fn check(
-        &self,
-        progress: &mut (dyn FnMut(u64) + Send),
-    ) -> Result<(Vec<BackupError>, Vec<BackupFile>), BackupError> {
-        let mut findings = Vec::new();
+    /// Reads every file and holds it against RocksDB's list and against the seal, where there is one. `read` is told the
+    /// bytes so far after each file, and remembers files, which backups share.
+    #[must_use]
+    pub fn check(&self, read: &mut FilesRead<'_>) -> Checked {
+        let mut checked = Checked::default();
         let sealed = self.seal().unwrap_or_else(|error| {
-            findings.push(error);
+            checked.findings.push(error);
             None
         });
-        let mut read = Vec::with_capacity(self.files.len() + 1);
-        let mut bytes = 0;
         let list = BackupFile { path: list::path(self.number), crc: None, bytes: None };
         for file in self.files.iter().chain([&list]) {
             let path = self.folder.join(&file.path);
-            match checksum(&path) {
+            match read.checksum(&file.path, &path) {
                 Ok((crc, length)) => {
                     let found = BackupFile { path: file.path.clone(), crc: Some(crc), bytes: Some(length) };
-                    findings.extend(compare(&path, &found, file, sealed.as_ref()));
-                    bytes += length;
-                    read.push(found);
+                    checked.findings.extend(compare(&path, &found, file, sealed.as_ref()));
+                    checked.bytes += length;
+                    checked.files.push(found);
                 }
-                Err(reason) => findings.push(BackupError::File { file: path, reason }),
+                Err(reason) => checked.findings.push(BackupError::File { file: path, reason }),
             }
-            progress(bytes);
         }
-        Ok((findings, read))
+        checked
+    }
+}
+
+/// What was found in a backup's files.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// What is wrong.
+    pub findings: Vec<BackupError>,
+    /// The files as they are, for a seal.
+    pub files: Vec<BackupFile>,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Files of backups that were read already, so that none is read twice.
+pub struct FilesRead<'a> {
+    known: HashMap<String, (u32, u64)>,
+    bytes: u64,
+    progress: &'a mut (dyn FnMut(u64) + Send),
+}
+
+impl<'a> FilesRead<'a> {
+    /// None yet. `progress` is told the bytes so far after each file.
+    pub fn new(progress: &'a mut (dyn FnMut(u64) + Send)) -> Self {
+        Self { known: HashMap::new(), bytes: 0, progress }
+    }
+
+    fn checksum(&mut self, name: &str, path: &Path) -> io::Result<(u32, u64)> {
+        if let Some(known) = self.known.get(name) {
+            return Ok(*known);
+        }
+        let (crc, bytes) = checksum(path)?;
+        self.known.insert(name.to_owned(), (crc, bytes));
+        self.bytes += bytes;
+        (self.progress)(self.bytes);
+        Ok((crc, bytes))
     }
 }
 

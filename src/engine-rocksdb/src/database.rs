@@ -221,7 +221,7 @@ impl Database {
         })
     }
 
-    fn family(&self, pattern: AccessPattern) -> Result<&ColumnFamily, EngineError> {
+    pub(crate) fn family(&self, pattern: AccessPattern) -> Result<&ColumnFamily, EngineError> {
         let name = options::family(pattern);
         self.rocks.cf_handle(name).ok_or_else(|| EngineError::Unavailable(format!("no column family {name}")))
     }

@@ -1,14 +1,14 @@
 //! The data folder.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, os::unix::fs::DirBuilderExt as _, path::Path};
 
 use wardstead_engine::EngineError;
 
 /// Lies in a folder from the beginning of a restore into it until everything in it is in place and durable.
 const RESTORING: &str = "RESTORING";
 
-/// Makes `path` and what is missing above it, each durable in the folder that holds it: RocksDB syncs what it writes in its
-/// folder, but not the entry of the folder itself, without which a power failure takes all of it.
+/// Makes `path` and what is missing above it, for its owner alone, each durable in the folder that holds it: RocksDB syncs
+/// what it writes in its folder, but not the entry of the folder itself, without which a power failure takes all of it.
 pub(crate) fn make(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -16,7 +16,7 @@ pub(crate) fn make(path: &Path) -> io::Result<()> {
     // The parent of a relative path of one part is the empty path.
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     make(parent)?;
-    match fs::create_dir(path) {
+    match fs::DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }

@@ -13,6 +13,7 @@ mod options;
 mod readers;
 pub mod restore;
 mod shared;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ use database::{Database, Tier};
 pub use options::RocksOptions;
 use readers::Readers;
 use shared::Shared;
+pub use status::Status;
 
 /// The engine. Dropping it closes it.
 pub struct RocksEngine {

@@ -19,3 +19,15 @@ pub const READY_BEHIND_MS: u64 = 2_000;
 pub const METRICS_BYTES: usize = 64 * 1024;
 /// Reading the table of nodes for the metrics; after this they are told without.
 pub const NODES_READ_MS: u64 = 500;
+/// Bytes of a request or an answer on the control socket: paths and tokens.
+pub const CONTROL_BYTES: u64 = 64 * 1024;
+/// Commands on the control socket at once: an operator has one or two.
+pub const CONTROL_CONNECTIONS: usize = 8;
+/// A command says what it wants at once; after this it is not one.
+pub const CONTROL_ASK_MS: u64 = 5_000;
+/// Backups that are kept unless told otherwise: a week of daily ones.
+pub const BACKUPS_KEPT_ENTRIES: usize = 7;
+/// Between two words about how far a verification has come: some seconds of reading.
+pub const PROGRESS_BYTES: u64 = 1024 * 1024 * 1024;
+/// See [`PROGRESS_BYTES`].
+pub const PROGRESS_ROWS: u64 = 1_000_000;

@@ -17,8 +17,9 @@ use wardstead_identity::NewRegistrationToken;
 use wardstead_limits::api as limits;
 
 use crate::{
-    config::{self, Config, DatabaseUrl},
-    init, server,
+    backup,
+    config::{self, Config, Secret},
+    init, restore, server, verify,
 };
 use serve::Serve;
 
@@ -45,14 +46,14 @@ enum Command {
         /// Keep the data in this PostgreSQL database, without a password here; otherwise it is in a folder beside the
         /// configuration.
         #[arg(long, value_name = "URL")]
-        database: Option<DatabaseUrl>,
+        database: Option<Secret>,
         /// Do nothing, silently, where there is a configuration already.
         #[arg(long)]
         if_missing: bool,
         /// The folder to make.
         folder: PathBuf,
     },
-    /// Make a registration token for one more account and print it. A server with its data in a folder must not be running.
+    /// Make a registration token for one more account and print it. The server may be running.
     RegistrationToken {
         /// Read the configuration from FILE.
         #[arg(long, value_name = "FILE")]
@@ -64,12 +65,19 @@ enum Command {
         #[arg(long)]
         admin: bool,
     },
+    /// Add a backup of the data to a folder of backups, read it back, and remove the oldest. The server may be running. Data
+    /// in PostgreSQL is backed up with its own means.
+    Backup(backup::Arguments),
+    /// Restore the data from a backup. Everybody signs in again.
+    Restore(restore::Arguments),
+    /// Read all data, or backups, and name what is damaged: exit code 1. The server may be running.
+    Verify(verify::Arguments),
     /// Print a configuration file with every option, its meaning and its default.
     ExampleConfig,
 }
 
 /// How a command ended that did not end well.
-enum Failure {
+pub(crate) enum Failure {
     /// What was asked for cannot be done as asked: exit code 2, as for an unknown option.
     Asked(String),
     /// It went wrong: exit code 1.
@@ -85,10 +93,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = match cli.command {
         Command::Serve(serve) => serve.run(),
         Command::Init { server_name, listen, database, if_missing, folder } => {
-            let new = init::New { server_name, listen, database };
-            make(&folder, &new, if_missing)
+            let database = database.map(|url| serve::argument(&url)).transpose();
+            database
+                .map_err(Failure::Asked)
+                .and_then(|database| make(&folder, &init::New { server_name, listen, database }, if_missing))
         }
         Command::RegistrationToken { config, uses, admin } => registration_token(&config, uses, admin),
+        Command::Backup(arguments) => on_a_runtime(backup::run(arguments)).flatten(),
+        Command::Restore(arguments) => on_a_runtime(restore::run(arguments)).flatten(),
+        Command::Verify(arguments) => on_a_runtime(verify::run(arguments)).flatten(),
         Command::ExampleConfig => {
             say(&config::example());
             Ok(())
@@ -135,11 +148,11 @@ fn on_a_runtime<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
 }
 
 /// To standard output. Nobody reading it (any more) is no reason to end a server.
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     drop(io::stdout().lock().write_all(text.as_bytes()));
 }
 
 /// To standard error: the last word of a command that failed. Logs may not have been set up.
-fn complain(sentence: &str) {
+pub(crate) fn complain(sentence: &str) {
     drop(writeln!(io::stderr().lock(), "wardstead: {sentence}"));
 }

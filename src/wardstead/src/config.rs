@@ -193,7 +193,8 @@ impl Config {
     pub fn load_with(path: &Path, environment: Environment) -> Result<Self, ConfigError> {
         let refused = |reason: String| ConfigError::File { path: path.to_owned(), reason };
         let partial = File::with_format(path, FileFormat::Toml).required().load();
-        let config = partial.and_then(Self::from_partial_with_defaults).map_err(|error| refused(reasons(&error)))?;
+        let config =
+            partial.and_then(Self::from_partial_with_defaults).map_err(|error| refused(unquoted(&reasons(&error))))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         config.checked(folder, environment).map_err(refused)
     }
@@ -228,6 +229,16 @@ impl Config {
             (Some(folder), None) => Place::Folder(folder),
             // `checked` lets no such configuration pass.
             (None, None) => Place::Folder(Path::new("")),
+        }
+    }
+
+    /// What a commit has reached when it is acknowledged: "disk", "primary" or "standby".
+    #[must_use]
+    pub fn durability(&self) -> &'static str {
+        match (self.place(), self.cluster.durability) {
+            (Place::Folder(_), _) => "disk",
+            (Place::Database(_), Durability::Primary) => "primary",
+            (Place::Database(_), Durability::Standby) => "standby",
         }
     }
 
@@ -309,6 +320,12 @@ impl fmt::Display for Place<'_> {
 #[must_use]
 pub fn example() -> String {
     confique::toml::template::<Config>(FormatOptions::default())
+}
+
+/// TOML's errors quote the line. One with the address of a database may hold a password that should not be there.
+fn unquoted(reasons: &str) -> String {
+    let lines = reasons.lines().map(|line| if line.contains("postgres") { "…" } else { line });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// An error with what caused it.

@@ -8,8 +8,8 @@ use wardstead_engine::{Bus, BusError, BusMessage, Engine, LocalBus};
 use wardstead_engine_postgres::{
     Durability, PoolStatus, PostgresBus, PostgresEngine, PostgresOptions, PostgresOptionsError, Status,
 };
-use wardstead_engine_rocksdb::{RocksEngine, RocksOptions};
-use wardstead_limits::{Clock, OsRng, Rng, SystemClock};
+use wardstead_engine_rocksdb::{RocksEngine, RocksOptions, Status as RocksStatus};
+use wardstead_limits::{Clock, OsRng, Rng, SystemClock, engine::MEMTABLE_BYTES};
 use wardstead_store::Store;
 
 use crate::{
@@ -36,7 +36,7 @@ pub(crate) struct Figure {
 
 impl Backend {
     /// Opens what `config` names.
-    async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, ServerError> {
+    pub(crate) async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, ServerError> {
         let unusable = |reason: &dyn fmt::Display| ServerError::Unusable {
             place: config.place().to_string(),
             reason: reason.to_string(),
@@ -88,7 +88,7 @@ impl Backend {
     /// Why commits are not durable, in a sentence without credentials; `None` when they are.
     pub(crate) fn not_durable(&self) -> Option<String> {
         match self {
-            Self::Rocks(_) => None,
+            Self::Rocks(engine) => engine.write_failure(),
             Self::Postgres(engine, _) => {
                 let status = engine.status();
                 (!status.durable).then(|| status.problem.unwrap_or_else(|| "not known yet".to_owned()))
@@ -96,20 +96,15 @@ impl Backend {
         }
     }
 
-    /// Name, bytes and bound of the engine's caches.
-    pub(crate) fn caches(&self) -> Vec<(&'static str, u64, u64)> {
-        Vec::new()
-    }
-
-    /// What else the engine has to tell.
-    pub(crate) fn figures(&self) -> Vec<Figure> {
+    /// Name, bytes and bound of the engine's caches, and what else it has to tell. Blocking. Nothing where it does not tell.
+    pub(crate) fn figures(&self) -> (Vec<(&'static str, u64, u64)>, Vec<Figure>) {
         match self {
-            Self::Rocks(_) => Vec::new(),
-            Self::Postgres(engine, _) => postgres_figures(&engine.status(), engine.pool()),
+            Self::Rocks(engine) => engine.status().map(|status| rocks_figures(&status)).unwrap_or_default(),
+            Self::Postgres(engine, _) => (Vec::new(), postgres_figures(&engine.status(), engine.pool())),
         }
     }
 
-    async fn close(self) -> Result<(), ServerError> {
+    pub(crate) async fn close(self) -> Result<(), ServerError> {
         match self {
             Self::Rocks(engine) => {
                 tokio::task::spawn_blocking(move || engine.close()).await?.map_err(ServerError::Close)
@@ -132,6 +127,19 @@ fn postgres_options(config: &Config, url: &DatabaseUrl) -> Result<PostgresOption
     };
     options.connections = config.database.connections;
     Ok(options)
+}
+
+fn rocks_figures(status: &RocksStatus) -> (Vec<(&'static str, u64, u64)>, Vec<Figure>) {
+    let figure = |name, help, value| Figure { name, help, value: i64::try_from(value).unwrap_or(i64::MAX) };
+    let cache = ("rocksdb_blocks", status.block_cache_bytes, status.block_cache_limit_bytes);
+    let memtables = ("rocksdb_memtables", status.memtable_bytes, MEMTABLE_BYTES as u64);
+    let figures = vec![
+        figure("wardstead_rocksdb_wal_bytes", "Bytes of the log of writes that are in no table yet", status.wal_bytes),
+        figure("wardstead_rocksdb_wal_limit_bytes", "Bytes at which memtables are written out", status.wal_limit_bytes),
+        figure("wardstead_rocksdb_table_bytes", "Bytes of all tables", status.table_bytes),
+        figure("wardstead_rocksdb_compaction_bytes", "Bytes that wait to be compacted", status.compaction_bytes),
+    ];
+    (vec![cache, memtables], figures)
 }
 
 fn postgres_figures(status: &Status, pool: PoolStatus) -> Vec<Figure> {

@@ -7,7 +7,9 @@ pub mod cli;
 pub mod config;
 pub mod server;
 
+mod backup;
 mod banner;
+mod control;
 mod data;
 mod health;
 mod init;
@@ -16,6 +18,8 @@ mod logging;
 mod metrics;
 mod observe;
 mod policy;
+mod restore;
 mod signals;
+mod verify;
 
 pub use policy::Policy;

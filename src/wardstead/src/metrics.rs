@@ -60,12 +60,14 @@ pub(crate) struct Looked {
 }
 
 /// All metrics of one server.
-pub(crate) fn registry(looked: Looked, requests: &wardstead_api::Figures) -> Registry {
+pub(crate) fn registry(looked: Looked, requests: &wardstead_api::Figures, durability: &'static str) -> Registry {
     let mut registry = Registry::default();
     requests.register(&mut registry);
     looked.store.figures().register(&mut registry);
     let build = Info::new([("version", env!("CARGO_PKG_VERSION")), ("engine", looked.backend.name())]);
     registry.register("wardstead_build", "The program, and which engine it runs on", build);
+    let durability = Info::new([("reaches", durability)]);
+    registry.register("wardstead_durability", "What a commit has reached when it is acknowledged", durability);
     registry.register_collector(Box::new(looked));
     registry
 }
@@ -100,8 +102,9 @@ impl Collector for Looked {
             page.gauge("wardstead_nodes", "Nodes that live on this data", nodes)?;
         }
 
-        self.caches(&mut page, &status)?;
-        for Figure { name, help, value } in self.backend.figures() {
+        let (caches, figures) = self.backend.figures();
+        self.caches(&mut page, &status, caches)?;
+        for Figure { name, help, value } in figures {
             page.gauge(name, help, value)?;
         }
         if let Some(bytes) = resident_bytes() {
@@ -112,13 +115,15 @@ impl Collector for Looked {
 }
 
 impl Looked {
-    fn caches(&self, page: &mut Page<'_, '_>, status: &wardstead_store::Status) -> Result<(), Error> {
-        let mut caches = vec![
-            ("audience", status.audience_bytes, store_limits::AUDIENCE_CACHE_BYTES),
-            ("change_window", status.window_bytes as u64, store_limits::CHANGE_WINDOW_BYTES as u64),
-        ];
+    fn caches(
+        &self,
+        page: &mut Page<'_, '_>,
+        status: &wardstead_store::Status,
+        mut caches: Vec<(&'static str, u64, u64)>,
+    ) -> Result<(), Error> {
+        caches.push(("audience", status.audience_bytes, store_limits::AUDIENCE_CACHE_BYTES));
+        caches.push(("change_window", status.window_bytes as u64, store_limits::CHANGE_WINDOW_BYTES as u64));
         caches.extend(self.rooms.caches());
-        caches.extend(self.backend.caches());
         let held: Vec<_> = caches.iter().map(|(name, held, _)| (*name, number(*held))).collect();
         page.labelled("wardstead_cache_bytes", "Bytes that the cache of this name holds", "cache", &held)?;
         let most: Vec<_> = caches.iter().map(|(name, _, most)| (*name, number(*most))).collect();

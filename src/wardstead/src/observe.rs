@@ -51,12 +51,17 @@ async fn ready(State(observed): State<Arc<Observed>>) -> Response {
 /// [OpenMetrics](https://prometheus.io/docs/specs/om/open_metrics_spec/) text, which Prometheus reads.
 async fn metrics(State(observed): State<Arc<Observed>>) -> Response {
     observed.nodes.look().await;
-    let mut body = String::with_capacity(wardstead_limits::wardstead::METRICS_BYTES);
-    if let Err(error) = text::encode(&mut body, &observed.registry) {
-        return failed(&error);
-    }
+    // Files are looked at.
+    let written = tokio::task::spawn_blocking(move || {
+        let mut body = String::with_capacity(wardstead_limits::wardstead::METRICS_BYTES);
+        text::encode(&mut body, &observed.registry).map(|()| body)
+    });
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], body).into_response()
+    match written.await {
+        Ok(Ok(body)) => ([(header::CONTENT_TYPE, kind)], body).into_response(),
+        Ok(Err(error)) => failed(&error),
+        Err(error) => failed(&error),
+    }
 }
 
 fn json(status: StatusCode, body: String) -> Response {

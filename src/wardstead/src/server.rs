@@ -16,8 +16,9 @@ use wardstead_sync::Syncer;
 
 use crate::{
     Policy,
-    config::Config,
-    data::Data,
+    config::{Config, Place},
+    control::{self, Answer, Control, Request},
+    data::{Backend, Data},
     health::Health,
     listen,
     metrics::{self, Looked, Nodes},
@@ -50,6 +51,17 @@ pub enum ServerError {
     /// A registration token could not be made.
     #[error("no registration token: {0}")]
     RegistrationToken(#[from] IdentityError),
+    /// The control socket cannot be had.
+    #[error("no control socket in {}: {reason}", folder.display())]
+    Control {
+        /// The data folder.
+        folder: std::path::PathBuf,
+        /// Why.
+        reason: std::io::Error,
+    },
+    /// The running server that was asked did not do it.
+    #[error("{0}")]
+    Asked(String),
     /// The key that signs events could not be had.
     #[error("no signing key: {0}")]
     SigningKey(#[from] RoomError),
@@ -67,6 +79,7 @@ pub enum ServerError {
 /// A server whose data is open and whose addresses are taken; [`Server::run`] makes it answer.
 pub struct Server {
     data: Data,
+    control: Option<Control>,
     health: Arc<Health>,
     router: Router,
     listeners: Vec<TcpListener>,
@@ -91,6 +104,7 @@ impl Server {
         let observed_at = observing.as_ref().and_then(|listener| listener.local_addr().ok());
 
         let data = Data::open(config, policy.cut_bus).await?;
+        let control = control(&data, config)?;
         let health = Arc::new(Health::new(data.backend.clone(), data.store.clone()));
         let wired = wire(&data, &health, config, policy).await?;
         let Wired { router, observed, first_token } = wired;
@@ -98,7 +112,7 @@ impl Server {
         data.store.announce(env!("CARGO_PKG_VERSION"), address.as_deref());
         let (shutdown, _stopping) = watch::channel(false);
         let observing = observing.map(|listener| (listener, observe::router(observed)));
-        Ok(Self { data, health, router, listeners, addresses, observing, observed_at, first_token, shutdown })
+        Ok(Self { data, control, health, router, listeners, addresses, observing, observed_at, first_token, shutdown })
     }
 
     /// Where it listens; a port that was given as 0 has its number here.
@@ -126,7 +140,7 @@ impl Server {
     /// # Errors
     /// [`ServerError::NotAtRest`] after [`limits::DRAIN_MS`], [`ServerError::Close`].
     pub async fn run(self, end: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { data, health, router, listeners, observing, shutdown, .. } = self;
+        let Self { data, control, health, router, listeners, observing, shutdown, .. } = self;
         let (stop_observing, stopping) = watch::channel(false);
         let watching = tokio::spawn({
             let health = Arc::clone(&health);
@@ -135,6 +149,14 @@ impl Server {
         let observing = tokio::spawn(async move {
             if let Some((listener, router)) = observing {
                 listen::serve(vec![listener], router, stopping).await;
+            }
+        });
+        let controlled = tokio::spawn({
+            let stopping = shutdown.subscribe();
+            async move {
+                if let Some(control) = control {
+                    control.serve(stopping).await;
+                }
             }
         });
         let mut serving = tokio::spawn(listen::serve(listeners, router, shutdown.subscribe()));
@@ -151,6 +173,7 @@ impl Server {
                 () = end_waits(&data.store) => {}
             }
             watching.abort();
+            controlled.await?;
             data.close().await?;
             stop_observing.send_replace(true);
             Ok(observing.await?)
@@ -200,7 +223,7 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
         rooms: rooms.clone(),
         nodes: Arc::clone(&nodes),
     };
-    let registry = metrics::registry(looked, &figures);
+    let registry = metrics::registry(looked, &figures, config.durability());
     let state = ApiState::new(ApiParts {
         accounts,
         identity,
@@ -216,15 +239,39 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
     Ok(Wired { router: wardstead_api::router(state), observed, first_token })
 }
 
-/// Makes a registration token in the data of a server. It must not be running when its data is in a folder.
+/// The socket for an operator's commands, where the data is in a folder: a database can be opened beside the server.
+fn control(data: &Data, config: &Config) -> Result<Option<Control>, ServerError> {
+    let (Backend::Rocks(engine), Place::Folder(folder)) = (&data.backend, config.place()) else { return Ok(None) };
+    let listening = Control::listen(folder, Arc::clone(engine), data.store.clone(), config.clone());
+    listening.map(Some).map_err(|reason| ServerError::Control { folder: folder.to_owned(), reason })
+}
+
+/// Makes a registration token: asks the server that runs on the data folder, or opens the data.
 ///
 /// # Errors
-/// [`ServerError`]; `Unusable` when the server has the folder.
+/// [`ServerError`].
 pub async fn make_registration_token(config: &Config, token: NewRegistrationToken) -> Result<String, ServerError> {
+    if let Place::Folder(folder) = config.place() {
+        let request = Request::RegistrationToken { uses: token.uses, admin: token.admin };
+        match control::ask(folder, &request).await.map_err(ServerError::Asked)? {
+            Some(Answer::RegistrationToken { token }) => return Ok(token),
+            Some(_) => return Err(ServerError::Asked("the server answered something else".to_owned())),
+            None => {}
+        }
+    }
     let data = Data::open(config, true).await?;
-    let accounts = Accounts::new(data.store.clone(), config.server.name.clone());
-    let identity = Identity::new(data.store.clone(), accounts, Policy::production(config).identity());
-    let made = identity.create_registration_token(token).await;
+    let made = registration_token(&data.store, config, token).await;
     data.close().await?;
     Ok(made?)
+}
+
+/// Makes a registration token in `store`.
+pub(crate) async fn registration_token(
+    store: &Store,
+    config: &Config,
+    token: NewRegistrationToken,
+) -> Result<String, IdentityError> {
+    let accounts = Accounts::new(store.clone(), config.server.name.clone());
+    let identity = Identity::new(store.clone(), accounts, Policy::production(config).identity());
+    identity.create_registration_token(token).await
 }

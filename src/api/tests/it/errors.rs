@@ -92,7 +92,6 @@ async fn unknown_paths_and_methods_are_unrecognized() {
         "/_matrix/client/v3/pushrules/",
         "/_matrix/client/v3/keys/query",
         "/_matrix/client/v3/profile/@anna:example.org",
-        "/_matrix/client/v3/presence/@anna:example.org/status",
         "/_matrix/media/v3/config",
         "/_matrix/federation/v1/version",
         "/_matrix/key/v2/server",

@@ -5,12 +5,14 @@
 mod server;
 
 mod discovery;
+mod ephemeral;
 mod errors;
 mod faults;
 mod filters;
 mod garbage;
 mod headers;
 mod log;
+mod lost;
 mod malformed;
 mod rooms;
 mod session;

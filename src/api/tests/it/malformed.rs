@@ -8,7 +8,7 @@ use crate::server::Server;
 const V3: &str = "/_matrix/client/v3";
 
 /// The endpoints that take a body, with a body that each would take.
-const WITH_BODY: [(&str, &str, &str); 12] = [
+const WITH_BODY: [(&str, &str, &str); 14] = [
     ("POST", "/register", r#"{"auth":{"type":"m.login.dummy"},"username":"bert","password":"correct horse"}"#),
     ("POST", "/login", r#"{"type":"m.login.password","password":"x","user":"anna"}"#),
     ("POST", "/logout", "{}"),
@@ -21,6 +21,8 @@ const WITH_BODY: [(&str, &str, &str); 12] = [
     ("POST", "/rooms/!room:example.org/invite", r#"{"user_id":"@bert:example.org"}"#),
     ("PUT", "/rooms/!room:example.org/send/m.room.message/1", "{}"),
     ("PUT", "/rooms/!room:example.org/state/m.room.name/", "{}"),
+    ("PUT", "/rooms/!room:example.org/typing/@anna:example.org", r#"{"typing":true,"timeout":1}"#),
+    ("PUT", "/presence/@anna:example.org/status", r#"{"presence":"online"}"#),
 ];
 
 fn nested(levels: usize) -> String {

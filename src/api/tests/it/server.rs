@@ -6,6 +6,7 @@ use axum::body::{Body, to_bytes};
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use ruma::{RoomVersionId, server_name};
 use serde_json::Value;
+use tokio::sync::watch;
 use tower::ServiceExt as _;
 use wardstead_accounts::{Accounts, NewAccount, Presence};
 use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures, router};
@@ -23,6 +24,9 @@ pub struct Server {
     pub accounts: Accounts,
     pub faults: Faults,
     pub store: Store,
+    /// Whether the data can be reached, as whoever watches it would tell.
+    pub available: watch::Sender<bool>,
+    pub figures: Figures,
     engine: Arc<MemoryEngine>,
     pub clock: ManualClock,
 }
@@ -74,18 +78,19 @@ impl Server {
         store.set_audience(Arc::new(rooms.clone()));
         let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), presence));
         let syncer = Syncer::new(store.clone(), rooms.clone(), typing, presence);
+        let (available, figures) = (watch::Sender::new(true), Figures::default());
         let state = ApiState::new(ApiParts {
             accounts: accounts.clone(),
             identity,
             rooms,
             syncer,
-            availability: Availability::default(),
-            figures: Figures::default(),
+            availability: Availability::watching(available.subscribe()),
+            figures: figures.clone(),
             config: ApiConfig { base_url: base_url.map(str::to_owned) },
             clock: Arc::clone(store.clock()),
             rng: Arc::clone(store.rng()),
         });
-        Self { router: router(state), accounts, faults, store, engine, clock }
+        Self { router: router(state), accounts, faults, store, available, figures, engine, clock }
     }
 
     /// The access token of a new user.

@@ -8,7 +8,7 @@ use ruma::OwnedServerName;
 use super::{Failure, on_a_runtime, say};
 use crate::{
     Policy, banner,
-    config::{self, Config, DatabaseUrl, Dev, Durability, Environment},
+    config::{self, Config, DatabaseUrl, Dev, Durability, Environment, Secret},
     logging,
     server::Server,
     signals,
@@ -32,10 +32,10 @@ pub(super) struct Serve {
     /// With --dev: the folder of the data. Either this or a database.
     #[arg(long, value_name = "DIR", requires = "dev")]
     data_dir: Option<PathBuf>,
-    /// With --dev: the PostgreSQL database of the data, such as postgres://user@host/name. The password is taken from the
-    /// environment, WARDSTEAD_DATABASE_PASSWORD.
+    /// With --dev: the PostgreSQL database of the data, such as `postgres://user@host/name`. The password is taken from the
+    /// environment, `WARDSTEAD_DATABASE_PASSWORD`.
     #[arg(long, value_name = "URL", requires = "dev")]
-    database: Option<DatabaseUrl>,
+    database: Option<Secret>,
     /// With --dev and a database: when a commit counts as durable.
     #[arg(long, value_name = "WHERE", requires = "dev", default_value = "primary")]
     durability: Durability,
@@ -74,6 +74,7 @@ impl Serve {
                     ));
                 }
                 let Self { data_dir, database, durability, observe, .. } = self;
+                let database = database.map(|url| argument(&url)).transpose()?;
                 let dev = Dev { name, listen, data_dir, database, durability, observe };
                 let config = Config::dev(dev, Environment::of_this_process())?;
                 Ok((config, Policy { cut_bus: dev_cut_bus, ..Policy::dev() }))
@@ -83,6 +84,11 @@ impl Serve {
                 .to_owned()),
         }
     }
+}
+
+/// The value of `--database`. Not read by clap, whose errors repeat what was given, a password that should not be there too.
+pub(super) fn argument(url: &Secret) -> Result<DatabaseUrl, String> {
+    url.reveal().parse().map_err(|error| format!("--database: {error}"))
 }
 
 async fn serve(config: &Config, policy: Policy) -> Result<(), Failure> {

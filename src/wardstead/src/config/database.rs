@@ -97,6 +97,14 @@ impl Secret {
     }
 }
 
+impl FromStr for Secret {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("…")
@@ -105,10 +113,12 @@ impl fmt::Debug for Secret {
 
 /// The address of a database, and the password for it. Shown without.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[serde(from = "String")]
 pub struct DatabaseUrl {
     text: String,
     password: Option<Secret>,
+    /// Why it is none.
+    wrong: Option<String>,
 }
 
 impl DatabaseUrl {
@@ -139,7 +149,19 @@ impl DatabaseUrl {
         }
         let query = if kept.is_empty() { String::new() } else { format!("?{}", kept.join("&")) };
         let password = password.map(percent_decoded).transpose()?.map(Secret::new);
-        Ok(Self { text: format!("postgres://{address}{query}"), password })
+        Ok(Self { text: format!("postgres://{address}{query}"), password, wrong: None })
+    }
+
+    /// The same, where others may read it.
+    fn in_the_open(self) -> Result<Self, String> {
+        match (&self.wrong, &self.password) {
+            (Some(wrong), _) => Err(wrong.clone()),
+            (None, None) => Ok(self),
+            (None, Some(_)) => Err(format!(
+                "the address of the database holds a password, where others may read it. Put it into a file \
+                 (database.password_file) or into the environment ({PASSWORD_VARIABLE})"
+            )),
+        }
     }
 
     /// The address without the password.
@@ -174,28 +196,19 @@ fn percent_decoded(text: &str) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| wrong())
 }
 
-/// For what others may read: a configuration file, the command line. A password there is refused.
-impl TryFrom<String> for DatabaseUrl {
-    type Error = String;
-
-    fn try_from(url: String) -> Result<Self, String> {
-        url.parse()
+/// What a configuration file says. Never an error: TOML's would quote the line. [`Database::complete`] looks at it.
+impl From<String> for DatabaseUrl {
+    fn from(url: String) -> Self {
+        Self::new(&url).unwrap_or_else(|wrong| Self { text: String::new(), password: None, wrong: Some(wrong) })
     }
 }
 
-/// As [`DatabaseUrl::try_from`].
+/// For what others may read, as the command line: a password there is refused.
 impl FromStr for DatabaseUrl {
     type Err = String;
 
     fn from_str(url: &str) -> Result<Self, String> {
-        let url = Self::new(url)?;
-        if url.password.is_some() {
-            return Err(format!(
-                "the address of the database holds a password, where others may read it. Put it into a file \
-                 (database.password_file) or into the environment ({PASSWORD_VARIABLE})"
-            ));
-        }
-        Ok(url)
+        Self::new(url)?.in_the_open()
     }
 }
 
@@ -225,7 +238,9 @@ impl Database {
         for path in [&mut self.password_file, &mut self.ca_file].into_iter().flatten() {
             *path = folder.join(&path);
         }
-        if self.url.is_none() {
+        if let Some(url) = self.url.take() {
+            self.url = Some(url.in_the_open().map_err(|reason| format!("database.url: {reason}"))?);
+        } else {
             let url = environment.url.map(|url| DatabaseUrl::new(url.reveal())).transpose();
             self.url = url.map_err(|reason| format!("{URL_VARIABLE}: {reason}"))?;
         }

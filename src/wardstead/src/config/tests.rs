@@ -155,6 +155,10 @@ fn a_password_is_never_shown() {
         let error = load(&wrong).unwrap_err();
         assert!(error.contains("password_file") && !error.contains("tr0ub4dor"), "{error}");
     }
+    for wrong in [text.replace("postgres:", "mysql:"), text.replace("require\"", "require")] {
+        let error = load(&wrong).unwrap_err();
+        assert!(!error.contains("tr0ub4dor"), "{error}");
+    }
     let environment = environment(Some("postgres://ada:tr0ub4dor@db/ward"), Some("c0rrect"));
     let shown = format!("{environment:?}");
     let config = load_with("[server]\nname = \"example.org\"\n", environment).unwrap();

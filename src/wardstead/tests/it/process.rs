@@ -9,6 +9,10 @@ use std::{
 
 use serde_json::Value;
 
+/// The start of a configuration. Ports are whatever is free: others run beside this.
+pub(crate) const LEAST: &str =
+    "[server]\nname = \"example.org\"\nlisten = [\"127.0.0.1:0\"]\n[observe]\nlisten = \"127.0.0.1:0\"\n";
+
 /// The command under test with these arguments.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wardstead"));
@@ -36,8 +40,14 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `serve` with these arguments and waits until it listens on as many addresses.
     pub(crate) fn start(arguments: &[&str], addresses: usize) -> Self {
-        let mut child =
-            command(&["serve"]).args(arguments).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        Self::start_with(arguments, addresses, &[])
+    }
+
+    /// As [`Self::start`], with variables in its environment.
+    pub(crate) fn start_with(arguments: &[&str], addresses: usize, environment: &[(&str, &str)]) -> Self {
+        let mut command = command(&["serve"]);
+        command.args(arguments).envs(environment.iter().copied());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut server = Self { child, banner: Vec::new(), addresses: Vec::new() };
         while server.addresses.len() < addresses {
@@ -53,8 +63,7 @@ impl Server {
     /// A server with the least configuration, in `folder`.
     pub(crate) fn configured(folder: &Path) -> Self {
         let config = folder.join("config.toml");
-        let text = "[server]\nname = \"example.org\"\nlisten = [\"127.0.0.1:0\"]\n[data]\ndir = \"data\"\n";
-        std::fs::write(&config, text).unwrap();
+        std::fs::write(&config, format!("{LEAST}[data]\ndir = \"data\"\n")).unwrap();
         Self::start(&["--config", config.to_str().unwrap()], 1)
     }
 
@@ -68,6 +77,22 @@ impl Server {
     pub(crate) fn first_token(&self) -> Option<String> {
         let line = self.banner.iter().find(|line| line.contains("registration token"))?;
         line.rsplit(' ').next().map(str::to_owned)
+    }
+
+    /// Where health and metrics are.
+    pub(crate) fn observed(&self) -> Option<SocketAddr> {
+        let lines = self.banner.iter().map(|line| line.trim());
+        lines.filter_map(|line| line.strip_prefix("health and metrics on http://")).map(|at| at.parse().unwrap()).next()
+    }
+
+    /// Status and text of what is at `path` where health and metrics are.
+    pub(crate) fn observe(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.observed().expect("it is observed")).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 
     /// SIGTERM.
@@ -115,6 +140,12 @@ impl Connection {
             "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{authorization}Content-Length: {length}\r\n\r\n{body}"
         );
         self.stream.get_mut().write_all(request.as_bytes()).unwrap();
+    }
+
+    /// A head that promises a body of `length` bytes, which does not come.
+    pub(crate) fn begin(&mut self, method: &str, path: &str, length: usize) {
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
+        self.stream.get_mut().write_all(head.as_bytes()).unwrap();
     }
 
     /// Status and JSON of the next answer.
