@@ -18,6 +18,8 @@ use std::{
 
 /// Debian's place of PostgreSQL's programs.
 const PROGRAMS: &str = "/usr/lib/postgresql";
+/// PostgreSQL's own.
+const PORT: u16 = 5432;
 /// The role that owns the databases: not a superuser, as in an installation.
 const ROLE: &str = "wardstead";
 /// Looks at something that a server does by itself, a tenth of a second apart.
@@ -30,6 +32,7 @@ pub struct Cluster {
     folder: PathBuf,
     programs: PathBuf,
     user: Option<(u32, u32)>,
+    port: u16,
     databases: AtomicU64,
     /// A shell that waits for the end of its input, which is the end of this process at the latest, and then ends the server
     /// and removes the folder.
@@ -37,15 +40,26 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts an empty one, with everything at its default but for the settings given (as in `postgresql.conf`).
+    /// Starts an empty one, with everything at its default but for the settings given (as in `postgresql.conf`). Over its
+    /// socket anybody is let in, over TCP with a password.
     ///
     /// # Panics
     /// When PostgreSQL is not there or does not start.
     #[must_use]
     pub fn start(settings: &[&str]) -> Self {
-        let cluster = Self::folder();
+        let mut cluster = Self::folder();
+        let port = settings.iter().find_map(|setting| setting.strip_prefix("port = "));
+        cluster.port = port.map_or(PORT, |port| port.parse().unwrap());
         let data = cluster.data();
-        let initdb = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync", "-D"];
+        let initdb = [
+            "--auth-local=trust",
+            "--auth-host=scram-sha-256",
+            "--username=postgres",
+            "--encoding=UTF8",
+            "--no-locale",
+            "--no-sync",
+            "-D",
+        ];
         run(cluster.program("initdb").args(initdb).arg(&data));
         let ours = ["listen_addresses = ''", "max_connections = 300", "hot_standby = on"];
         let settings: Vec<&str> = ours.iter().chain(settings).copied().collect();
@@ -73,13 +87,26 @@ impl Cluster {
     /// The URL of a database on this server: a copy has those of its original.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://{ROLE}@/{database}?host={}", self.folder.display())
+        format!("postgres://{ROLE}@/{database}?host={}&port={}", self.folder.display(), self.port)
     }
 
-    /// The folder of the socket; its name ends in the port.
+    /// The socket; it lies in a folder of its own.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        self.folder.join(".s.PGSQL.5432")
+        self.folder.join(format!(".s.PGSQL.{}", self.port))
+    }
+
+    /// Puts a file that only the server may read among its data.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn install(&self, name: &str, contents: &str) {
+        let file = self.data().join(name);
+        fs::write(&file, contents).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        if let Some((uid, gid)) = self.user {
+            chown(&file, Some(uid), Some(gid)).unwrap();
+        }
     }
 
     /// Copies the server while it runs, starts the copy as its synchronous standby, and waits until it is one.
@@ -144,7 +171,11 @@ impl Cluster {
     pub fn sql_in(&self, database: &str, statement: &str) -> String {
         let quiet = ["-U", "postgres", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h"];
         let mut psql = Command::new(self.programs.join("psql"));
-        run(psql.args(quiet).arg(&self.folder).args(["-d", database, "-c", statement]))
+        run(psql
+            .env("PGPORT", self.port.to_string())
+            .args(quiet)
+            .arg(&self.folder)
+            .args(["-d", database, "-c", statement]))
     }
 
     /// Waits until the answer to `statement` is `answer`.
@@ -173,7 +204,7 @@ impl Cluster {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let keeper = keeper.spawn().unwrap();
-        Self { folder, programs: programs(), user, databases: AtomicU64::new(0), keeper }
+        Self { folder, programs: programs(), user, port: PORT, databases: AtomicU64::new(0), keeper }
     }
 
     fn data(&self) -> PathBuf {

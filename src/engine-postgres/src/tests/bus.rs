@@ -45,17 +45,12 @@ async fn a_bus_that_lost_its_connection_says_so_and_comes_back() {
     let bus = PostgresBus::open(&options(&url)).await.unwrap();
     let mut heard = bus.subscribe();
     let database = url.split('/').nth(3).unwrap().split('?').next().unwrap().to_owned();
+    let sql = |statement: String| blocking(move || Cluster::shared().sql(&statement));
     // Nobody may connect again before it has been seen that a message is dropped with an error.
-    let (cut, allow) = (
-        format!(
-            "ALTER DATABASE {database} CONNECTION LIMIT 0; SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \
-             WHERE datname = '{database}'"
-        ),
-        format!("ALTER DATABASE {database} CONNECTION LIMIT -1"),
-    );
-    blocking(move || Cluster::shared().sql(&cut)).await;
+    sql(format!("ALTER DATABASE {database} CONNECTION LIMIT 0")).await;
+    sql(format!("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{database}'")).await;
     until(|| async { bus.publish(message(Topic::Presence, "lost")).await.is_err() }).await;
-    blocking(move || Cluster::shared().sql(&allow)).await;
+    sql(format!("ALTER DATABASE {database} CONNECTION LIMIT -1")).await;
     until(|| async { bus.publish(message(Topic::Presence, "back")).await.is_ok() }).await;
     hears(&mut heard, &message(Topic::Presence, "back")).await;
     bus.close().await;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio_postgres::{Config, NoTls, types::ToSql};
 use wardstead_engine::{
     Engine, Key,
     conformance::{self, Factory, Installation, Tampering},
@@ -37,14 +38,26 @@ impl Installation for Database {
         self.engine = open(&self.url, &self.clock).await;
     }
 
+    async fn second(&self) -> Arc<dyn Engine> {
+        open(&self.url, &self.clock).await
+    }
+
+    /// A session that has begun a transaction and forgotten it: no row that it could still see may be cleaned up.
+    async fn hold_snapshot(&self) -> Box<dyn Send> {
+        let (client, connection) = self.url.parse::<Config>().unwrap().connect(NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let look = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM wardstead.point";
+        client.batch_execute(look).await.unwrap();
+        Box::new(client)
+    }
+
     async fn tamper(&mut self, key: &Key, change: Tampering) {
-        let config: tokio_postgres::Config = self.url.parse().unwrap();
-        let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+        let (client, connection) = self.url.parse::<Config>().unwrap().connect(NoTls).await.unwrap();
         tokio::spawn(connection);
         let place = Place::of(key);
         let (column, position) = (if place == Place::Journal { "position" } else { "k" }, position_of(key));
         let bytes = key.as_bytes();
-        let id: &(dyn tokio_postgres::types::ToSql + Sync) = if place == Place::Journal { &position } else { &bytes };
+        let id: &(dyn ToSql + Sync) = if place == Place::Journal { &position } else { &bytes };
         let read = format!("SELECT v FROM {} WHERE {column} = $1", place.table());
         let mut stored: Vec<u8> = client.query_one(&read, &[id]).await.unwrap().get(0);
         change(&mut stored);

@@ -50,6 +50,14 @@ impl Bench {
         self.installation.engine()
     }
 
+    pub(super) async fn second(&self) -> Arc<dyn Engine> {
+        self.installation.second().await
+    }
+
+    pub(super) async fn hold_snapshot(&self) -> Box<dyn Send> {
+        self.installation.hold_snapshot().await
+    }
+
     pub(super) fn stall(&self, stalled: bool) {
         self.installation.stall(stalled);
     }

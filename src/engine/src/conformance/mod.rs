@@ -21,11 +21,13 @@ mod assertions;
 mod bench;
 mod concurrency;
 mod delete_range;
+mod endurance;
 mod epoch;
 mod groups;
 mod journal;
 mod leases;
 mod limits;
+mod nodes;
 mod reads;
 mod reopen;
 mod scans;
@@ -65,6 +67,16 @@ pub trait Installation: Send + Sync {
     /// Changes what is stored under `key`, past the engine; the engine may be another one afterwards.
     async fn tamper(&mut self, key: &Key, change: Tampering);
 
+    /// A handle of another node on the same data; this one's own where only one can have it open.
+    async fn second(&self) -> Arc<dyn Engine> {
+        self.engine()
+    }
+
+    /// Keeps somebody else's view of the data as it is now open until the answer is dropped, where the engine has such a thing.
+    async fn hold_snapshot(&self) -> Box<dyn Send> {
+        Box::new(())
+    }
+
     /// Makes commits wait, or lets them pass again, where the engine can do that.
     fn stall(&self, stalled: bool) {
         let _ = stalled;
@@ -96,6 +108,8 @@ pub fn cases() -> Vec<Case> {
         values::cases(),
         reopen::cases(),
         concurrency::cases(),
+        nodes::cases(),
+        endurance::cases(),
     ];
     subjects.concat()
 }
