@@ -8,6 +8,8 @@ mod judge;
 mod message;
 mod state;
 mod tasks;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -188,9 +190,10 @@ impl Presence {
         if state != PresenceState::Offline {
             // Who says so without ever syncing is there for as long as somebody whose sync has just ended.
             let until_ms = memory.state.until_ms(by.user, (inner.node, by.device)).max(now + limits::PRESENCE_GONE_MS);
+            let vouched_ms = memory.state.next_ms(by.user, (inner.node, by.device), now);
             let (node, device) = (inner.node, by.device);
             let device = Device { node, device, state, until_ms, marked_ms: said_ms, active_ms: now };
-            inner.tell(&mut memory, Entry::new(by.user, &by.user_id, said_ms, What::Device(device)), now);
+            inner.tell(&mut memory, Entry::new(by.user, &by.user_id, vouched_ms, What::Device(device)), now);
         }
     }
 
@@ -241,9 +244,10 @@ impl Inner {
     fn vouch(&self, memory: &mut Memory, (user, device): (u64, u64), marks: bool, now: u64) {
         let Some(Here { user_id, state, .. }) = memory.here.get(&(user, device)) else { return };
         let (user_id, state) = (user_id.clone(), *state);
+        let vouched_ms = memory.state.next_ms(user, (self.node, device), now);
         let device = memory.state.vouch(user, (self.node, device), state, marks, now);
         let said = memory.state.repeated(user);
-        self.tell(memory, Entry::new(user, &user_id, now, What::Device(device)), now);
+        self.tell(memory, Entry::new(user, &user_id, vouched_ms, What::Device(device)), now);
         if let Some((said_ms, said)) = said {
             self.tell(memory, Entry::new(user, &user_id, said_ms, said), now);
         }
@@ -267,8 +271,9 @@ impl Inner {
         }
         for (user, device) in gone {
             let Some(here) = memory.here.remove(&(user, device)) else { continue };
+            let said_ms = memory.state.next_ms(user, (self.node, device), now);
             if let Some(device) = memory.state.taken_back(user, (self.node, device), now) {
-                self.tell(&mut memory, Entry::new(user, &here.user_id, now, What::Device(device)), now);
+                self.tell(&mut memory, Entry::new(user, &here.user_id, said_ms, What::Device(device)), now);
             }
         }
         memory.state.advance(now);

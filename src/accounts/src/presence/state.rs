@@ -158,6 +158,13 @@ impl State {
         Some((said.said_ms, What::Said { state: said.state, status: said.status }))
     }
 
+    /// When a node says something of a device now: later than what it said before.
+    pub(super) fn next_ms(&self, user: u64, (node, device): (u64, u64), now: u64) -> u64 {
+        let said = self.users.get(&user).into_iter().flat_map(|user| &user.devices);
+        let mut said = said.filter(|(_, other)| (other.node, other.device) == (node, device));
+        said.next().map_or(now, |(said_ms, _)| now.max(said_ms + 1))
+    }
+
     /// Until when a node vouches for a device; 0: it does not.
     pub(super) fn until_ms(&self, user: u64, (node, device): (u64, u64)) -> u64 {
         self.users.get(&user).and_then(|user| user.device(node, device)).map_or(0, |device| device.until_ms)
@@ -204,6 +211,11 @@ impl State {
     pub(super) fn taken_back(&self, user: u64, (node, device): (u64, u64), now: u64) -> Option<Device> {
         let device = self.users.get(&user)?.device(node, device).filter(|device| device.until_ms > now)?;
         Some(Device { until_ms: now, ..*device })
+    }
+
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     fn judge(&mut self, user: u64, at_ms: u64, restated: bool, now: u64) {

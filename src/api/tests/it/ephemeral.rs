@@ -133,23 +133,26 @@ async fn a_sync_shows_its_user_unless_it_says_otherwise() {
 
 #[tokio::test]
 async fn sending_and_typing_are_acts() {
-    let server = Server::new().await;
-    let (room, anna, bert) = two_in_a_room(&server).await;
-    let active_ago = async || server.get(&status("@anna:example.org"), &bert).await.ok()["last_active_ago"].clone();
-    let first = sync(&server, &anna, &Value::Null, "").await;
-    // A sync that waits keeps its user there.
-    let since = encoded(first["next_batch"].as_str().unwrap());
-    let path = format!("{V3}/sync?since={since}&timeout=300000");
-    let mut waiting = pin!(server.get(&path, &anna));
-    assert!(futures::poll!(&mut waiting).is_pending());
-    server.clock.advance_ms(limits::PRESENCE_ACT_MS);
-    assert_eq!(active_ago().await, limits::PRESENCE_ACT_MS);
-    let send = format!("{V3}/rooms/{}/send/m.room.message/1", encoded(&room));
-    server.put(&send, &anna, &json!({ "msgtype": "m.text", "body": "hello" })).await.ok();
-    assert_eq!(active_ago().await, 0);
-    server.clock.advance_ms(limits::PRESENCE_ACT_MS);
-    server.put(&typing(&room, "@anna:example.org"), &anna, &json!({ "typing": true })).await.ok();
-    assert_eq!(active_ago().await, 0);
+    for types in [false, true] {
+        let server = Server::new().await;
+        let (room, anna, bert) = two_in_a_room(&server).await;
+        let active_ago = async || server.get(&status("@anna:example.org"), &bert).await.ok()["last_active_ago"].clone();
+        let first = sync(&server, &anna, &Value::Null, "").await;
+        // A sync that waits keeps its user there.
+        let since = encoded(first["next_batch"].as_str().unwrap());
+        let path = format!("{V3}/sync?since={since}&timeout=300000");
+        let mut waiting = pin!(server.get(&path, &anna));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        server.clock.advance_ms(limits::PRESENCE_ACT_MS);
+        assert_eq!(active_ago().await, limits::PRESENCE_ACT_MS);
+        if types {
+            server.put(&typing(&room, "@anna:example.org"), &anna, &json!({ "typing": true })).await.ok();
+        } else {
+            let send = format!("{V3}/rooms/{}/send/m.room.message/1", encoded(&room));
+            server.put(&send, &anna, &json!({ "msgtype": "m.text", "body": "hello" })).await.ok();
+        }
+        assert_eq!(active_ago().await, 0);
+    }
 }
 
 #[tokio::test]
