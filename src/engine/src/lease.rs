@@ -58,7 +58,11 @@ pub fn decide(key: &Key, row: Option<&Cell>, request: &LeaseRequest, now_ms: u64
     Ok(Decision::Write(Lease { fencing, expires_ms }, payload.freeze()))
 }
 
-pub(crate) fn read(key: &Key, cell: &Cell) -> Result<(u64, Lease), EngineError> {
+/// The owner and the lease in a row.
+///
+/// # Errors
+/// [`EngineError::Corrupt`] when the row is not a lease.
+pub fn read(key: &Key, cell: &Cell) -> Result<(u64, Lease), EngineError> {
     let payload = &cell.payload;
     if payload.len() != PAYLOAD_BYTES || payload[0] != FORMAT {
         return Err(EngineError::corrupt(key, "not a lease"));

@@ -48,3 +48,25 @@ pub const HERO_ROWS: usize = 64;
 pub const HEROES: usize = 5;
 /// Bytes of a transaction id.
 pub const TRANSACTION_ID_BYTES: usize = 255;
+/// Milliseconds within which [`CONFLICTS`] on one room mean that another node appends to it too.
+pub const CONFLICT_WINDOW_MS: u64 = 1_000;
+/// Conflicts on one room in [`CONFLICT_WINDOW_MS`] after which a node appends in shares of time, in turn with the others.
+pub const CONFLICTS: u32 = 2;
+/// Milliseconds that a node goes on so after the last sign of another one.
+pub const CONTENDED_MS: u64 = 2_000;
+/// Milliseconds of one share: the longest that a message waits for another node's, and long enough that changing over costs little.
+pub const SHARE_MS: u64 = 500;
+/// Milliseconds before its end at which a share builds nothing more, so that what is queued is committed within it.
+pub const SHARE_MARGIN_MS: u64 = 100;
+/// Milliseconds between two tries to have a share.
+pub const SHARE_POLL_MS: u64 = 25;
+/// Milliseconds that a node leaves between two shares of its own, more than [`SHARE_POLL_MS`], so that the others come in.
+pub const SHARE_PAUSE_MS: u64 = 60;
+/// Milliseconds after which a node that appends without pause looks whether another one has taken a share.
+pub const SHARE_LOOK_MS: u64 = 50;
+/// Milliseconds between taking the first share and using it: all others have looked by then, and what they had queued is committed.
+pub const SHARE_QUIET_MS: u64 = 100;
+/// Milliseconds that a request waits for its node's share before it is answered `Busy`.
+pub const SHARE_WAIT_MS: u64 = 5_000;
+/// Rooms of which a node remembers at once that others append to them; with one more, those without a sign of that are forgotten.
+pub const CONTENDED_ROOMS: usize = 4_096;

@@ -92,7 +92,7 @@ impl Rooms {
             names: Names::new(store.clone()),
             events: Events::new(store.clone()),
             state: StateStore::new(store.clone()),
-            chains: Arc::default(),
+            chains: Arc::new(Chains::new(store.leases().clone())),
             last_created_ms: AtomicU64::new(0),
             store,
         };

@@ -7,8 +7,8 @@
 use std::{collections::HashSet, future::Future, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, oneshot, watch};
-use wardstead_engine::{Batch, Engine, EngineError, Expect, Lease, LeaseRequest, Losing, system};
+use tokio::sync::{oneshot, watch};
+use wardstead_engine::{Batch, Engine, EngineError, Expect, Lease, LeaseRequest, Losing, Position, lease, system};
 use wardstead_limits::{Clock, store as limits};
 
 use crate::{StoreError, start::stopped};
@@ -28,10 +28,16 @@ struct Inner {
     owner: u64,
     /// Held by this node, asked for, or being given back: to the engine all its tasks are one owner.
     names: Mutex<HashSet<String>>,
-    /// One of `names` has gone.
-    freed: Notify,
     /// Whether all are to be given back; its receivers are those that still renew.
     hand_over: watch::Sender<bool>,
+}
+
+impl Inner {
+    async fn ask(&self, name: &str, ttl_ms: u64) -> Result<Option<Lease>, StoreError> {
+        let asking = self.engine.lease(LeaseRequest { name: name.to_owned(), owner: self.owner, ttl_ms });
+        let answer = tokio::time::timeout(Duration::from_millis(limits::LEASE_CALL_MS), asking).await;
+        Ok(answer.map_err(|_| EngineError::Unavailable("a lease was asked for in vain".to_owned()))??)
+    }
 }
 
 impl std::fmt::Debug for Leases {
@@ -43,8 +49,8 @@ impl std::fmt::Debug for Leases {
 impl Leases {
     /// Leases that this node takes as `owner`.
     pub(crate) fn new(engine: Arc<dyn Engine>, clock: Arc<dyn Clock>, owner: u64) -> Self {
-        let (names, freed, hand_over) = (Mutex::default(), Notify::new(), watch::Sender::new(false));
-        Self { inner: Arc::new(Inner { engine, clock, owner, names, freed, hand_over }) }
+        let (names, hand_over) = (Mutex::default(), watch::Sender::new(false));
+        Self { inner: Arc::new(Inner { engine, clock, owner, names, hand_over }) }
     }
 
     /// Waits until this node holds the lease `name`. Asks every [`limits::LEASE_RETRY_MS`], also while the engine cannot be
@@ -64,7 +70,6 @@ impl Leases {
             tokio::select! {
                 biased;
                 () = stopped(&mut stop) => return Err(StoreError::Closed),
-                () = self.inner.freed.notified() => {}
                 () = tokio::time::sleep(Duration::from_millis(limits::LEASE_RETRY_MS)) => {}
             }
         }
@@ -84,6 +89,41 @@ impl Leases {
             Some(lease) => Ok(Some(renewal.start(lease))),
             None => Ok(None),
         }
+    }
+
+    /// Takes the lease `name` for `ttl_ms`, once: nobody renews it. Gives the moment of this node's monotonic clock when it is over;
+    /// `None`: another node holds it. For turns that nodes take, whose writes are safe without it: there is nothing to fence.
+    ///
+    /// # Errors
+    /// The engine's; [`StoreError::Closed`] when leases are being handed over.
+    pub async fn take(&self, name: &str, ttl_ms: u64) -> Result<Option<u64>, StoreError> {
+        if *self.inner.hand_over.borrow() {
+            return Err(StoreError::Closed);
+        }
+        // The engine counts from a later moment, so this one is safe.
+        let asked_ms = self.inner.clock.monotonic_ms();
+        let taken = self.inner.ask(name, ttl_ms).await?;
+        Ok(taken.map(|_| asked_ms + ttl_ms))
+    }
+
+    /// Gives back what [`Self::take`] took, if it is not over.
+    ///
+    /// # Errors
+    /// The engine's; the lease ends by itself then.
+    pub async fn give_back(&self, name: &str) -> Result<(), StoreError> {
+        self.inner.ask(name, 0).await.map(drop)
+    }
+
+    /// Whether another node holds the lease `name`, by this node's wall clock: a hint, with one read.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn held_elsewhere(&self, name: &str) -> Result<bool, StoreError> {
+        let key = system::lease_key(name);
+        let cells = self.inner.engine.get_many(Position::ZERO, std::slice::from_ref(&key)).await?;
+        let Some(cell) = cells.into_iter().flatten().next() else { return Ok(false) };
+        let (owner, lease) = lease::read(&key, &cell)?;
+        Ok(owner != self.inner.owner && lease.expires_ms > self.inner.clock.now_ms())
     }
 
     /// Gives every lease back, and takes none any more. Returns when all are given back, at the latest after
@@ -110,7 +150,6 @@ impl Named {
 impl Drop for Named {
     fn drop(&mut self) {
         self.inner.names.lock().remove(&self.name);
-        self.inner.freed.notify_waiters();
     }
 }
 
@@ -203,12 +242,9 @@ impl Renewal {
 
     /// Asks the engine for the lease, or gives it back with a `ttl_ms` of 0.
     async fn ask(&mut self, ttl_ms: u64) -> Result<Option<Lease>, StoreError> {
-        let inner = &self.named.inner;
         // The engine counts from a later moment, so this one is safe.
-        let asked_ms = inner.clock.monotonic_ms();
-        let asking = inner.engine.lease(LeaseRequest { name: self.named.name.clone(), owner: inner.owner, ttl_ms });
-        let answer = tokio::time::timeout(Duration::from_millis(limits::LEASE_CALL_MS), asking).await;
-        let lease = answer.map_err(|_| EngineError::Unavailable("a lease was asked for in vain".to_owned()))??;
+        let asked_ms = self.now_ms();
+        let lease = self.named.inner.ask(&self.named.name, ttl_ms).await?;
         if lease.is_some() {
             self.ends_ms = asked_ms + ttl_ms;
         }

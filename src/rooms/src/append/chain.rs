@@ -9,7 +9,7 @@ use std::{
 use parking_lot::Mutex;
 use ruma::{EventId, OwnedEventId};
 use wardstead_engine::Key;
-use wardstead_store::Found;
+use wardstead_store::{Found, Leases};
 
 use crate::{
     RoomError,
@@ -17,7 +17,10 @@ use crate::{
     tables::{HEADS, HeadRow},
 };
 
-use super::layer::Queued;
+use super::{
+    layer::{Queued, Settled},
+    share::{self, Shares},
+};
 
 /// Where the next event of a room attaches.
 #[derive(Clone, Debug, Default)]
@@ -82,20 +85,31 @@ pub(crate) struct Chain {
     pub(crate) tip: Option<Tip>,
 }
 
+/// When somebody last looked whether another node has a share of the room, in milliseconds of the monotonic clock; `None`: nothing
+/// was going on until now.
+pub(crate) type Looked = Option<u64>;
+
 /// A room in which something is going on.
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
     /// Held while an event is built and its batch queued; first come, first served.
-    pub(crate) turn: tokio::sync::Mutex<()>,
+    pub(crate) turn: tokio::sync::Mutex<Looked>,
     pub(crate) chain: Mutex<Chain>,
 }
 
+impl Chain {
+    /// The last batch of the queue.
+    pub(crate) fn newest(&self) -> Option<Settled> {
+        self.tip.as_ref().and_then(|tip| tip.queue.back()).map(|queued| queued.settled.clone())
+    }
+}
+
 impl Slot {
-    /// Takes note of what became of batch `number`.
-    pub(crate) fn settle(&self, generation: u64, number: u64, committed: bool) {
+    /// Takes note of what became of batch `number`. Whether its chain broke by that.
+    pub(crate) fn settle(&self, generation: u64, number: u64, committed: bool) -> bool {
         let mut chain = self.chain.lock();
         if chain.generation != generation {
-            return;
+            return false;
         }
         if !committed {
             chain.generation += 1;
@@ -108,16 +122,23 @@ impl Slot {
                 chain.tip = None;
             }
         }
+        !committed
     }
 }
 
 /// The rooms in which something is going on, and no others: memory follows the requests in flight.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Chains {
     rooms: Mutex<HashMap<u64, Arc<Slot>>>,
+    pub(crate) shares: Shares,
+    pub(crate) leases: Leases,
 }
 
 impl Chains {
+    pub(crate) fn new(leases: Leases) -> Self {
+        Self { rooms: Mutex::default(), shares: Shares::default(), leases }
+    }
+
     pub(crate) fn slot(chains: &Arc<Self>, room: u64) -> SlotGuard {
         let slot = Arc::clone(chains.rooms.lock().entry(room).or_default());
         SlotGuard { chains: Arc::clone(chains), room, slot }
@@ -136,6 +157,13 @@ pub(crate) struct SlotGuard {
     slot: Arc<Slot>,
 }
 
+impl SlotGuard {
+    /// Short id of the room.
+    pub(crate) fn room(&self) -> u64 {
+        self.room
+    }
+}
+
 impl Deref for SlotGuard {
     type Target = Slot;
 
@@ -150,9 +178,17 @@ impl Drop for SlotGuard {
         // Counted and given back under the map's lock: of two guards that are dropped at once the second removes the slot.
         // A queued batch has a guard until it settles, so no chain is forgotten.
         let slot = std::mem::take(&mut self.slot);
-        if Arc::strong_count(&slot) == 2 {
+        let last = Arc::strong_count(&slot) == 2;
+        if last {
             rooms.remove(&self.room);
         }
-        drop(slot);
+        drop((slot, rooms));
+        // Nothing more to append: the others need not wait for the end of the share.
+        if last
+            && self.chains.shares.ended(self.room)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(share::give_back(self.chains.leases.clone(), self.room));
+        }
     }
 }

@@ -10,6 +10,7 @@ mod build;
 mod chain;
 mod layer;
 mod members;
+mod share;
 mod turn;
 
 pub(crate) use build::{Added, Author, Build};

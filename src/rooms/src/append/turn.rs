@@ -79,7 +79,9 @@ pub(crate) async fn append(inner: &Arc<Inner>, room: &Arc<Room>, act: &Act) -> R
 }
 
 async fn take_turn(inner: &Arc<Inner>, room: &Arc<Room>, slot: &SlotGuard, act: &Act) -> Result<Turn, RoomError> {
-    let _turn = slot.turn.lock().await;
+    let mut turn = slot.turn.lock().await;
+    let newest = slot.chain.lock().newest();
+    inner.share(room.short, &mut turn, newest).await?;
     let (generation, tip) = {
         let chain = slot.chain.lock();
         (chain.generation, chain.tip.clone())
@@ -213,7 +215,11 @@ impl Watch {
             self.inner.state.remember(&self.queued.layer.parts);
             committable.committed(positions).for_each(|event| drop(self.inner.events.remember(event)));
         }
-        self.slot.settle(self.generation, self.queued.number, answer.is_ok());
+        let broke = self.slot.settle(self.generation, self.queued.number, answer.is_ok());
+        if broke && matches!(answer, Err(StoreError::Lost(Losing::Rebuild))) {
+            let now_ms = self.inner.store.clock().monotonic_ms();
+            self.inner.chains.shares.conflict(self.slot.room(), now_ms);
+        }
         self.settled.send_replace(Some(answer.is_ok()));
     }
 }

@@ -7,6 +7,7 @@ mod events;
 mod faults;
 mod history;
 mod rules;
+mod shares;
 mod signing;
 mod support;
 mod sync;

@@ -38,7 +38,13 @@ pub async fn server() -> Server {
 
 /// One more node on `engine`.
 pub async fn on(engine: Arc<MemoryEngine>, clock: ManualClock, seed: u64) -> Server {
-    let (counting, counts) = CountingEngine::new(Arc::clone(&engine) as Arc<dyn Engine>);
+    let wrapped = Arc::clone(&engine) as Arc<dyn Engine>;
+    through(wrapped, engine, clock, seed).await
+}
+
+/// One more node on `engine`, which it reaches through `wrapped`.
+pub async fn through(wrapped: Arc<dyn Engine>, engine: Arc<MemoryEngine>, clock: ManualClock, seed: u64) -> Server {
+    let (counting, counts) = CountingEngine::new(wrapped);
     let store = testing::over(Arc::new(counting), "example.org", clock.clone(), seed).await.unwrap();
     let server_name = server_name!("example.org").to_owned();
     let accounts = Accounts::new(store.clone(), server_name.clone());
