@@ -21,7 +21,7 @@ pub struct ReadFaults(Arc<Mutex<Reads>>);
 
 #[derive(Debug, Default)]
 struct Reads {
-    reads: Counted,
+    others: Counted,
     journal_scans: Counted,
     /// Seed, and in how many reads one fails.
     seeded: Option<(u64, u64)>,
@@ -48,7 +48,7 @@ impl Counted {
 impl ReadFaults {
     /// The `n`-th read from now (1: the next) is `Unavailable`.
     pub fn fail_read(&self, n: u64) {
-        self.0.lock().reads.plan(n);
+        self.0.lock().others.plan(n);
     }
 
     /// The `n`-th scan of the journal from now is `Unavailable`.
@@ -64,7 +64,7 @@ impl ReadFaults {
     /// Takes back what has not failed yet.
     pub fn clear(&self) {
         let mut reads = self.0.lock();
-        reads.reads.planned.clear();
+        reads.others.planned.clear();
         reads.journal_scans.planned.clear();
         reads.seeded = None;
     }
@@ -72,7 +72,7 @@ impl ReadFaults {
     /// Reads so far, failed ones included, without scans of the journal.
     #[must_use]
     pub fn reads(&self) -> u64 {
-        self.0.lock().reads.count
+        self.0.lock().others.count
     }
 
     /// To be called by an engine for each `get_many`.
@@ -81,8 +81,8 @@ impl ReadFaults {
     /// The planned failure.
     pub fn on_get(&self) -> Result<(), EngineError> {
         let mut reads = self.0.lock();
-        let named = reads.reads.next();
-        let number = reads.reads.count;
+        let named = reads.others.next();
+        let number = reads.others.count;
         let seeded = reads.seeded.is_some_and(|(seed, one_in)| mix(seed ^ mix(number)).is_multiple_of(one_in));
         if named || seeded { Err(EngineError::Unavailable(format!("injected into read {number}"))) } else { Ok(()) }
     }

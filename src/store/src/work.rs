@@ -131,6 +131,8 @@ pub(crate) struct Workers(Mutex<Vec<(watch::Sender<bool>, JoinHandle<()>)>>);
 impl Workers {
     /// Does `job` from now on, wherever its leases are free.
     pub(crate) fn start(&self, store: Store, job: impl Job) {
+        // From now on this node's commits say that there is work, whichever node does it.
+        drop(store.wakers().of(job.table()));
         let (stop, stopping) = watch::channel(false);
         let task = tokio::spawn(run(store, Arc::new(job), stopping));
         self.0.lock().push((stop, task));

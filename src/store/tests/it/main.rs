@@ -2,13 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod commit;
+mod crash;
 mod epoch;
 mod hints;
 mod ids;
 mod leases;
 mod nodes;
-mod patience;
 mod open;
+mod patience;
+mod queues;
 mod support;
 mod tail;
+mod timers;
 mod unknown;

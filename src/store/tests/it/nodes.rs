@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use wardstead_engine::{AccessPattern, Engine, PageLimit, Position, ScanRange, TableId};
 use wardstead_limits::store as limits;
 use wardstead_store::Store;
 
-use crate::support::{Node, node, on};
+use crate::{
+    crash::mortal,
+    support::{Node, node, on},
+};
 
 async fn pass(node: &Node, ms: u64) {
     for _ in 0..ms.div_ceil(limits::NODE_BEAT_MS) {
@@ -46,12 +50,19 @@ async fn live_nodes_are_known_to_all() {
 #[tokio::test(start_paused = true)]
 async fn a_killed_node_is_forgotten() {
     let one = node().await;
-    let two = on(one.engine.clone(), one.clock.clone(), 2).await;
-    two.store.announce("killed", None);
+    let (two, crash) = mortal(&one.engine, &one.clock, 2).await;
+    one.store.announce("1.0", None);
+    two.announce("killed", None);
     pass(&one, limits::NODE_BEAT_MS).await;
-    two.engine.faults().stall_commits();
+    assert_eq!(versions(&one.store).await, ["1.0", "killed"]);
+    crash.crash();
     pass(&one, limits::NODE_LIVE_MS + limits::NODE_BEAT_MS).await;
-    assert_eq!(versions(&one.store).await, [""; 0]);
+    assert_eq!(versions(&one.store).await, ["1.0"]);
+    let table = ScanRange::scope(TableId::new(AccessPattern::Churn, 0x012), 0);
+    let rows = async || one.engine.scan(Position::ZERO, &table, PageLimit::default()).await.unwrap().rows.len();
+    assert_eq!(rows().await, 2);
+    pass(&one, limits::NODE_FORGET_MS).await;
+    assert_eq!(rows().await, 1);
 }
 
 /// A beat that fails is made up by the next.

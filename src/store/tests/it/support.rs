@@ -57,6 +57,12 @@ pub struct Node {
     pub clock: ManualClock,
 }
 
+impl Node {
+    pub fn clock_now(&self) -> u64 {
+        wardstead_limits::Clock::now_ms(&self.clock)
+    }
+}
+
 pub async fn node() -> Node {
     let (engine, clock) = testing::engine();
     on(engine, clock, 1).await
