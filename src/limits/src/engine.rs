@@ -74,3 +74,5 @@ pub const COPY_BYTES: usize = 1024 * 1024;
 /// A commit that takes longer has an unknown outcome for its callers, although it goes on. A disk that is busy with other
 /// things can take seconds for an fsync.
 pub const COMMIT_STALL_MS: u64 = 10_000;
+/// Blocks of a table that are tried again with a later end when what follows fits nowhere: one end in 2^32 is found by chance.
+pub const BLOCK_END_TRIES: usize = 2;

@@ -6,6 +6,8 @@
 
 use std::{fs::File, io::Read as _, path::Path};
 
+use wardstead_limits::engine as limits;
+
 use super::log::masked;
 
 const FOOTER_BYTES: usize = 53;
@@ -16,8 +18,6 @@ const TRAILER_BYTES: usize = 5;
 const CRC32C: u8 = 1;
 /// Kinds of compression that RocksDB itself has.
 const COMPRESSIONS: u8 = 7;
-/// Blocks that are tried again with a later end when what follows fits nowhere: one end in 2^32 is found by chance.
-const TRIES: usize = 2;
 
 /// Reads the table at `path`. `Ok(Err(…))`: what is wrong with it.
 ///
@@ -35,7 +35,7 @@ fn check_bytes(bytes: &[u8]) -> Result<(), String> {
     let blocks = &bytes[..end];
     // Ends of blocks found so far, so that the newest can be doubted.
     let mut starts = vec![0];
-    let (mut tries, mut furthest) = (TRIES, 0);
+    let (mut tries, mut furthest) = (limits::BLOCK_END_TRIES, 0);
     let mut from = TRAILER_BYTES;
     while let Some(start) = starts.last().copied() {
         if start == end {
