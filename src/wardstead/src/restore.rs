@@ -13,7 +13,7 @@ use wardstead_engine::{
 };
 use wardstead_engine_rocksdb::{
     RocksOptions,
-    backup::{Backup, Backups, FilesRead},
+    backup::{Backup, BackupError, Backups, FilesRead},
     restore::Restore,
 };
 use wardstead_limits::{Clock, OsRng, Rng, SystemClock, store as store_limits};
@@ -23,7 +23,6 @@ use crate::{
     backup::{folder_of, went},
     cli::{Failure, say},
     config::Config,
-    data::Backend,
     verify::{self, Progress},
 };
 
@@ -106,7 +105,11 @@ async fn restore(config: &Config, backup: &Backup, choice: Choice) -> Result<(),
         return Err(Failure::Went(sentence));
     }
     let mut progress = Progress::new("bytes of files");
-    let restore = Restore::begin(backup, folder, &mut |bytes| progress.at(bytes)).map_err(|error| went(&error))?;
+    let restore = Restore::begin(backup, folder, &mut |bytes| progress.at(bytes));
+    let restore = restore.map_err(|error| match error {
+        BackupError::Missing { .. } => Failure::Asked(error.to_string()),
+        error => went(&error),
+    })?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let engine = restore.open(&RocksOptions::default(), Arc::clone(&clock)).map_err(|error| went(&error))?;
     let engine = Arc::new(engine);
@@ -121,7 +124,7 @@ async fn restore(config: &Config, backup: &Backup, choice: Choice) -> Result<(),
 
 async fn after_restore(config: &Config, choice: Choice) -> Result<(), Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let backend = Backend::open(config, Arc::clone(&clock)).await.map_err(|error| went(&error))?;
+    let backend = verify::open(config, Arc::clone(&clock)).await?;
     let begun = begin(backend.engine(), config, clock, choice).await;
     backend.close().await.map_err(|error| went(&error))?;
     say(&format!("{} was restored\n{}", config.place(), begun?.text(choice)));

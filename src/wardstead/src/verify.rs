@@ -15,12 +15,12 @@ use wardstead_engine_rocksdb::{
     backup::{Backup, Backups, FilesRead},
     files::check_files,
 };
-use wardstead_limits::{Clock as _, SystemClock, engine as engine_limits, wardstead as limits};
+use wardstead_limits::{Clock, SystemClock, engine as engine_limits, wardstead as limits};
 
 use crate::{
     backup::{view, went},
     cli::{Failure, complain, say},
-    config::{Config, Place},
+    config::{Config, Durability, Place},
     control::{self, Answer, Request},
     data::Backend,
 };
@@ -145,13 +145,21 @@ async fn stopped(folder: &Path, found: &mut Found) -> Result<(), Failure> {
 }
 
 async fn database(config: &Config, found: &mut Found) -> Result<(), Failure> {
-    let backend = Backend::open(config, Arc::new(SystemClock::new())).await.map_err(|error| went(&error))?;
+    let backend = open(config, Arc::new(SystemClock::new())).await?;
     say(&format!("{}\n", config.place()));
     let mut progress = Progress::new("rows");
     let report = verify(&*backend.engine(), &mut |count| progress.at(count.rows)).await;
     backend.close().await.map_err(|error| went(&error))?;
     found.rows(&report.map_err(|error| went(&error))?);
     Ok(())
+}
+
+/// Opens the data beside a server or without one. Nothing is promised to a client here, and a database that was just restored
+/// has no standby yet.
+pub(crate) async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Backend, Failure> {
+    let mut config = config.clone();
+    config.cluster.durability = Durability::Primary;
+    Backend::open(&config, clock).await.map_err(|error| went(&error))
 }
 
 /// Reads the rows of a folder that nobody has open, and changes nothing in it.

@@ -1,6 +1,7 @@
 //! The tree, the command, and the server as a process.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod backup;
 mod command;
 mod database;
 mod observe;

@@ -52,6 +52,36 @@ fn owned(tree: &Tree) -> Vec<String> {
     broken
 }
 
+/// The list by which `verify` names tables.
+const NAMED: &str = "src/wardstead/src/verify/tables.rs";
+
+fn named(tree: &Tree) -> Vec<String> {
+    let list = tree.get(NAMED).unwrap_or_default();
+    let mut broken = Vec::new();
+    for (path, text) in tree.rust().filter(|(path, _)| path.starts_with("src/") && !source::is_test_file(path)) {
+        let text = source::outside_tests(text);
+        for (at, call) in text.match_indices("Table::new(") {
+            let arguments = text[at + call.len()..].split(')').next().unwrap_or_default();
+            let parts: Vec<&str> = arguments.split(',').map(str::trim).collect();
+            if let [_, number, name, ..] = parts[..]
+                && !list.contains(&format!("({number}, {name})"))
+            {
+                broken.push(format!("{path}: table {name}: {NAMED} lacks ({number}, {name})"));
+            }
+        }
+    }
+    broken
+}
+
+#[test]
+fn verify_names_every_table() {
+    assert_tidy(named);
+    let table = "const T: Table<Row> = Table::new(AccessPattern::Scan, 0x040, \"a\", \"rooms\");\n";
+    let path = "src/rooms/src/tables.rs";
+    assert_passes(named, &[(path, table), (NAMED, "(0x040, \"a\"),")]);
+    assert_caught(named, &[(path, table), (NAMED, "(0x041, \"a\"),")], "lacks (0x040, \"a\")");
+}
+
 #[test]
 fn tables_have_numbers_of_their_own_and_real_owners() {
     assert_tidy(owned);
