@@ -20,7 +20,7 @@ use wardstead_limits::ephemeral as limits;
 use wardstead_store::Store;
 
 use crate::Session;
-use message::{Device, Entry, What};
+use message::{Entry, Vouched, What};
 use state::State;
 
 /// How a user is there.
@@ -192,7 +192,7 @@ impl Presence {
             let until_ms = memory.state.until_ms(by.user, (inner.node, by.device)).max(now + limits::PRESENCE_GONE_MS);
             let vouched_ms = memory.state.next_ms(by.user, (inner.node, by.device), now);
             let (node, device) = (inner.node, by.device);
-            let device = Device { node, device, state, until_ms, marked_ms: said_ms, active_ms: now };
+            let device = Vouched { node, device, state, until_ms, marked_ms: said_ms, active_ms: now };
             inner.tell(&mut memory, Entry::new(by.user, &by.user_id, vouched_ms, What::Device(device)), now);
         }
     }

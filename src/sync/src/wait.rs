@@ -117,7 +117,7 @@ impl Syncer {
             // The epoch may end while the client waits.
             if let Err(true_upto) = self.reach(epoch, since) {
                 let ephemeral = self.ephemeral(by, told, filter).await?;
-                return self.respond(by, upto, self.gappy(by, true_upto, upto, filter).await?, ephemeral);
+                return self.respond(by, upto, Box::pin(self.gappy(by, true_upto, upto, filter)).await?, ephemeral);
             }
             let rooms = self.incremental(by, Range { since: since.min(upto), upto }, filter, full_state).await?;
             let ephemeral = self.ephemeral(by, told, filter).await?;

@@ -2,14 +2,14 @@
 
 use wardstead_limits::ephemeral as limits;
 
-use super::{PresenceState, message::Device};
+use super::{PresenceState, message::Vouched};
 
 /// What the user said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Said {
     pub(super) state: PresenceState,
     pub(super) status: Option<String>,
-    pub(super) said_ms: u64,
+    pub(super) at_ms: u64,
 }
 
 /// How the user is there at `now`, and when time alone may change that; `None`: never.
@@ -17,12 +17,12 @@ pub(super) struct Said {
 /// Offline while no node vouches for a device. Otherwise what the user said counts until a sync marks them anew; then the
 /// device that is most there counts. Who is online and has not acted for long is unavailable.
 pub(super) fn judge<'a>(
-    devices: impl Iterator<Item = &'a Device>,
+    devices: impl Iterator<Item = &'a Vouched>,
     said: Option<&Said>,
     active_ms: u64,
     now: u64,
 ) -> (PresenceState, Option<u64>) {
-    let said_ms = said.map_or(0, |said| said.said_ms);
+    let said_ms = said.map_or(0, |said| said.at_ms);
     let (mut due_ms, mut marked) = (None, None);
     for device in devices.filter(|device| device.until_ms > now) {
         due_ms = Some(due_ms.map_or(device.until_ms, |due: u64| due.min(device.until_ms)));
@@ -50,12 +50,12 @@ mod tests {
 
     const NOW: u64 = 10_000_000;
 
-    fn device(state: PresenceState, until_ms: u64, marked_ms: u64) -> Device {
-        Device { node: 1, device: 1, state, until_ms, marked_ms, active_ms: 0 }
+    fn device(state: PresenceState, until_ms: u64, marked_ms: u64) -> Vouched {
+        Vouched { node: 1, device: 1, state, until_ms, marked_ms, active_ms: 0 }
     }
 
-    fn said(state: PresenceState, said_ms: u64) -> Said {
-        Said { state, status: None, said_ms }
+    fn said(state: PresenceState, at_ms: u64) -> Said {
+        Said { state, status: None, at_ms }
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(super) struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
     /// A node vouches for a device.
-    Device(Device),
+    Device(Vouched),
     /// The user says how they are there.
     Said { state: PresenceState, status: Option<String> },
     /// The user did something.
@@ -31,7 +31,7 @@ pub(super) enum What {
 
 /// A node vouches that a device is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Device {
+pub(super) struct Vouched {
     pub(super) node: u64,
     pub(super) device: u64,
     /// How it shows its user; never offline.
@@ -56,7 +56,7 @@ struct Wire<'a> {
 
 #[derive(Serialize, Deserialize)]
 enum WireWhat<'a> {
-    Device(Device),
+    Device(Vouched),
     Said {
         #[serde(with = "number")]
         state: PresenceState,
@@ -71,6 +71,7 @@ mod number {
 
     use super::PresenceState::{self, Offline, Online, Unavailable};
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     pub(super) fn serialize<S: Serializer>(state: &PresenceState, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u8(match state {
             Offline => 0,
@@ -154,7 +155,7 @@ mod tests {
     fn what() -> impl Strategy<Value = What> {
         let device =
             (any::<[u64; 5]>(), state()).prop_map(|([node, device, until_ms, marked_ms, active_ms], state)| {
-                What::Device(Device { node, device, state, until_ms, marked_ms, active_ms })
+                What::Device(Vouched { node, device, state, until_ms, marked_ms, active_ms })
             });
         let status = proptest::option::of("[ -~é]{0,200}");
         let said = (state(), status).prop_map(|(state, status)| What::Said { state, status });
@@ -182,7 +183,7 @@ mod tests {
         /// Cut, changed, longer, or anything at all: read as some entries or dropped, never a panic.
         #[test]
         fn hostile_bytes_are_dropped(entry in entry(), noise in any::<Vec<u8>>(), at in any::<prop::sample::Index>()) {
-            let mut bytes = encode(&[entry.clone()])[0].to_vec();
+            let mut bytes = encode(std::slice::from_ref(&entry))[0].to_vec();
             let cut = 2 + at.index(bytes.len() - 2);
             prop_assert_eq!(decode(&bytes[..cut]), None);
             let at = at.index(bytes.len());

@@ -8,17 +8,17 @@ use wardstead_limits::ephemeral as limits;
 use super::{
     PresenceOf, PresenceState,
     judge::{Said, judge},
-    message::{Device, Entry, What},
+    message::{Entry, Vouched, What},
 };
 
 /// Bytes that a user takes beside the texts, with the overhead of the maps; and each device.
 const USER_BYTES: usize = 320;
 const DEVICE_BYTES: usize = 96;
 
-struct User {
+struct Known {
     user_id: OwnedUserId,
     /// With the time of the entry.
-    devices: Vec<(u64, Device)>,
+    devices: Vec<(u64, Vouched)>,
     said: Option<Said>,
     active_ms: u64,
     shown: PresenceState,
@@ -26,7 +26,7 @@ struct User {
     due_ms: Option<u64>,
 }
 
-impl User {
+impl Known {
     fn bytes(&self) -> usize {
         let status = self.status().map_or(0, String::len);
         USER_BYTES + self.user_id.as_str().len() + status + DEVICE_BYTES * self.devices.len()
@@ -36,7 +36,7 @@ impl User {
         self.said.as_ref().and_then(|said| said.status.as_ref())
     }
 
-    fn device(&self, node: u64, device: u64) -> Option<&Device> {
+    fn device(&self, node: u64, device: u64) -> Option<&Vouched> {
         self.devices.iter().map(|(_, vouched)| vouched).find(|other| (other.node, other.device) == (node, device))
     }
 
@@ -65,14 +65,14 @@ impl User {
                 }
                 // Whatever is said: nobody vouches for longer than this, and nobody acts in the future.
                 let until_ms = device.until_ms.min(now + limits::PRESENCE_VOUCHED_MS + limits::BUS_LATE_MS);
-                self.devices.push((entry.said_ms, Device { until_ms, ..*device }));
+                self.devices.push((entry.said_ms, Vouched { until_ms, ..*device }));
                 self.active_ms = self.active_ms.max(device.active_ms.min(now));
             }
             What::Said { state, status } => {
-                if self.said.as_ref().is_some_and(|said| said.said_ms >= entry.said_ms) {
+                if self.said.as_ref().is_some_and(|said| said.at_ms >= entry.said_ms) {
                     return false;
                 }
-                self.said = Some(Said { state: *state, status: status.clone(), said_ms: entry.said_ms });
+                self.said = Some(Said { state: *state, status: status.clone(), at_ms: entry.said_ms });
             }
             What::Acted => self.active_ms = self.active_ms.max(entry.said_ms.min(now)),
         }
@@ -82,7 +82,7 @@ impl User {
 
 #[derive(Default)]
 pub(super) struct State {
-    users: HashMap<u64, User>,
+    users: HashMap<u64, Known>,
     /// By when they last changed.
     changed: BTreeSet<(u64, u64)>,
     /// By when time alone may change them.
@@ -149,13 +149,13 @@ impl State {
     /// What the user last said about it, and when.
     pub(super) fn said(&self, user: u64) -> (Option<String>, u64) {
         let said = self.users.get(&user).and_then(|user| user.said.as_ref());
-        said.map_or((None, 0), |said| (said.status.clone(), said.said_ms))
+        said.map_or((None, 0), |said| (said.status.clone(), said.at_ms))
     }
 
     /// What the user said, to be said again.
     pub(super) fn repeated(&self, user: u64) -> Option<(u64, What)> {
         let said = self.users.get(&user)?.said.clone()?;
-        Some((said.said_ms, What::Said { state: said.state, status: said.status }))
+        Some((said.at_ms, What::Said { state: said.state, status: said.status }))
     }
 
     /// When a node says something of a device now: later than what it said before.
@@ -173,7 +173,7 @@ impl State {
     /// Whether the others have to be told that a sync of the device begins, which shows the user as `state`.
     pub(super) fn is_news(&self, user: u64, (node, device): (u64, u64), state: PresenceState, now: u64) -> bool {
         let Some(user) = self.users.get(&user) else { return true };
-        let said_ms = user.said.as_ref().map_or(0, |said| said.said_ms);
+        let said_ms = user.said.as_ref().map_or(0, |said| said.at_ms);
         user.device(node, device).is_none_or(|device| {
             device.state != state || device.until_ms < now + limits::PRESENCE_RENEWED_MS || device.marked_ms <= said_ms
         })
@@ -194,9 +194,9 @@ impl State {
         state: PresenceState,
         marks: bool,
         now: u64,
-    ) -> Device {
+    ) -> Vouched {
         let known = self.users.get(&user);
-        let said_ms = known.and_then(|user| user.said.as_ref()).map_or(0, |said| said.said_ms);
+        let said_ms = known.and_then(|user| user.said.as_ref()).map_or(0, |said| said.at_ms);
         let before = known.and_then(|user| user.device(node, device));
         let marked_ms = match before {
             Some(before) if !marks => before.marked_ms,
@@ -204,13 +204,13 @@ impl State {
         };
         // Who was not there until now has done something: came.
         let active_ms = known.filter(|user| user.due_ms.is_some()).map_or(now, |user| user.active_ms);
-        Device { node, device, state, until_ms: now + limits::PRESENCE_VOUCHED_MS, marked_ms, active_ms }
+        Vouched { node, device, state, until_ms: now + limits::PRESENCE_VOUCHED_MS, marked_ms, active_ms }
     }
 
     /// What a node says that does not vouch for a device any more; `None`: it did not.
-    pub(super) fn taken_back(&self, user: u64, (node, device): (u64, u64), now: u64) -> Option<Device> {
+    pub(super) fn taken_back(&self, user: u64, (node, device): (u64, u64), now: u64) -> Option<Vouched> {
         let device = self.users.get(&user)?.device(node, device).filter(|device| device.until_ms > now)?;
-        Some(Device { until_ms: now, ..*device })
+        Some(Vouched { until_ms: now, ..*device })
     }
 
     #[cfg(test)]
@@ -236,7 +236,7 @@ impl State {
 
     /// Makes room for a user; `false`: there is none.
     fn admit(&mut self, entry: &Entry, now: u64) -> bool {
-        let user = User {
+        let user = Known {
             user_id: entry.user_id.clone(),
             devices: Vec::new(),
             said: None,
@@ -261,7 +261,7 @@ impl State {
         true
     }
 
-    fn forget(&mut self, kept: impl Fn(&User) -> bool) {
+    fn forget(&mut self, kept: impl Fn(&Known) -> bool) {
         self.users.retain(|id, user| {
             let keep = kept(user);
             if !keep {

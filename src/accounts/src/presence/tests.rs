@@ -5,7 +5,7 @@ use wardstead_limits::ephemeral as limits;
 
 use super::{
     PresenceState::{self, Offline, Online, Unavailable},
-    message::{Device, Entry, What},
+    message::{Entry, Vouched, What},
     state::State,
 };
 
@@ -16,7 +16,7 @@ fn entry(user: u64, said_ms: u64, what: What) -> Entry {
 }
 
 fn vouched(user: u64, node: u64, state: PresenceState, said_ms: u64, until_ms: u64) -> Entry {
-    let device = Device { node, device: 5, state, until_ms, marked_ms: said_ms, active_ms: said_ms };
+    let device = Vouched { node, device: 5, state, until_ms, marked_ms: said_ms, active_ms: said_ms };
     entry(user, said_ms, What::Device(device))
 }
 
@@ -61,7 +61,9 @@ fn changes_are_dated_alike() {
     let mut dates = Vec::new();
     for late in [0, 700, limits::BUS_LATE_MS] {
         let mut state = State::default();
-        entries.iter().for_each(|entry| state.apply(entry, entry.said_ms + late));
+        for entry in &entries {
+            state.apply(entry, entry.said_ms + late);
+        }
         dates.push(state.of(1, NOW + 5_000).unwrap().changed_ms);
         assert_eq!(state.changed(NOW + 900, NOW + 901, NOW + 5_000).len(), 1);
         assert!(state.changed(NOW, NOW + 900, NOW + 5_000).is_empty(), "only the last change of each");
@@ -94,7 +96,7 @@ fn times_that_cannot_be() {
     state.apply(&vouched(1, 1, Online, u64::MAX, u64::MAX), NOW);
     assert!(state.of(1, NOW).is_none());
     let device =
-        Device { node: 1, device: 5, state: Online, until_ms: u64::MAX, marked_ms: u64::MAX, active_ms: u64::MAX };
+        Vouched { node: 1, device: 5, state: Online, until_ms: u64::MAX, marked_ms: u64::MAX, active_ms: u64::MAX };
     state.apply(&entry(1, NOW, What::Device(device)), NOW);
     assert_eq!(state_of(&mut state, 1, NOW), Online);
     let over = NOW + limits::PRESENCE_VOUCHED_MS + limits::BUS_LATE_MS;

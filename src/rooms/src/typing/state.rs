@@ -121,20 +121,20 @@ impl State {
         let typist = Typist { user_id: user_id.clone(), until_ms, said_ms };
         let known = self.rooms.get(&room).and_then(|room| room.typists.get(&user));
         let known = known.map(|known| (known.said_ms, known.types(now)));
-        let typed = match known {
+        let before = match known {
             Some((said_before_ms, _)) if said_before_ms >= said_ms => return false,
-            Some((_, typed)) => typed,
+            Some((_, types)) => types,
             None if !self.fits(&typist, now) => return false,
             None => false,
         };
         let (types, bytes) = (typist.types(now), typist.bytes());
         let entry = self.rooms.entry(room).or_default();
-        if typed != types {
+        if before != types {
             entry.told_ms = now;
         }
-        let before = entry.typists.insert(user, typist).map_or(0, |before| before.bytes());
-        self.bytes = self.bytes + bytes - before;
-        typed != types
+        let freed = entry.typists.insert(user, typist).map_or(0, |typist| typist.bytes());
+        self.bytes = self.bytes + bytes - freed;
+        before != types
     }
 
     pub(super) fn among(&mut self, rooms: &[u64], now: u64) -> Vec<RoomTyping> {

@@ -60,9 +60,9 @@ async fn a_token_beyond_its_epoch_starts_again() {
     let left_before = server.room(&[&anna, &ben]).await;
     server.leave(&ben, &left_before).await;
     let last = fail_over(&server).await;
-    let lost = token(&server, &ben, 0, Position(last.0 + 3));
+    let beyond = token(&server, &ben, 0, Position(last.0 + 3));
     for _ in 0..2 {
-        let answer = since(&server, &ben, lost.clone()).await;
+        let answer = since(&server, &ben, beyond.clone()).await;
         let mut rooms = vec![room.to_string(), quiet.to_string(), left.to_string()];
         rooms.sort_unstable();
         assert_eq!(answer.rooms("join"), rooms);
@@ -74,7 +74,7 @@ async fn a_token_beyond_its_epoch_starts_again() {
     }
     server.member(&anna, &left, &ben, Membership::Leave).await;
     let said = server.say(&anna, &room, "after").await;
-    let answer = since(&server, &ben, lost).await;
+    let answer = since(&server, &ben, beyond).await;
     assert_eq!(answer.rooms("leave"), [left.as_str()], "not what it left before and knows of");
     assert_eq!(answer.rooms("join").len(), 2);
     assert_eq!(answer.joined(&room).timeline().last(), Some(&said.to_string()));

@@ -239,7 +239,7 @@ impl Server {
     }
 
     pub async fn ask(&self, by: &Session, request: SyncRequest) -> Result<Answer, SyncError> {
-        let bytes = self.syncer.sync(by, request).await?;
+        let bytes = Box::pin(self.syncer.sync(by, request)).await?;
         Ok(Answer(serde_json::from_slice(&bytes).unwrap()))
     }
 

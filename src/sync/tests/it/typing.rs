@@ -9,6 +9,7 @@ use wardstead_accounts::Session;
 use wardstead_engine::counting::Reading;
 use wardstead_limits::ephemeral as limits;
 use wardstead_rooms::Membership;
+use wardstead_sync::SyncRequest;
 
 use crate::{
     nodes::{Client, moment, nodes, pass},
@@ -57,7 +58,7 @@ async fn typing_is_seen_at_once_and_stops() {
                 "ephemeral": { "events": [{ "type": "m.typing", "content": { "user_ids": ["@anna:example.org"] } }] }
             })
         );
-        assert_eq!(moment() - start, Duration::from_millis(3_000), "{how}");
+        assert_eq!(moment() - start, Duration::from_secs(3), "{how}");
         let answer = client.sync(&node, 30_000).await;
         assert_eq!(answer.rooms("join"), [room.as_str()]);
         assert!(client.typists().is_empty());
@@ -291,6 +292,25 @@ async fn filters_hide_typing() {
     }
     let shown = json!({ "room": { "ephemeral": { "types": ["m.*"] } } });
     assert!(!node.filtered(&ben, Some(&since), &shown).await.is_empty());
+}
+
+/// What cannot be read fails the request; it is not taken for nobody.
+#[tokio::test(start_paused = true)]
+async fn a_failed_read_is_not_nobody() {
+    let (node, anna, ben, room) = two_in_a_room().await;
+    let mut client = Client::new(&ben, &node).await;
+    types(&node, &anna, &room, 60_000).await;
+    // Which rooms each of the two is in.
+    for n in [1, 2] {
+        let node = node.beside(n + 5).await;
+        types(&node, &anna, &room, 60_000).await;
+        node.engine.faults().fail_read(n);
+        let request = SyncRequest { since: Some(client.since.next()), ..SyncRequest::default() };
+        assert!(node.ask(&ben, request).await.is_err(), "read {n}");
+        node.engine.faults().clear();
+    }
+    client.sync(&node, 0).await;
+    assert_eq!(client.typists(), ["@anna:example.org"]);
 }
 
 /// Who types where one is not costs nothing, and who types where one is costs nothing more than once.
