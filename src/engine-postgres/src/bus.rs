@@ -12,13 +12,19 @@ use tokio::{
 };
 use tokio_postgres::Notification;
 use wardstead_engine::{Bus, BusError, BusMessage, EngineError, Topic, bus};
-use wardstead_limits::{engine::BUS_BACKLOG_MESSAGES, postgres as limits};
+use wardstead_limits::{
+    engine::{BUS_BACKLOG_MESSAGES, BUS_PAYLOAD_BYTES},
+    postgres as limits,
+};
 
 use crate::{
     PostgresOptions,
     connection::{Connection, Role},
     error,
 };
+
+/// Whatever the bus carries fits: a letter, then base64, four characters for three bytes.
+const _: () = assert!(BUS_PAYLOAD_BYTES.div_ceil(3) * 4 < limits::NOTIFY_PAYLOAD_BYTES);
 
 const CHANNEL: &str = "wardstead";
 
@@ -181,10 +187,11 @@ async fn carry(
         tokio::select! {
             notification = line.notifications.recv() => {
                 let Some(notification) = notification else { return Some("it was closed".to_owned()) };
-                match decode(notification.payload()).filter(|_| notification.channel() == CHANNEL) {
+                if let Some(message) = decode(notification.payload()).filter(|_| notification.channel() == CHANNEL) {
                     // Without a receiver nobody is there to be told.
-                    Some(message) => drop(heard.send(message)),
-                    None => tracing::debug!("a notification that is no message of ours"),
+                    drop(heard.send(message));
+                } else {
+                    tracing::debug!("a notification that is no message of ours");
                 }
             }
             message = outgoing.recv() => {
