@@ -162,7 +162,7 @@ impl Writer {
                 }
             }
         }
-        let mut connection = Connection::open(&self.options, Role::Writer, None).await?;
+        let mut connection = Box::pin(Connection::open(&self.options, Role::Writer, None)).await?;
         match self.look(&mut connection, job).await {
             Ok(next) => Ok((connection, next)),
             Err(error) => {

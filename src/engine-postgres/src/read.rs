@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use deadpool::managed::{Metrics, Object, Pool, PoolError, RecycleError, RecycleResult};
 use tokio::time::{sleep, timeout};
-use tokio_postgres::{Row, Statement};
+use tokio_postgres::{Row, Statement, types::ToSql};
 use wardstead_engine::{Cell, EngineError, Key, Page, PageBuilder, PageLimit, Position, ScanRange, value};
 use wardstead_limits::postgres as limits;
 
@@ -32,7 +32,9 @@ impl deadpool::managed::Manager for Manager {
 
     async fn create(&self) -> Result<Reader, EngineError> {
         let losses = self.health.losses();
-        Ok(Reader { connection: Connection::open(&self.options, Role::Reader, None).await?, losses })
+        // Boxed: making a connection is a large future, and each read would carry it.
+        let connection = Box::pin(Connection::open(&self.options, Role::Reader, None)).await?;
+        Ok(Reader { connection, losses })
     }
 
     async fn recycle(&self, reader: &mut Reader, _: &Metrics) -> RecycleResult<EngineError> {
@@ -180,14 +182,14 @@ async fn segment_rows(
     let most = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     let (rows, bytes) = (most(rows), most(bytes));
     let statement = connection.statement(sql).await.map_err(|error| error::unavailable(&error))?;
-    let key = Some(&range.from);
-    match segment {
-        Segment::Keys(_, from, to) if by_bytes => {
-            floored(connection, at, &statement, &[from, to, &rows, &bytes], key).await
-        }
-        Segment::Keys(_, from, to) => floored(connection, at, &statement, &[from, to, &rows], key).await,
-        Segment::Positions(from, to) => floored(connection, at, &statement, &[from, to, &rows], key).await,
+    let mut parameters: Vec<&(dyn ToSql + Sync)> = match segment {
+        Segment::Keys(_, from, to) => vec![from, to, &rows],
+        Segment::Positions(from, to) => vec![from, to, &rows],
+    };
+    if by_bytes {
+        parameters.push(&bytes);
     }
+    floored(connection, at, &statement, &parameters, Some(&range.from)).await
 }
 
 async fn rows_at(
@@ -209,7 +211,7 @@ async fn floored(
     connection: &mut Connection,
     at: Position,
     statement: &Statement,
-    parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
+    parameters: &[&(dyn ToSql + Sync)],
     first: Option<&Key>,
 ) -> Result<Vec<Row>, EngineError> {
     let mut waited_ms = 0;

@@ -212,17 +212,17 @@ async fn raise_epoch(connection: &mut Connection, seen: &Seen, now_ms: u64) -> R
     let group = Group { epoch: cell.as_ref().map_or(0, |cell| cell.version), writer, batches: vec![batch.into()] };
     let plan = plan::plan(&group, seen.state.newest, cell.map(|cell| (key, cell.version)));
     let (_, change) = forms(&group);
-    let mut writes = prepare(connection, plan.changes, change).await?;
+    let mut prepared = prepare(connection, plan.changes, change).await?;
     let set = connection.statement(Sql::SetServer).await.map_err(|error| error::unavailable(&error))?;
     let timeline = i64::from(seen.state.timeline);
     let server = [timeline, connection.server.system_identifier].map(Parameter::Number);
-    writes.push((set, server.into()));
+    prepared.push((set, server.into()));
     tracing::warn!(
         timeline,
         newest = seen.state.newest.0,
         "another database server has taken over: a new epoch begins"
     );
-    Ok(Next::Commit(writes, None))
+    Ok(Next::Commit(prepared, None))
 }
 
 /// The second round trip: the writes and COMMIT. The connection is given back for the next group, or to be dropped once

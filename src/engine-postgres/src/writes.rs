@@ -32,7 +32,9 @@ impl Writes {
                 Change::DeleteRange(from, to) => {
                     if from < to {
                         let covered: Vec<Key> = writes.rows.range(&from..&to).map(|(key, _)| key.clone()).collect();
-                        covered.iter().for_each(|key| drop(writes.rows.remove(key)));
+                        for key in covered {
+                            writes.rows.remove(&key);
+                        }
                         writes.ranges.push((from, to));
                     }
                 }
@@ -97,7 +99,9 @@ pub(crate) fn forms(group: &Group) -> (Vec<Sql>, Option<Sql>) {
                 Write::Put { key, .. } => puts.add(Place::of(key.key())),
                 Write::Delete(key) => deletes.add(Place::of(key)),
                 Write::DeleteRange { from, to } => {
-                    segments(from, to).iter().for_each(|segment| ranges.add(segment.place()));
+                    for segment in segments(from, to) {
+                        ranges.add(segment.place());
+                    }
                 }
             }
         }

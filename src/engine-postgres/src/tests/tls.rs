@@ -63,7 +63,7 @@ async fn certificates_are_verified_as_asked_and_the_password_is_never_told() {
         ("127.0.0.1", "prefer", None, Some(true)),
         ("127.0.0.1", "disable", None, Some(false)),
     ] {
-        let connected = connect(&url(host, mode), ca.map(|ca| ca.as_path()), PASSWORD).await;
+        let connected = connect(&url(host, mode), ca.map(std::path::PathBuf::as_path), PASSWORD).await;
         assert_eq!(connected.as_ref().ok().copied(), encrypted, "{mode} to {host} with {ca:?}: {connected:?}");
     }
     let refused = connect(&url("localhost", "verify-full"), Some(&known), "wrong-sesame").await.unwrap_err();

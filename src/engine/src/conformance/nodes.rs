@@ -61,13 +61,13 @@ async fn of_two_nodes_racing_on_a_version_one_wins(bench: Bench) {
     bench.win(put(&point(1))).await;
     let mut version = 0;
     while version < 50 {
-        let next = |_| {
+        let next = || {
             let mut batch = Batch::new();
             batch.expect(point(1), Expect::Version(version), Losing::Rebuild);
             batch.put_with(point(1), version + 1, &[], "");
             bench.group(vec![batch])
         };
-        let racing: Vec<_> = nodes.iter().map(|node| committing(node, next(()))).collect();
+        let racing: Vec<_> = nodes.iter().map(|node| committing(node, next())).collect();
         let mut winners = 0;
         for outcome in racing {
             winners += u64::from(is_won(&outcome.await.unwrap().outcomes[0]));
