@@ -6,14 +6,16 @@
 //! - `cluster typing`, `cluster typing cut`: how often a typing user wakes another.
 //! - `cluster rounds N`: kills of nodes and crashes of the database at seeded moments.
 //! - `cluster lost`: the database stands still, then goes away.
-//! - `cluster backup`: backup under load, restore elsewhere.
+//! - `cluster backup`: backup under load, restore elsewhere; `cluster backup postgres`: the same by PostgreSQL's base backup.
 //!
 //! `SEED` repeats a run's choices. `WHOLE=1` takes the sizes of `make cluster` and holds the times and rates that are promised
 //! against what is measured; without it they are only printed, since a busy machine is no fault of the server.
 
 mod backup;
+mod base_backup;
 mod lost;
 mod one_room;
+mod restored;
 mod rounds;
 mod turns;
 mod typing;
@@ -50,8 +52,9 @@ async fn main() -> Result<()> {
         ["typing", "cut"] => typing::responses(path, true).await,
         ["rounds", count] => rounds::run(path, count.parse().context("rounds is a number")?, &mut rng()?).await,
         ["backup"] => backup::run(path, &mut rng()?).await,
+        ["backup", "postgres"] => base_backup::run(path, &mut rng()?).await,
         ["lost"] => lost::run(path, size).await,
-        _ => bail!("usage: cluster turns [cut] | room | typing [cut] | rounds N | lost | backup"),
+        _ => bail!("usage: cluster turns [cut] | room | typing [cut] | rounds N | lost | backup [postgres]"),
     };
     folder.settle(result)
 }

@@ -49,12 +49,7 @@ impl Postgres {
     /// When PostgreSQL is not installed or does not start.
     pub fn start(folder: &Path) -> Result<Self> {
         let user = unprivileged()?;
-        // Not the folder for temporary files that the environment names: another user must reach it, and the path of a socket
-        // has at most 107 bytes.
-        let place = tempfile::Builder::new().prefix("wardstead-postgres-").tempdir_in("/tmp")?;
-        if let Some(user) = &user {
-            chown(place.path(), Some(user.uid.as_raw()), Some(user.gid.as_raw()))?;
-        }
+        let place = place(user.as_ref())?;
         let output = folder.join("postgres.log");
         let mut postgres = Self { programs: programs()?, user, place, output, child: None };
         let log = postgres.log()?;
@@ -166,17 +161,26 @@ impl Postgres {
         Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
     }
 
-    /// Runs `program` of PostgreSQL against this server, as `pg_basebackup` is run. Files that it writes belong to its user.
+    /// A base backup, taken while the server goes on, from which another server can be started (PostgreSQL's manual, Making a
+    /// Base Backup). That one prints to `log` below `folder`.
     ///
     /// # Errors
     /// When it fails.
-    pub fn run(&self, program: &str, arguments: &[&str]) -> Result<()> {
-        let mut command = self.command(program);
-        let log = self.log()?;
-        command.arg("--host").arg(self.place.path()).args(["--username", ROLE]).args(arguments);
+    pub fn base_backup(&self, folder: &Path, log: &str) -> Result<Self> {
+        let elsewhere = Self {
+            programs: self.programs.clone(),
+            user: self.user.clone(),
+            place: place(self.user.as_ref())?,
+            output: folder.join(log),
+            child: None,
+        };
+        let log = elsewhere.log()?;
+        let mut command = self.command("pg_basebackup");
+        command.arg("--host").arg(self.place.path()).args(["--username", ROLE, "--pgdata"]).arg(elsewhere.data());
+        command.args(["--format=plain", "--checkpoint=fast", "--wal-method=stream"]);
         let status = command.stdout(log.try_clone()?).stderr(log).status()?;
-        ensure!(status.success(), "{program} ended with {status}, see {}", self.output.display());
-        Ok(())
+        ensure!(status.success(), "pg_basebackup ended with {status}, see {}", elsewhere.output.display());
+        Ok(elsewhere)
     }
 
     /// Nanoseconds of CPU of the server and all its processes, ended ones included.
@@ -226,6 +230,17 @@ impl Drop for Postgres {
             let _ = self.crash();
         }
     }
+}
+
+/// A folder that `user` can write.
+fn place(user: Option<&User>) -> Result<TempDir> {
+    // Not the folder for temporary files that the environment names: another user must reach it, and the path of a socket has
+    // at most 107 bytes.
+    let place = tempfile::Builder::new().prefix("wardstead-postgres-").tempdir_in("/tmp")?;
+    if let Some(user) = user {
+        chown(place.path(), Some(user.uid.as_raw()), Some(user.gid.as_raw()))?;
+    }
+    Ok(place)
 }
 
 /// The programs of the newest version that is installed.
