@@ -122,6 +122,15 @@ fn fewer(rows: usize) -> usize {
     (rows / 16).max(1)
 }
 
+/// Whether there is a row under `key` that cannot be read.
+async fn is_corrupt(engine: &dyn Engine, key: &Key) -> Result<bool, EngineError> {
+    match engine.get_many(Position::ZERO, std::slice::from_ref(key)).await {
+        Ok(_) => Ok(false),
+        Err(EngineError::Corrupt { .. }) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
 struct Reading<'a> {
     engine: &'a dyn Engine,
     progress: &'a mut (dyn FnMut(Count) + Send),
@@ -166,7 +175,7 @@ impl Reading<'_> {
                     left.push(range);
                 }
                 Err(EngineError::Corrupt { key, what }) => {
-                    if behind.as_ref() != Some(&range.from) && self.is_corrupt(&range.from).await? {
+                    if behind.as_ref() != Some(&range.from) && is_corrupt(self.engine, &range.from).await? {
                         self.corrupt(&key, what);
                         behind = Some(range.from.successor());
                         left.push(ScanRange::new(range.from.successor(), range.to));
@@ -205,15 +214,6 @@ impl Reading<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Whether there is a row under `key` that cannot be read.
-    async fn is_corrupt(&self, key: &Key) -> Result<bool, EngineError> {
-        match self.engine.get_many(Position::ZERO, std::slice::from_ref(key)).await {
-            Ok(_) => Ok(false),
-            Err(EngineError::Corrupt { .. }) => Ok(true),
-            Err(error) => Err(error),
-        }
     }
 
     fn corrupt(&mut self, key: &Key, what: String) {

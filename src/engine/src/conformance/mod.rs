@@ -33,6 +33,7 @@ mod reopen;
 mod scans;
 mod slots;
 mod values;
+mod verify;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -106,6 +107,7 @@ pub fn cases() -> Vec<Case> {
         leases::cases(),
         epoch::cases(),
         values::cases(),
+        verify::cases(),
         reopen::cases(),
         concurrency::cases(),
         nodes::cases(),

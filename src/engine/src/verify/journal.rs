@@ -1,5 +1,7 @@
 //! Whether the journal is whole.
 
+use std::collections::BTreeSet;
+
 use crate::{
     Cell, EngineError, JournalRow, Key, KeyReader, Position,
     system::{EPOCH_BEGINS, EndedEpoch},
@@ -19,6 +21,8 @@ pub(super) struct Journal {
     last: Option<Position>,
     /// The largest position seen, in whatever order.
     largest: Option<Position>,
+    /// Rows that are there and cannot be read. They are known before those that stand before them on their page.
+    corrupt: BTreeSet<Position>,
     /// Beginnings of epochs that were seen.
     begun: Vec<Position>,
     /// Some of it could not be read: no word about what is missing.
@@ -48,12 +52,14 @@ impl Journal {
         if begins {
             self.begun.push(position);
         }
-        if in_order
-            && let Some(last) = self.last
-            && position != last.next()
-            && !(begins && self.jumps(last, position))
-        {
-            tell(Place::Journal(last.next()), format!("a hole: {position} follows {last}"));
+        if in_order && let Some(last) = self.last {
+            let mut next = last.next();
+            while self.corrupt.contains(&next) {
+                next = next.next();
+            }
+            if position != next && !(begins && self.jumps(last, position)) {
+                tell(Place::Journal(next), format!("a hole: {position} follows {last}"));
+            }
         }
         self.seen(position);
         Ok(())
@@ -61,10 +67,7 @@ impl Journal {
 
     /// A row that is there but cannot be read: reported by itself, not a hole.
     pub(super) fn corrupt(&mut self, key: &Key) {
-        match KeyReader::new(key).position() {
-            Some(position) => self.seen(position),
-            None => self.lose_track(),
-        }
+        self.corrupt.extend(KeyReader::new(key).position());
         self.unread = true;
     }
 
