@@ -44,6 +44,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let clock = SystemClock::new();
     let began_ms = clock.now_ms();
     let to = std::path::absolute(&arguments.to).map_err(|error| Failure::Asked(error.to_string()))?;
+    if to.starts_with(std::path::absolute(data).map_err(|error| went(&error))?) {
+        return Err(Failure::Asked("--to: a backup within the data is lost with it".to_owned()));
+    }
     let backups = Backups::open(&to).map_err(|error| went(&error))?;
     let before = backups.numbers().map_err(|error| went(&error))?;
     let number = make(data, &to).await?;
