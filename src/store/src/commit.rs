@@ -282,7 +282,7 @@ impl Committer {
     /// Answers the callers of an unknown group as soon as it can be told; at the latest before the next group.
     async fn settle(&mut self) {
         if let Err(error) = self.resolve(&mut VecDeque::new()).await {
-            tracing::error!(%error, "the outcome of a commit is still unknown");
+            tracing::debug!(%error, "the outcome of a commit is still unknown");
         }
     }
 
@@ -301,7 +301,10 @@ impl Committer {
                 Ok(())
             }
             Err(error) => {
-                self.stalled.send_replace(true);
+                // Once: it is looked for again and again.
+                if !self.stalled.send_replace(true) {
+                    tracing::error!(%error, "the outcome of a commit is still unknown");
+                }
                 self.unresolved = Some(unresolved);
                 Err(error)
             }

@@ -27,6 +27,8 @@ mod table;
 mod tail;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 pub mod token;
 mod window;
 mod work;

@@ -27,8 +27,9 @@ impl Committer {
             done = &mut act => return done,
             () = tokio::time::sleep(left) => {}
         }
-        tracing::warn!(group = self.writer.group, "a commit does not come back; its callers are told so");
-        self.stalled.send_replace(true);
+        if !self.stalled.send_replace(true) {
+            tracing::warn!(group = self.writer.group, "a commit does not come back; its callers are told so");
+        }
         for waiting in sent {
             waiting.tell(Err(EngineError::Unknown("the commit did not come back in time".to_owned()).into()));
         }

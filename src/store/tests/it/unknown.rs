@@ -1,10 +1,12 @@
 //! Commits of unknown outcome are looked up in the journal before anything else is committed.
 
+use std::time::Duration;
+
 use wardstead_engine::EngineError;
 use wardstead_engine_memory::CommitFault;
 use wardstead_store::StoreError;
 
-use crate::support::{NOTES, link, node, note, note_key, room_event};
+use crate::support::{NOTES, link, node, note, note_key, on, room_event};
 
 #[tokio::test]
 async fn a_commit_that_took_effect_is_told_so() {
@@ -60,5 +62,34 @@ async fn what_follows_stands_on_the_truth() {
         let next = node.store.submit(link(note(9, "y", room_event(9)), &head, n + 1)).unwrap();
         assert_eq!(unknown.await.is_ok(), follows);
         assert_eq!(next.await.is_ok(), follows);
+    }
+}
+
+/// Other nodes commit while a node does not know what became of its group: their rows lie between its own and the newest.
+#[tokio::test(start_paused = true)]
+async fn rows_of_other_nodes_lie_in_between() {
+    for fault in [CommitFault::UnknownAfter, CommitFault::UnknownBefore] {
+        let one = node().await;
+        let two = on(one.engine.clone(), one.clock.clone(), 2).await;
+        for n in 0..5 {
+            two.store.commit(note(2, &format!("before {n}"), room_event(2))).await.unwrap();
+        }
+        let faults = one.engine.faults();
+        faults.fail_commit(1, fault);
+        // The search fails at first, so that others get in between.
+        faults.fail_journal_scan(1);
+        faults.fail_journal_scan(2);
+        let unknown = one.store.submit(note(1, "a", room_event(1))).unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        for n in 0..5 {
+            two.store.commit(note(2, &format!("after {n}"), room_event(2))).await.unwrap();
+        }
+        let next = one.store.commit(note(1, "b", room_event(1))).await.unwrap();
+        let there = one.store.get(&NOTES, &note_key(1, "a")).await.unwrap();
+        match unknown.await {
+            Ok(positions) => assert_eq!(positions, [there.unwrap().position()]),
+            Err(error) => assert!(there.is_none() && fault == CommitFault::UnknownBefore, "{error}"),
+        }
+        assert_eq!(next[0], one.store.caught_up().await.unwrap());
     }
 }
