@@ -96,6 +96,12 @@ impl ApiError {
         }))
     }
 
+    /// As [`Self::unavailable`], where the log has it already: a line for each request of a long outage tells nothing more.
+    pub(crate) fn lost() -> Self {
+        let sentence = "The server cannot reach its data now. Please try again.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Unknown, sentence)
+    }
+
     /// 500 `M_UNKNOWN`; `cause` goes to the log only, and must hold no content of events and no token.
     pub(crate) fn internal(cause: impl fmt::Display) -> Self {
         Self(Box::new(Inner::Matrix {

@@ -41,7 +41,7 @@ pub(crate) async fn observe(State(state): State<ApiState>, request: Request, nex
             served = served => {
                 served.unwrap_or_else(|_| ApiError::internal("a handler panicked").into_response())
             }
-            () = state.availability.lost() => ApiError::unavailable("the data cannot be reached").into_response(),
+            () = state.availability.lost() => ApiError::lost().into_response(),
         }
     };
     drop(under_way);
