@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use tokio_postgres::{Config, NoTls};
 use wardstead_engine::{Engine, EngineError, Position};
+use wardstead_limits::postgres as limits;
 
 use super::{blocking, event, exists, key, open, options, until};
 use crate::{PostgresEngine, testing::Cluster};
@@ -59,4 +61,25 @@ async fn a_server_that_is_not_there_is_told_without_the_password() {
     let url = "postgres://ward:open-sesame@127.0.0.1:1/stead?sslmode=disable";
     let error = PostgresEngine::open(options(url)).await.unwrap_err();
     assert!(matches!(error, EngineError::Unavailable(_)) && !error.to_string().contains("sesame"), "{error}");
+}
+
+/// Reads behind a lock that somebody else holds: the server ends those that run, and no more than so many wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_that_the_server_does_not_finish_are_unavailable_and_a_full_queue_busy() {
+    let url = super::fresh().await;
+    let engine = open(&url).await;
+    engine.commit_group(event(1)).await.unwrap();
+    let (holder, connection) = url.parse::<Config>().unwrap().connect(NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    holder.batch_execute("BEGIN; LOCK TABLE wardstead.point IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let asked = limits::READ_QUEUE + limits::READ_CONNECTIONS + 100;
+    let keys = [key(1)];
+    let reads = (0..asked).map(|_| engine.get_many(Position::ZERO, &keys));
+    let answers = futures::future::join_all(reads).await;
+    let busy = answers.iter().filter(|answer| matches!(answer, Err(EngineError::Busy(_)))).count();
+    let unavailable = answers.iter().filter(|answer| matches!(answer, Err(EngineError::Unavailable(_)))).count();
+    assert!(busy > 0 && busy + unavailable == asked, "{busy} busy, {unavailable} unavailable of {asked}");
+    drop(holder);
+    connection.await.unwrap().unwrap();
+    assert!(exists(&engine, 1).await);
 }
