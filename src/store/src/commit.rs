@@ -275,7 +275,9 @@ impl Committer {
                 self.wakers.touched(&waiting.batch, &mut work);
             }
         }
-        work.iter().for_each(|table| self.wakers.wake(*table));
+        for table in &work {
+            self.wakers.wake(*table);
+        }
         self.hint.committed(outcome.position, work);
     }
 

@@ -58,8 +58,8 @@ pub fn dying(
 /// Kills a process that does `act` at each of its writes in turn, before and after it took effect; after each death a second
 /// one does `recover` on the same data, and `check` looks at what is left.
 pub fn at_every_write(
-    act: impl AsyncFn(&Store, &ManualClock),
-    recover: impl AsyncFn(&Store, &ManualClock),
+    act: &impl AsyncFn(&Store, &ManualClock),
+    recover: &impl AsyncFn(&Store, &ManualClock),
     check: impl Fn(&[JournalRow], &str),
 ) {
     let mut deaths = 0;

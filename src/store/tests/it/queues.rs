@@ -205,7 +205,7 @@ fn a_kill_neither_loses_nor_doubles_what_a_handler_writes() {
             store.run_queue(&QUEUE, handler(store));
             pass(clock, LONG_MS).await;
         };
-        at_every_write(act, recover, |journal, about| {
+        at_every_write(&act, &recover, |journal, about| {
             assert_eq!(names(journal, kind::ROOM_STATE), names(journal, kind::ROOM_EVENT), "{about}");
         });
     }

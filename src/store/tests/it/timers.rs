@@ -115,7 +115,7 @@ async fn what_cannot_be_done_is_tried_again_and_holds_up_nothing_else() {
     node.store.commit(scheduled(now, 1)).await.unwrap();
     pass(&node.clock, 100).await;
     // In the same slot, so behind it.
-    let other = (2..).find(|id| TIMERS.key(0, *id).rest()[0] == TIMERS.key(0, 1).rest()[0]).unwrap();
+    let other = (2..1_000).find(|id| TIMERS.key(0, *id).rest()[0] == TIMERS.key(0, 1).rest()[0]).unwrap();
     node.store.commit(scheduled(now + 100, other)).await.unwrap();
     let fired = async || ids(&journal_of(node.engine.as_ref()).await, kind::ROOM_EVENT);
     pass(&node.clock, limits::WORK_RETRY_MS / 2).await;
@@ -142,7 +142,7 @@ fn a_kill_neither_loses_nor_doubles_a_timer() {
         store.run_timers(&TIMERS, Arc::new(Noting::default()));
         pass(clock, LONG_MS).await;
     };
-    at_every_write(three_timers, recover, |journal, about| {
+    at_every_write(&three_timers, &recover, |journal, about| {
         let mut fired = ids(journal, kind::ROOM_EVENT);
         fired.sort_unstable();
         assert_eq!(fired, ids(journal, kind::ROOM_STATE), "{about}");
