@@ -1,6 +1,6 @@
 //! The data cannot be reached: whoever waits for it is told, whatever it waits for.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use http::{Method, header};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ async fn room(server: &Server) -> (String, String) {
     (encoded(room["room_id"].as_str().unwrap()), token)
 }
 
-fn expect_to_come_back(answer: Answer) {
+fn expect_to_come_back(answer: &Answer) {
     assert_eq!(answer.headers[header::RETRY_AFTER], "1");
     answer.expect_error(503, "M_UNKNOWN");
 }
@@ -37,9 +37,12 @@ async fn a_send_is_answered_and_its_retry_is_the_same_event() {
     let path = format!("/_matrix/client/v3/rooms/{room}/send/m.room.message/1");
     let body = json!({ "msgtype": "m.text", "body": "hello" });
     server.faults.stall_commits();
-    expect_to_come_back(lost_during(&server, server.put(&path, &token, &body)).await);
+    // Time passes here only when everybody waits for it.
+    let soon = tokio::time::sleep(Duration::from_millis(1));
+    expect_to_come_back(&lost_during(&server, server.put(&path, &token, &body)).await);
     // Another that comes meanwhile waits for nothing.
-    expect_to_come_back(server.put(&path, &token, &body).await);
+    expect_to_come_back(&server.put(&path, &token, &body).await);
+    assert!(!soon.is_elapsed(), "at once, not when the committer's patience ends");
     let versions = server.ask(Method::GET, "/_matrix/client/versions", "", "").await;
     assert_eq!(versions.status, 200, "what needs no data is answered");
 
@@ -67,7 +70,7 @@ async fn a_waiting_sync_is_answered_and_its_token_holds() {
     let since = server.get("/_matrix/client/v3/sync", &token).await.ok();
     let since = since["next_batch"].as_str().unwrap().to_owned();
     let path = sync(&since);
-    expect_to_come_back(lost_during(&server, server.get(&path, &token)).await);
+    expect_to_come_back(&lost_during(&server, server.get(&path, &token)).await);
     server.available.send_replace(true);
     let send = format!("/_matrix/client/v3/rooms/{room}/send/m.room.message/1");
     server.put(&send, &token, &json!({ "msgtype": "m.text", "body": "hello" })).await.ok();
