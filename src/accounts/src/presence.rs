@@ -146,6 +146,12 @@ impl Presence {
         self.inner.is_some()
     }
 
+    /// Bytes of what is known, of [`limits::PRESENCE_BYTES`].
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.inner.as_ref().map_or(0, |inner| inner.memory.lock().state.bytes())
+    }
+
     /// A sync of `by` begins, which shows the user as `state`; [`PresenceState::Offline`] changes nothing. Keep the result until
     /// the sync ends.
     pub fn syncing(&self, by: &Session, state: PresenceState) -> Present {

@@ -77,6 +77,12 @@ impl Typing {
         }
     }
 
+    /// Bytes of what is known, of [`limits::TYPING_BYTES`].
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.state.lock().bytes()
+    }
+
     /// Whether nobody types, or did of late, in any room.
     #[must_use]
     pub fn is_quiet(&self) -> bool {

@@ -39,6 +39,17 @@ impl Joined {
 }
 
 impl Syncer {
+    /// Name, bytes and bound in bytes of what it remembers and is told, for the metrics (promise P6).
+    #[must_use]
+    pub fn caches(&self) -> Vec<(&'static str, u64, u64)> {
+        let (typing, presence) = (self.typing.bytes() as u64, self.presence.bytes() as u64);
+        vec![
+            ("joined_rooms", self.joined.0.weight(), self.joined.0.capacity()),
+            ("typing", typing, limits::TYPING_BYTES as u64),
+            ("presence", presence, limits::PRESENCE_BYTES as u64),
+        ]
+    }
+
     /// Short ids of the rooms that `user` is in, ascending. One read of the engine after each change of their memberships.
     pub(crate) async fn joined_rooms(&self, user: u64) -> Result<Arc<[u64]>, SyncError> {
         if let Some(entry) = self.joined.0.get(&user)

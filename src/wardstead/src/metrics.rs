@@ -19,6 +19,7 @@ use prometheus_client::{
 use wardstead_limits::{store as store_limits, wardstead as limits};
 use wardstead_rooms::Rooms;
 use wardstead_store::Store;
+use wardstead_sync::Syncer;
 
 use crate::{
     data::{Backend, Figure},
@@ -56,6 +57,7 @@ pub(crate) struct Looked {
     pub(crate) backend: Backend,
     pub(crate) store: Store,
     pub(crate) rooms: Rooms,
+    pub(crate) syncer: Syncer,
     pub(crate) nodes: Arc<Nodes>,
 }
 
@@ -124,6 +126,7 @@ impl Looked {
         caches.push(("audience", status.audience_bytes, store_limits::AUDIENCE_CACHE_BYTES));
         caches.push(("change_window", status.window_bytes as u64, store_limits::CHANGE_WINDOW_BYTES as u64));
         caches.extend(self.rooms.caches());
+        caches.extend(self.syncer.caches());
         let held: Vec<_> = caches.iter().map(|(name, held, _)| (*name, number(*held))).collect();
         page.labelled("wardstead_cache_bytes", "Bytes that the cache of this name holds", "cache", &held)?;
         let most: Vec<_> = caches.iter().map(|(name, _, most)| (*name, number(*most))).collect();

@@ -221,6 +221,7 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
         backend: data.backend.clone(),
         store: store.clone(),
         rooms: rooms.clone(),
+        syncer: syncer.clone(),
         nodes: Arc::clone(&nodes),
     };
     let registry = metrics::registry(looked, &figures, config.durability());

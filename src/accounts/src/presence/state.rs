@@ -213,7 +213,7 @@ impl State {
         Some(Vouched { until_ms: now, ..*device })
     }
 
-    #[cfg(test)]
+    /// Bytes that it takes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

@@ -92,6 +92,11 @@ impl State {
         self.whole_since_ms.max(now.saturating_sub(limits::TYPING_REMEMBERED_MS))
     }
 
+    /// Bytes that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.rooms.is_empty()
     }

@@ -79,7 +79,7 @@ fn metrics_tell_what_an_operator_needs() {
     }
     let bounds =
         ["rocksdb_blocks", "rocksdb_memtables", "events", "event_ids", "rooms", "room_ids", "snapshots", "audience"];
-    for cache in bounds.into_iter().chain(["change_window"]) {
+    for cache in bounds.into_iter().chain(["change_window", "joined_rooms", "typing", "presence"]) {
         let figure = |name: &str| -> f64 {
             let start = format!("{name}{{cache=\"{cache}\"}} ");
             let line = metrics.lines().find_map(|line| line.strip_prefix(&start));
