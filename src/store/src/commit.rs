@@ -254,7 +254,8 @@ impl Committer {
                     refuse(part, &StoreError::Lost(Losing::Rebuild));
                 }
                 Err(error) if part.len() == 1 => {
-                    tracing::error!(%error, "a batch was refused");
+                    // Whoever submitted it is told why, and the request's own line has it.
+                    tracing::debug!(%error, "a batch was refused");
                     self.refuse(part, &error.into());
                 }
                 Err(_) => {

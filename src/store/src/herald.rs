@@ -34,6 +34,10 @@ pub(crate) async fn tell(
             },
         }
         news.mark_unchanged();
+        // A node that starts is heard of within seconds; until then it finds commits by polling.
+        if hint.is_alone() {
+            continue;
+        }
         let payload = write(&hint.take_news());
         if let Err(error) = bus.publish(BusMessage { topic: Topic::Committed, payload }).await {
             tracing::debug!(%error, "the other nodes were not told of a commit; they find it by polling");

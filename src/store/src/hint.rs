@@ -30,6 +30,10 @@ pub(crate) struct Hint {
 struct Inner {
     newest: AtomicU64,
     epoch_changed: AtomicBool,
+    /// Whether there may be more than `newest` says.
+    more: AtomicBool,
+    /// Whether no other node is known to live.
+    alone: AtomicBool,
     tail: Notify,
     /// What the other nodes are to be told.
     news: watch::Sender<News>,
@@ -41,6 +45,8 @@ impl Hint {
         let inner = Inner {
             newest: AtomicU64::new(newest.0),
             epoch_changed: AtomicBool::new(false),
+            more: AtomicBool::new(false),
+            alone: AtomicBool::new(false),
             tail: Notify::new(),
             news: watch::Sender::new(News { newest, work: BTreeSet::new() }),
         };
@@ -61,13 +67,29 @@ impl Hint {
     /// Everything up to `position` is visible, as the engine itself says: later reads must see it.
     pub(crate) fn known(&self, position: Position) {
         self.inner.newest.fetch_max(position.0, Ordering::SeqCst);
-        self.look();
+        self.inner.tail.notify_one();
     }
 
     /// Something may be new. Unlike [`Self::known`] this takes nobody's word for a position: reads would fail if it were
     /// beyond what the engine has, as after a failover.
     pub(crate) fn look(&self) {
+        self.inner.more.store(true, Ordering::SeqCst);
         self.inner.tail.notify_one();
+    }
+
+    /// Whether that was said since the last call: only the engine knows then how far to look.
+    pub(crate) fn take_more(&self) -> bool {
+        self.inner.more.swap(false, Ordering::SeqCst)
+    }
+
+    /// Whether other nodes are known to live.
+    pub(crate) fn set_alone(&self, alone: bool) {
+        self.inner.alone.store(alone, Ordering::SeqCst);
+    }
+
+    /// Whether there is nobody to be told anything.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.inner.alone.load(Ordering::SeqCst)
     }
 
     /// The epoch is not the one that this node knew.

@@ -1,7 +1,7 @@
 //! Which nodes live: each writes a row every few seconds, nobody waits for it.
 //!
-//! For operators and metrics, and to have each node commit now and then. Nothing decides by it who may do what: that is what
-//! leases are for. The times are of the nodes' own wall clocks.
+//! For operators and metrics, to have each node commit now and then, and so that a node without company tells nobody of its
+//! commits. Nothing decides by it who may do what: that is what leases are for. The times are of the nodes' own wall clocks.
 
 use std::time::Duration;
 
@@ -114,11 +114,15 @@ async fn run(store: Store, mut row: NodeRow, mut stop: watch::Receiver<bool>) {
 /// Writes the node's row, and removes those of nodes that were killed.
 async fn beat(store: &Store, incarnation: u64, row: &NodeRow) -> Result<(), StoreError> {
     let mut batch = Batch { urgency: Urgency::Soon, ..Batch::new() };
+    let mut alone = true;
     for other in all(store).await? {
-        if silent_ms(&other, row.last_seen_ms) > limits::NODE_FORGET_MS {
+        let silent_ms = silent_ms(&other, row.last_seen_ms);
+        alone &= silent_ms > limits::NODE_LIVE_MS || other.key == key(incarnation);
+        if silent_ms > limits::NODE_FORGET_MS {
             batch.delete(other.key);
         }
     }
+    store.set_alone(alone);
     NODES.put(&mut batch, key(incarnation), row);
     store.commit(batch).await.map(drop)
 }

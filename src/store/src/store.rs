@@ -364,6 +364,11 @@ impl Store {
         &self.inner.wakers
     }
 
+    /// Says whether other nodes are known to live.
+    pub(crate) fn set_alone(&self, alone: bool) {
+        self.inner.hint.set_alone(alone);
+    }
+
     /// What every read must at least see: what the tail has seen and what this node has committed.
     fn floor(&self) -> Position {
         self.position().max(self.inner.hint.newest())

@@ -93,24 +93,36 @@ impl Tail {
     /// Follows the journal until `stop`.
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
         let poll = Duration::from_millis(limits::TAIL_POLL_MS);
+        let mut failing = false;
         loop {
             tokio::select! {
                 biased;
                 () = stopped(&mut stop) => return,
                 () = self.hint.given() => {}
-                () = tokio::time::sleep(poll) => {}
+                () = tokio::time::sleep(poll) => self.hint.look(),
             }
             if let Err(error) = self.catch_up().await {
-                tracing::warn!(%error, "the journal could not be read; trying again");
+                // Once for an outage, however long.
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%error, "the journal could not be read; trying again");
+                }
                 self.failures.send_modify(|failures| *failures += 1);
                 // A hint that comes every millisecond must not make a failing disk busier.
                 tokio::time::sleep(poll).await;
+            } else {
+                failing = false;
             }
         }
     }
 
     async fn catch_up(&self) -> Result<(), EngineError> {
-        let newest = self.engine.position().await?;
+        // What this node has committed itself is known to be visible: that need not be asked for.
+        let known = self.hint.newest();
+        let newest = if self.hint.take_more() || known <= *self.reached.borrow() {
+            self.engine.position().await?
+        } else {
+            known
+        };
         if self.hint.take_epoch_changed() {
             self.read_epochs(newest).await?;
         }

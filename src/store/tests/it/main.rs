@@ -1,6 +1,7 @@
 //! The store over the memory engine, with its faults.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod claims;
 mod commit;
 mod crash;
 mod epoch;

@@ -223,8 +223,9 @@ async fn closing_hands_over_what_is_left_and_nothing_else() {
     one.store.commit(event(1, "a")).await.unwrap();
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert_eq!((first.sent(1), waiting(&one, 1).await), (vec!["a".to_owned()], 1), "its removal waits for company");
-    one.store.close().await;
+    one.store.hand_over().await;
     assert_eq!(waiting(&two, 1).await, 0);
+    one.store.close().await;
     two.store.commit(event(1, "b")).await.unwrap();
     pass(&one.clock, limits::LEASE_RETRY_MS + 100).await;
     assert_eq!((first.sent(1), second.sent(1)), (vec!["a".to_owned()], vec!["b".to_owned()]));
