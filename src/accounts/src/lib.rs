@@ -1,7 +1,7 @@
 //! Users, devices and access tokens.
 //!
-//! Every row that an access decision needs is read from the engine in the request itself ([`Accounts::authenticate`], two
-//! reads); nothing here is cached. Each act is one batch: an account comes into being together with its device and its
+//! Every row that an access decision needs is read from the engine in the request itself ([`Accounts::authenticate`]); no
+//! decision is cached. Each act is one batch: an account comes into being together with its device and its
 //! token, a device goes together with its tokens. See `docs/design/04-accounts.md`.
 
 mod authenticate;
@@ -17,7 +17,7 @@ mod tables;
 mod tests;
 mod users;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use ruma::{OwnedDeviceId, OwnedServerName, OwnedUserId};
@@ -34,6 +34,7 @@ pub use users::{Account, Device};
 pub struct Accounts {
     store: Store,
     server_name: OwnedServerName,
+    seen: Arc<authenticate::Seen>,
 }
 
 /// Who makes a request.
@@ -70,7 +71,7 @@ impl Accounts {
     /// The accounts of `server_name` in `store`.
     #[must_use]
     pub fn new(store: Store, server_name: OwnedServerName) -> Self {
-        Self { store, server_name }
+        Self { store, server_name, seen: authenticate::nothing_seen() }
     }
 }
 

@@ -41,3 +41,8 @@ pub const ACCESS_TOKEN_BYTES: usize = 256;
 pub const TOKENS_PER_BATCH: usize = 1_024;
 /// Local users on one page of the list.
 pub const USERS_PAGE: usize = 1_000;
+/// Bytes of what a node remembers of the access tokens that it has seen: about 50,000 of them. A token that is forgotten costs one
+/// read more.
+pub const SEEN_TOKENS_BYTES: u64 = 8 * 1024 * 1024;
+/// Bytes that one such token takes beside its device id, with the overhead of the cache.
+pub const SEEN_TOKEN_BYTES: u64 = 144;

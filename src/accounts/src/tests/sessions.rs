@@ -1,8 +1,12 @@
+use std::sync::Arc;
+
+use wardstead_engine::{Batch, Engine, counting::CountingEngine};
 use wardstead_limits::accounts as limits;
+use wardstead_store::testing;
 
 use super::{Server, new_account};
 use crate::{
-    AccountsError, AuthError, Login, NewAccount,
+    Accounts, AccountsError, AuthError, Login, NewAccount,
     authenticate::token_hash,
     floor,
     tables::{DEVICE_TOKENS, DEVICES, TOKENS, USERS, UserRow, device_key, token_key, user_key},
@@ -91,7 +95,7 @@ async fn a_token_needs_its_device() {
     let key = token_key(&token_hash(&alice.access_token));
     let token = server.store.get(&TOKENS, &key).await.unwrap().unwrap().row;
     let put_back = async || {
-        let mut batch = wardstead_engine::Batch::new();
+        let mut batch = Batch::new();
         TOKENS.put(&mut batch, key.clone(), &token);
         server.store.commit(batch).await.unwrap();
     };
@@ -112,7 +116,7 @@ async fn a_token_is_of_its_users_session() {
     let token_row = server.store.get(&TOKENS, &token).await.unwrap().unwrap().row;
     let device_row = server.store.get(&DEVICES, &device).await.unwrap().unwrap().row;
     server.accounts.logout_all(&alice.session).await.unwrap();
-    let mut batch = wardstead_engine::Batch::new();
+    let mut batch = Batch::new();
     TOKENS.put(&mut batch, token, &token_row);
     DEVICES.put(&mut batch, device, &device_row);
     server.store.commit(batch).await.unwrap();
@@ -196,7 +200,7 @@ async fn a_deactivated_account_is_out_and_stays_out() {
     assert!(account.deactivated);
     let refused = server.accounts.login(&account, None, None).await;
     assert!(matches!(refused, Err(AccountsError::Deactivated)), "{refused:?}");
-    let taken = server.accounts.register(new_account("alice"), wardstead_engine::Batch::new()).await;
+    let taken = server.accounts.register(new_account("alice"), Batch::new()).await;
     assert!(matches!(taken, Err(AccountsError::UserInUse)), "the name stays taken: {taken:?}");
     let nobody = server.accounts.deactivate(ruma::user_id!("@bob:example.org")).await;
     assert!(matches!(nobody, Err(AccountsError::NoAccount)), "{nobody:?}");
@@ -209,7 +213,7 @@ async fn the_flag_is_read_with_each_request() {
     let alice = server.register("alice").await;
     let key = user_key(alice.session.user);
     let found = server.store.get(&USERS, &key).await.unwrap().unwrap();
-    let mut batch = wardstead_engine::Batch::new();
+    let mut batch = Batch::new();
     USERS.put_with(&mut batch, key, found.version + 1, &[], &UserRow { deactivated: true, ..found.row });
     server.store.commit(batch).await.unwrap();
     let refused = server.accounts.authenticate(&alice.access_token).await;
@@ -219,7 +223,7 @@ async fn the_flag_is_read_with_each_request() {
 /// What a restore commits.
 async fn restored(server: &Server, keep_sessions: bool, now_ms: u64) {
     let stored = server.store.cells(&[floor::session_floor_key()]).await.unwrap().remove(0);
-    let mut batch = wardstead_engine::Batch::new();
+    let mut batch = Batch::new();
     floor::restored(&mut batch, stored.as_ref(), keep_sessions, now_ms).unwrap();
     server.store.commit(batch).await.unwrap();
 }
@@ -242,7 +246,7 @@ async fn the_session_floor_logs_out_softly() {
     assert_eq!(server.lets_in(&lost(&alice)).await, SOFT, "it was issued after the backup");
 
     let again = server.login(&alice, Some(alice.session.device_id.as_str())).await;
-    let bob = server.accounts.register(NewAccount::default(), wardstead_engine::Batch::new()).await.unwrap();
+    let bob = server.accounts.register(NewAccount::default(), Batch::new()).await.unwrap();
     assert_eq!(again.session, alice.session, "the device is kept, and what is stored for it");
     assert_eq!((server.lets_in(&again).await, server.lets_in(&bob).await), (Ok(()), Ok(())));
     assert_eq!(server.lets_in(&lost(&again)).await, UNKNOWN, "of those issued now it knows all");
@@ -326,4 +330,28 @@ async fn debug_output_has_no_secrets() {
     let account = server.accounts.find(&alice.session.user_id).await.unwrap().unwrap();
     let printed = format!("{alice:?} {account:?} {:?}", new_account("alice"));
     assert!(!printed.contains(&alice.access_token) && !printed.contains("$hash"), "{printed}");
+}
+
+/// What a node has seen of a token saves a read, and is no answer.
+#[tokio::test]
+async fn a_token_that_was_seen_costs_one_read_and_is_refused_after_a_logout_elsewhere() {
+    let (engine, clock) = testing::engine();
+    let (counting, counts) = CountingEngine::new(Arc::clone(&engine) as Arc<dyn Engine>);
+    let here = testing::over(Arc::new(counting), "example.org", clock.clone(), 1).await.unwrap();
+    let there = testing::over(engine, "example.org", clock, 2).await.unwrap();
+    let name = || "example.org".try_into().unwrap();
+    let (here, there) = (Accounts::new(here, name()), Accounts::new(there, name()));
+    let login = here.register(new_account("alice"), Batch::new()).await.unwrap();
+    let gets = async || {
+        let before = counts.read().gets;
+        let session = here.authenticate(&login.access_token).await;
+        (session.ok(), counts.read().gets - before)
+    };
+    assert_eq!(gets().await, (Some(login.session.clone()), 2), "whose it is has to be found out");
+    assert_eq!(gets().await, (Some(login.session.clone()), 1));
+    there.logout(&login.session).await.unwrap();
+    for _ in 0..2 {
+        let refused = here.authenticate(&login.access_token).await;
+        assert!(matches!(refused, Err(AuthError::Unknown { soft_logout: false })), "{refused:?}");
+    }
 }
