@@ -84,6 +84,38 @@ pub fn check_files(folder: &Path, progress: &mut (dyn FnMut(u64) + Send)) -> io:
     Ok(report)
 }
 
+/// The write-ahead log in `folder` that holds acknowledged writes behind damage, and what is wrong with it. RocksDB would take
+/// the damage for the end of the log and lose them without a word.
+///
+/// # Errors
+/// The folder or a log cannot be read.
+pub(crate) fn lost_by_opening(folder: &Path) -> io::Result<Option<FileFinding>> {
+    let mut logs = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let file = entry?.path();
+        if file.extension().is_some_and(|ending| ending == "log") {
+            logs.push(file);
+        }
+    }
+    // Numbers have six digits or, much later, more.
+    logs.sort_by_key(|file| (file.as_os_str().len(), file.clone()));
+    let newest = logs.last().cloned();
+    for file in logs {
+        if log::check(BufReader::new(File::open(&file)?))?.is_ok() {
+            continue;
+        }
+        // Once more, in one piece: a server that has the folder open may be writing it.
+        let bytes = fs::read(&file)?;
+        let Err(damage) = log::check(&bytes[..])? else { continue };
+        let at = usize::try_from(damage.at).unwrap_or(usize::MAX);
+        // An older one was complete before the newest was begun.
+        if Some(&file) != newest.as_ref() || log::goes_on_behind(&bytes, at) {
+            return Ok(Some(FileFinding { file, what: format!("{}, at byte {}", damage.what, damage.at) }));
+        }
+    }
+    Ok(None)
+}
+
 fn check_file(path: &Path, kind: Kind) -> io::Result<Result<(), String>> {
     match kind {
         Kind::Table => table::check(path),

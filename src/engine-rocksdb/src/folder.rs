@@ -4,6 +4,8 @@ use std::{fs, io, os::unix::fs::DirBuilderExt as _, path::Path};
 
 use wardstead_engine::EngineError;
 
+use crate::files;
+
 /// Lies in a folder from the beginning of a restore into it until everything in it is in place and durable.
 const RESTORING: &str = "RESTORING";
 
@@ -30,6 +32,19 @@ pub(crate) fn check_whole(path: &Path) -> Result<(), EngineError> {
     }
     let what = "a restore into it did not finish, so that what is in it is not whole: empty it and restore again";
     Err(EngineError::Unavailable(format!("{}: {what}", path.display())))
+}
+
+/// Refuses a folder whose log has acknowledged writes behind damage.
+pub(crate) fn check_log(path: &Path) -> Result<(), EngineError> {
+    let unreadable = |error: io::Error| EngineError::Unavailable(format!("{}: {error}", path.display()));
+    if !path.try_exists().map_err(unreadable)? {
+        return Ok(());
+    }
+    let Some(finding) = files::lost_by_opening(path).map_err(unreadable)? else { return Ok(()) };
+    let file = finding.file.display();
+    let what = "writes that were acknowledged stand behind it and would be lost: copy the folder, then restore a backup, or \
+                give them up with `wardstead restore --after-restore --cut-damaged-log`";
+    Err(EngineError::Unavailable(format!("{file}: {}; {what}", finding.what)))
 }
 
 /// Whether there is nothing in the folder, or no folder. What a file system puts there itself counts as nothing.

@@ -51,9 +51,19 @@ impl RocksEngine {
     /// as long as RocksDB needs to replay its log.
     ///
     /// # Errors
-    /// `Unavailable` when another process has the folder open, a restore into it did not finish, or the storage fails;
-    /// `Corrupt` when the newest journal row is.
+    /// `Unavailable` when another process has the folder open, a restore into it did not finish, its log is damaged before
+    /// its end, or the storage fails; `Corrupt` when the newest journal row is.
     pub fn open(path: &Path, options: &RocksOptions, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
+        folder::check_log(path)?;
+        Self::open_cutting(path, options, clock)
+    }
+
+    /// As [`Self::open`], but where the log is damaged before its end, what was acknowledged behind the damage is given up.
+    /// Begin an epoch then.
+    ///
+    /// # Errors
+    /// As [`Self::open`], but for such a log; `Unavailable`, too, when tables hold writes that the log has lost.
+    pub fn open_cutting(path: &Path, options: &RocksOptions, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
         folder::check_whole(path)?;
         Self::open_part(path, options, clock)
     }

@@ -201,6 +201,41 @@ async fn a_torn_log_is_read_up_to_the_tear() {
     }
 }
 
+/// Damage that no power failure makes: what follows it was acknowledged, and must not vanish without a word.
+#[tokio::test]
+async fn a_log_that_is_damaged_before_its_end_stops_the_start() {
+    let folder = Folder::new();
+    for number in 1..=50 {
+        folder.engine.commit_group(group(number)).await.unwrap();
+    }
+    let clock = || Arc::new(ManualClock::new(1));
+    let name = folder.files("log").pop().unwrap().file_name().unwrap().to_owned();
+    let flipped = |from_end: usize| {
+        let copy = copied(&folder);
+        let log = copy.path().join(&name);
+        let mut bytes = fs::read(&log).unwrap();
+        let at = bytes.len() - from_end;
+        bytes[at] ^= 1;
+        fs::write(log, bytes).unwrap();
+        copy
+    };
+    // In the middle of a record, where its length is wrong, and far from the end.
+    for from_end in [1_000, 1_500, 5_000, 15_000] {
+        let copy = flipped(from_end);
+        let error = RocksEngine::open(copy.path(), &SMALL, clock()).map(|_| ()).unwrap_err();
+        let named = error.to_string().contains(name.to_str().unwrap());
+        assert!(named && error.to_string().contains("--cut-damaged-log"), "{from_end}: {error}");
+        let engine = RocksEngine::open_cutting(copy.path(), &SMALL, clock()).unwrap();
+        let newest = engine.position().await.unwrap().0;
+        assert!((1..50).contains(&newest), "{newest} are left");
+        engine.close().unwrap();
+        RocksEngine::open(copy.path(), &SMALL, clock()).unwrap();
+    }
+    // In the last record: not to be told from what a power failure leaves.
+    let engine = RocksEngine::open(flipped(100).path(), &SMALL, clock()).unwrap();
+    assert_eq!(engine.position().await.unwrap(), Position(49));
+}
+
 /// RocksDB's own count of syncs of its log: one for each group and each lease that writes, none for the others.
 #[tokio::test]
 async fn each_write_is_synced_before_it_is_acknowledged() {

@@ -12,7 +12,7 @@ use wardstead_engine::{
     verify::verify,
 };
 use wardstead_engine_rocksdb::{
-    RocksOptions,
+    RocksEngine, RocksOptions,
     backup::{Backup, BackupError, Backups, FilesRead},
     restore::Restore,
 };
@@ -41,6 +41,10 @@ pub(crate) struct Arguments {
     /// The data was restored by other means (a PostgreSQL backup, an image of the disk): do what is left to do.
     #[arg(long)]
     after_restore: bool,
+    /// With --after-restore: the server does not start because the log in the data folder is damaged before its end. Give up
+    /// what was acknowledged behind the damage. Copy the folder first.
+    #[arg(long, requires = "after_restore")]
+    cut_damaged_log: bool,
     /// Let in the sessions that are in the backup, also those that were ended since. Without it everybody signs in again.
     #[arg(long)]
     keep_sessions: bool,
@@ -89,6 +93,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             let backup = backups.backup(arguments.number).map_err(|error| Failure::Asked(error.to_string()))?;
             restore(&config, &backup, choice).await
         }
+        None if arguments.cut_damaged_log => cut(&config, choice).await,
         None => after_restore(&config, choice).await,
     }
 }
@@ -128,6 +133,18 @@ async fn after_restore(config: &Config, choice: Choice) -> Result<(), Failure> {
     let begun = begin(backend.engine(), config, clock, choice).await;
     backend.close().await.map_err(|error| went(&error))?;
     say(&format!("{} was restored\n{}", config.place(), begun?.text(choice)));
+    Ok(())
+}
+
+/// Opens a data folder as far as its log goes, and begins an epoch: what stood behind is lost, as after a restore.
+async fn cut(config: &Config, choice: Choice) -> Result<(), Failure> {
+    let folder = folder_of(config)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let engine = RocksEngine::open_cutting(folder, &RocksOptions::default(), Arc::clone(&clock));
+    let engine = Arc::new(engine.map_err(|error| went(&error))?);
+    let begun = begin(Arc::clone(&engine) as Arc<dyn Engine>, config, clock, choice).await;
+    engine.close().map_err(|error| went(&error))?;
+    say(&format!("cut the damaged log in {}\n{}", folder.display(), begun?.text(choice)));
     Ok(())
 }
 

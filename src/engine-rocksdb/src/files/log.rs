@@ -102,3 +102,21 @@ fn check_record(record: &[u8], open: &mut bool) -> Result<usize, &'static str> {
 pub(crate) fn masked(crc: u32) -> u32 {
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
 }
+
+/// Whether a record begins, with the right checksum, in `log` behind the byte `damaged`.
+///
+/// A group is one record, and is synced before the next is written. So what a power failure tears is the last record; where one
+/// begins behind the damage, the damaged one was synced, and what it holds acknowledged.
+pub(crate) fn goes_on_behind(log: &[u8], damaged: usize) -> bool {
+    (damaged + 1..log.len().saturating_sub(HEADER_BYTES)).any(|at| {
+        let record = &log[at..];
+        let content_bytes = usize::from(u16::from_le_bytes([record[4], record[5]]));
+        let end = HEADER_BYTES + content_bytes;
+        matches!(record[6], 1 | 2)
+            && content_bytes > 0
+            && at % BLOCK_BYTES + end <= BLOCK_BYTES
+            && record.get(6..end).is_some_and(|checked| {
+                masked(crc32c::crc32c(checked)).to_le_bytes() == [record[0], record[1], record[2], record[3]]
+            })
+    })
+}

@@ -238,6 +238,26 @@ fn verify_names_a_damaged_file_in_data_and_backup() {
     assert!(!restored.data().exists());
 }
 
+#[test]
+fn a_log_that_is_damaged_before_its_end_is_cut_only_when_told() {
+    let home = Home::new();
+    let server = Server::dev(&home.data());
+    let before = register(&server, "ada");
+    register(&server, "bob");
+    // Killed: what was acknowledged is in the log alone.
+    drop(server);
+    let (path, _) = flip(&home.data(), ".log");
+    let (code, said) = home.fail("serve", &[]);
+    let name = path.file_name().unwrap().to_str().unwrap();
+    assert!(code == Some(1) && said.contains(name) && said.contains("--cut-damaged-log"), "{said}");
+    let (code, _) = home.fail("restore", &["--after-restore"]);
+    assert_eq!(code, Some(1));
+    let said = home.succeed("restore", &["--after-restore", "--cut-damaged-log"]);
+    assert!(said.contains("cut the damaged log in"), "{said}");
+    let server = Server::dev(&home.data());
+    assert_eq!(lets_in(&server, &before), (401, true));
+}
+
 /// A database that was restored with PostgreSQL's own means.
 #[test]
 fn a_restored_database_begins_an_epoch_and_is_verified() {
