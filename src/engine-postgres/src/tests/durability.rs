@@ -23,7 +23,7 @@ struct Pair {
 }
 
 /// A primary and its synchronous standby; the tests that stop the standby take turns.
-async fn pair() -> (&'static Pair, MutexGuard<'static, ()>) {
+async fn pair() -> (&'static Pair, Turn) {
     static PAIR: OnceLock<Pair> = OnceLock::new();
     static TURN: Mutex<()> = Mutex::const_new(());
     let turn = TURN.lock().await;
@@ -32,7 +32,20 @@ async fn pair() -> (&'static Pair, MutexGuard<'static, ()>) {
         let standby = primary.standby();
         Pair { primary, standby }
     };
-    (blocking(move || PAIR.get_or_init(start)).await, turn)
+    let pair = blocking(move || PAIR.get_or_init(start)).await;
+    (pair, Turn { pair, _turn: turn })
+}
+
+/// Lets the standby go on when a test ends, however it does: the next one needs it.
+struct Turn {
+    pair: &'static Pair,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.pair.standby.resume();
+    }
 }
 
 fn on_standby(url: &str) -> PostgresOptions {
