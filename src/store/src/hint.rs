@@ -77,6 +77,11 @@ impl Hint {
         self.inner.tail.notify_one();
     }
 
+    /// The same to who is looking already, because it is time to.
+    pub(crate) fn unasked(&self) {
+        self.inner.more.store(true, Ordering::SeqCst);
+    }
+
     /// Whether that was said since the last call: only the engine knows then how far to look.
     pub(crate) fn take_more(&self) -> bool {
         self.inner.more.swap(false, Ordering::SeqCst)

@@ -99,7 +99,7 @@ impl Tail {
                 biased;
                 () = stopped(&mut stop) => return,
                 () = self.hint.given() => {}
-                () = tokio::time::sleep(poll) => self.hint.look(),
+                () = tokio::time::sleep(poll) => self.hint.unasked(),
             }
             if let Err(error) = self.catch_up().await {
                 // Once for an outage, however long.

@@ -13,7 +13,10 @@ use tokio::sync::{Semaphore, broadcast};
 use wardstead_engine::{Bus, BusError, BusMessage, LocalBus, Position, Topic};
 use wardstead_limits::store as limits;
 
-use crate::support::{node, note, on_bus, room_event};
+use crate::{
+    crash::pass,
+    support::{node, note, on_bus, room_event},
+};
 
 /// A bus that counts, and that can be slow or cut.
 struct Watched {
@@ -119,4 +122,26 @@ async fn what_is_heard_is_not_believed() {
     one.store.cells(&[]).await.unwrap();
     let next = one.store.commit(note(1, "b", room_event(1))).await.unwrap()[0];
     assert_eq!(one.store.caught_up().await.unwrap(), next);
+}
+
+/// Who is known to have no company tells nobody; whoever joins is told within a beat.
+#[tokio::test(start_paused = true)]
+async fn a_lone_node_tells_nobody() {
+    let bus = Watched::new(1_000);
+    let one = node().await;
+    let one = on_bus(one.engine, bus.clone(), one.clock, 7).await;
+    one.store.commit(note(1, "nobody knows yet", room_event(1))).await.unwrap();
+    one.store.announce("1.0", None);
+    pass(&one.clock, limits::NODE_BEAT_MS + limits::SOON_MS).await;
+    let before = bus.published();
+    assert_eq!(before, 1);
+    one.store.commit(note(1, "alone", room_event(1))).await.unwrap();
+    pass(&one.clock, 100).await;
+    assert_eq!(bus.published(), before);
+    let two = on_bus(one.engine.clone(), bus.clone(), one.clock.clone(), 2).await;
+    two.store.announce("1.0", None);
+    pass(&one.clock, 2 * limits::NODE_BEAT_MS).await;
+    let positions = one.store.commit(note(1, "in company", room_event(1))).await.unwrap();
+    tokio::time::sleep(SOON).await;
+    assert!(two.store.position() >= positions[0] && bus.published() > before);
 }

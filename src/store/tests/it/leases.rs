@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use wardstead_engine::{Batch, Losing};
-use wardstead_limits::store as limits;
-use wardstead_store::{Held, LEASE_LOST, StoreError};
+use wardstead_limits::{ManualClock, store as limits};
+use wardstead_store::{Held, LEASE_LOST, Store, StoreError};
 
-use crate::support::{NOTES, Node, node, note, note_key, on, room_event};
+use crate::{
+    crash::{self, at_every_write},
+    support::{NOTES, Node, membership, node, note, note_key, on, room_event},
+};
 
 async fn pair() -> (Node, Node) {
     let one = node().await;
@@ -128,4 +131,32 @@ async fn dropping_it_gives_it_back() {
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert_eq!(two.store.leases().try_hold("work").await.unwrap().unwrap().fencing(), 2);
     assert!(one.store.leases().hold(&"x".repeat(5_000)).await.is_err(), "not a name");
+}
+
+/// Killed at any of its writes: the successor gets the lease when its time is over, and nothing of the dead one's comes after.
+#[test]
+fn a_killed_owner_is_succeeded() {
+    let act = async |store: &Store, clock: &ManualClock| {
+        for name in ["a", "b"] {
+            let held = store.leases().hold("work").await.unwrap();
+            for n in 0..3 {
+                store.commit(fenced(&held, &format!("{name}{n}"))).await.unwrap();
+                crash::pass(clock, limits::LEASE_TTL_MS / 2).await;
+            }
+            held.release().await;
+        }
+    };
+    let recover = async |store: &Store, clock: &ManualClock| {
+        let leases = store.leases().clone();
+        let waiting = tokio::spawn(async move { leases.hold("work").await.unwrap() });
+        crash::pass(clock, limits::LEASE_TTL_MS + limits::LEASE_RETRY_MS + 100).await;
+        assert!(waiting.is_finished());
+        let mut batch = note(1, "successor", membership(1, 1));
+        waiting.await.unwrap().assert(&mut batch);
+        store.commit(batch).await.unwrap();
+    };
+    at_every_write(&act, &recover, |journal, about| {
+        let last = journal.last().unwrap();
+        assert_eq!(last.entry.kind, wardstead_store::kind::MEMBERSHIP, "{about}");
+    });
 }

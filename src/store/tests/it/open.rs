@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 use wardstead_engine::{AccessPattern, Batch, Engine, Group, Key, TableId, Writer};
+use wardstead_engine_memory::CommitFault;
 use wardstead_store::{OpenError, TimelineToken, Token, testing};
 
 use crate::support::node;
@@ -58,4 +59,20 @@ async fn nodes_that_start_at_once_share_the_token_key() {
     assert_eq!(two.tokens().read(&one.tokens().write(&token)), Ok(token.clone()));
     let three = start(3).await.unwrap();
     assert_eq!(three.tokens().read(&two.tokens().write(&token)), Ok(token));
+}
+
+/// The first commit of one of them fails, or nobody knows: it looks again at what is then there.
+#[tokio::test(start_paused = true)]
+async fn a_start_whose_first_commit_fails_looks_again() {
+    for fault in [CommitFault::Unavailable, CommitFault::UnknownBefore, CommitFault::UnknownAfter] {
+        for n in 1..3 {
+            let (engine, clock) = testing::engine();
+            engine.faults().fail_commit(n, fault);
+            let start = |seed| testing::over(engine.clone(), "example.org", clock.clone(), seed);
+            let (one, two) = tokio::join!(start(1), start(2));
+            let (one, two) = (one.unwrap(), two.unwrap());
+            let token = Token::Timeline(TimelineToken { room: 1, depth: 2, order: 3 });
+            assert_eq!(two.tokens().read(&one.tokens().write(&token)), Ok(token), "{fault:?} {n}");
+        }
+    }
 }
