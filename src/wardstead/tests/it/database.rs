@@ -67,15 +67,15 @@ fn a_lost_database_is_told_and_found_again() {
     let cluster = Cluster::start(&[]);
     let server = dev(&cluster.database());
     let token = register(&server, "ada");
-    cluster.kill();
-    let (status, answer) = whoami(&server, &token);
-    assert_eq!((status, answer["errcode"].as_str()), (503, Some("M_UNKNOWN")), "{answer}");
     let until_ready = |expected| {
         while server.observe("/health/ready").0 != expected {
             thread::sleep(LOOK);
         }
     };
+    cluster.kill();
     until_ready(503);
+    let (status, answer) = whoami(&server, &token);
+    assert_eq!((status, answer["errcode"].as_str()), (503, Some("M_UNKNOWN")), "{answer}");
     assert_eq!(server.observe("/health/live").0, 200, "a restart would not help");
     let (status, _) = server.ask("GET", "/_matrix/client/versions", "", &Value::Null);
     assert_eq!(status, 200, "what needs no data is answered");
