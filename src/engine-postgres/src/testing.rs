@@ -5,7 +5,10 @@
 use std::{
     fs,
     io::Write as _,
-    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt, chown},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -193,7 +196,8 @@ impl Cluster {
         if let Some((uid, gid)) = user {
             chown(&folder, Some(uid), Some(gid)).unwrap();
         }
-        let script = "cat >/dev/null; pid=$(head -n 1 \"$1/data/postmaster.pid\" 2>/dev/null); \
+        // Whoever ends this process may end its whole group: the keeper is in another, and must outlive it.
+        let script = "trap '' HUP INT TERM; cat >/dev/null; pid=$(head -n 1 \"$1/data/postmaster.pid\" 2>/dev/null); \
             if [ -n \"$pid\" ]; then kill -CONT $pid; kill -QUIT $pid; while kill -0 $pid; do sleep 0.1; done; fi 2>/dev/null; \
             rm -rf \"$1\"";
         let mut keeper = Command::new("/bin/sh");
@@ -203,7 +207,7 @@ impl Cluster {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let keeper = keeper.spawn().unwrap();
+        let keeper = keeper.process_group(0).spawn().unwrap();
         Self { folder, programs: programs(), user, port: PORT, databases: AtomicU64::new(0), keeper }
     }
 
