@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::{Mutex, mpsc};
 use tokio_postgres::{Config, NoTls, types::ToSql};
 use wardstead_engine::{
     Engine, Key,
@@ -10,7 +11,7 @@ use wardstead_engine::{
 };
 use wardstead_limits::ManualClock;
 
-use super::{blocking, options};
+use super::options;
 use crate::{
     PostgresEngine,
     place::{Place, position_of},
@@ -66,12 +67,15 @@ impl Installation for Database {
     }
 }
 
-struct Databases;
+/// Databases that are made ahead, while cases run.
+struct Databases {
+    urls: Mutex<mpsc::Receiver<String>>,
+}
 
 #[async_trait]
 impl Factory for Databases {
     async fn fresh(&self, clock: ManualClock) -> Box<dyn Installation> {
-        let url = blocking(|| Cluster::shared().database()).await;
+        let url = self.urls.lock().await.recv().await.unwrap();
         let engine = open(&url, &clock).await;
         Box::new(Database { url, clock, engine })
     }
@@ -79,6 +83,11 @@ impl Factory for Databases {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn conformance_suite() {
-    let count = conformance::run(&Databases).await;
+    let (made, urls) = mpsc::channel(4);
+    let making = tokio::task::spawn_blocking(move || while made.blocking_send(Cluster::shared().database()).is_ok() {});
+    let databases = Databases { urls: Mutex::new(urls) };
+    let count = conformance::run(&databases).await;
+    drop(databases);
+    making.await.unwrap();
     println!("conformance: {count} cases on engine-postgres");
 }
