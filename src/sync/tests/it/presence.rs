@@ -70,6 +70,23 @@ async fn comes_and_goes_and_is_told_once() {
     assert_eq!(client.told, 2);
 }
 
+/// Other news take presence along; what they have taken is not told again by those that follow.
+#[tokio::test(start_paused = true)]
+async fn told_once_beside_other_news() {
+    let (nodes, anna, ben) = two_nodes().await;
+    let room = nodes[0].room(&[&anna, &ben]).await;
+    nodes[0].settle().await;
+    let mut client = Client::new(&ben, &nodes[0]).await;
+    pass(3_300).await;
+    nodes[0].syncer.presence().set(&anna, PresenceState::Unavailable, None);
+    for turn in 0..16 {
+        nodes[0].say(&anna, &room, "hello").await;
+        pass(300).await;
+        client.sync(&nodes[turn % 2], 30_000).await;
+    }
+    assert_eq!((client.presence[ANNA].as_str(), client.told), ("unavailable", 1));
+}
+
 /// Answers with only presence come some seconds apart, however many come and go.
 #[tokio::test(start_paused = true)]
 async fn a_coming_and_going_costs_few_answers() {
