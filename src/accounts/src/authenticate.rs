@@ -73,7 +73,7 @@ impl Accounts {
         let key = token_key(&hash);
         let seen = self.seen.get(&hash);
         let mut keys = vec![key.clone()];
-        keys.extend(seen.iter().flat_map(|of| of.keys()));
+        keys.extend(seen.iter().flat_map(Of::keys));
         let mut cells = self.store.cells(&keys).await?;
         let token = cells.first().and_then(Option::as_ref).map(|cell| TOKENS.decode(&key, cell)).transpose();
         let Some(token) = token.map_err(StoreError::from)? else {
