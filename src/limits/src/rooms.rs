@@ -59,9 +59,9 @@ pub const SHARE_MS: u64 = 500;
 /// Milliseconds before its end at which a share builds nothing more, so that what is queued is committed within it.
 pub const SHARE_MARGIN_MS: u64 = 100;
 /// Milliseconds between two tries to have a share.
-pub const SHARE_POLL_MS: u64 = 25;
+pub const SHARE_POLL_MS: u64 = 10;
 /// Milliseconds that a node leaves between two shares of its own, more than [`SHARE_POLL_MS`], so that the others come in.
-pub const SHARE_PAUSE_MS: u64 = 60;
+pub const SHARE_PAUSE_MS: u64 = 30;
 /// Milliseconds after which a node that appends without pause looks whether another one has taken a share.
 pub const SHARE_LOOK_MS: u64 = 50;
 /// Milliseconds between taking the first share and using it: all others have looked by then, and what they had queued is committed.
