@@ -22,6 +22,14 @@ struct Database {
     url: String,
     clock: ManualClock,
     engine: Arc<PostgresEngine>,
+    over: std::sync::mpsc::Sender<String>,
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // After the last case nobody removes any more.
+        let _ = self.over.send(std::mem::take(&mut self.url));
+    }
 }
 
 async fn open(url: &str, clock: &ManualClock) -> Arc<PostgresEngine> {
@@ -67,9 +75,10 @@ impl Installation for Database {
     }
 }
 
-/// Databases that are made ahead, while cases run.
+/// Databases that are made ahead, while cases run, and removed when their case is over.
 struct Databases {
     urls: Mutex<mpsc::Receiver<String>>,
+    over: std::sync::mpsc::Sender<String>,
 }
 
 #[async_trait]
@@ -77,15 +86,20 @@ impl Factory for Databases {
     async fn fresh(&self, clock: ManualClock) -> Box<dyn Installation> {
         let url = self.urls.lock().await.recv().await.unwrap();
         let engine = open(&url, &clock).await;
-        Box::new(Database { url, clock, engine })
+        Box::new(Database { url, clock, engine, over: self.over.clone() })
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn conformance_suite() {
     let (made, urls) = mpsc::channel(4);
-    let making = tokio::task::spawn_blocking(move || while made.blocking_send(Cluster::shared().database()).is_ok() {});
-    let databases = Databases { urls: Mutex::new(urls) };
+    let (over, ended) = std::sync::mpsc::channel::<String>();
+    let making = tokio::task::spawn_blocking(move || {
+        while made.blocking_send(Cluster::shared().database()).is_ok() {
+            ended.try_iter().for_each(|url| Cluster::shared().remove(&url));
+        }
+    });
+    let databases = Databases { urls: Mutex::new(urls), over };
     let count = conformance::run(&databases).await;
     drop(databases);
     making.await.unwrap();
