@@ -96,7 +96,9 @@ async fn conformance_suite() {
     let (over, ended) = std::sync::mpsc::channel::<String>();
     let making = tokio::task::spawn_blocking(move || {
         while made.blocking_send(Cluster::shared().database()).is_ok() {
-            ended.try_iter().for_each(|url| Cluster::shared().remove(&url));
+            for url in ended.try_iter() {
+                Cluster::shared().remove(&url);
+            }
         }
     });
     let databases = Databases { urls: Mutex::new(urls), over };
