@@ -14,8 +14,8 @@ use crate::ApiError;
 
 /// The body of a request with `method`: at most [`BODY_BYTES`], within [`BODY_TIMEOUT_MS`].
 ///
-/// The body of a GET has no meaning and is not read. An empty body of a POST is an empty object: clients send nothing to `join`, `leave`
-/// and `logout`.
+/// The body of a GET has no meaning and is not read. An empty body of a POST or DELETE is an empty object: clients send nothing to `join`,
+/// `leave` and `logout`.
 ///
 /// # Errors
 /// 413 `M_TOO_LARGE`, 408 `M_UNKNOWN`, or what [`check_object`] finds.
@@ -26,7 +26,7 @@ pub(crate) async fn read_object(method: &Method, body: Body) -> Result<Bytes, Ap
     let bytes = tokio::time::timeout(Duration::from_millis(BODY_TIMEOUT_MS), collect(body)).await.map_err(|_| {
         ApiError::new(StatusCode::REQUEST_TIMEOUT, ErrorKind::Unknown, "The body of the request came too slowly.")
     })??;
-    if bytes.is_empty() && *method == Method::POST {
+    if bytes.is_empty() && (*method == Method::POST || *method == Method::DELETE) {
         return Ok(Bytes::from_static(b"{}"));
     }
     check_object(&bytes)?;

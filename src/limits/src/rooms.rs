@@ -48,6 +48,8 @@ pub const HERO_ROWS: usize = 64;
 pub const HEROES: usize = 5;
 /// Bytes of a transaction id.
 pub const TRANSACTION_ID_BYTES: usize = 255;
+/// Aliases of one room: they are listed in one answer.
+pub const ALIASES_PER_ROOM: usize = 500;
 /// Milliseconds within which [`CONFLICTS`] on one room mean that another node appends to it too.
 pub const CONFLICT_WINDOW_MS: u64 = 1_000;
 /// Conflicts on one room in [`CONFLICT_WINDOW_MS`] after which a node appends in shares of time, in turn with the others.

@@ -4,7 +4,7 @@ mod content;
 
 use std::sync::{Arc, atomic::Ordering};
 
-use ruma::{OwnedRoomId, OwnedUserId, RoomId, RoomVersionId, room_version_rules::RoomIdFormatVersion};
+use ruma::{OwnedRoomId, OwnedUserId, RoomAliasId, RoomId, RoomVersionId, room_version_rules::RoomIdFormatVersion};
 use serde_json::value::RawValue;
 use wardstead_accounts::Session;
 use wardstead_engine::{Expect, Losing};
@@ -12,7 +12,7 @@ use wardstead_limits::{engine, rooms as limits, store::REBUILDS};
 use wardstead_store::StoreError;
 
 use crate::{
-    Inner, Room, RoomError, Rooms,
+    Inner, Room, RoomError, Rooms, aliases,
     append::{Author, Build},
     event::build::Proposal,
     names, rules,
@@ -78,7 +78,8 @@ impl Rooms {
         let version = request.version.as_ref().unwrap_or(&self.inner.default_version);
         let rules = rules(version).ok_or_else(|| RoomError::UnsupportedVersion(version.as_str().to_owned()))?;
         check(&request)?;
-        let proposals = content::proposals(&by.user_id, &request, version, &rules)?;
+        let alias = request.room_alias_name.as_deref().map(|name| self.inner.alias_named(name)).transpose()?;
+        let proposals = content::proposals(&by.user_id, &request, alias.as_deref(), version, &rules)?;
         proposals
             .iter()
             .filter(|proposal| proposal.event_type != "m.room.create")
@@ -91,7 +92,10 @@ impl Rooms {
             };
             let mut build = Build::new(&self.inner, short, room_id, version, &rules);
             build.now_ms = self.inner.unique_ms(build.now_ms);
-            match self.inner.commit_room(by, build, &proposals).await {
+            match self.inner.commit_room(by, build, &proposals, alias.as_deref()).await {
+                Err(RoomError::Store(StoreError::Lost(Losing::Fail(aliases::TAKEN)))) if let Some(alias) = alias => {
+                    return Err(RoomError::RoomInUse(alias));
+                }
                 // Somebody else's room has this id.
                 Err(RoomError::Store(StoreError::Lost(_))) => {}
                 other => return other,
@@ -102,9 +106,6 @@ impl Rooms {
 }
 
 fn check(request: &NewRoom) -> Result<(), RoomError> {
-    if request.room_alias_name.is_some() {
-        return Err(RoomError::Unsupported("This server has no room aliases yet: leave room_alias_name out.".into()));
-    }
     if request.third_party_invites > 0 {
         return Err(RoomError::Unsupported("This server cannot invite by e-mail address or number yet.".into()));
     }
@@ -127,6 +128,7 @@ impl Inner {
         by: &Session,
         mut build: Build<'_>,
         proposals: &[Proposal],
+        alias: Option<&RoomAliasId>,
     ) -> Result<OwnedRoomId, RoomError> {
         let author = Author { user_id: by.user_id.clone(), user: by.user, transaction: None };
         for proposal in proposals {
@@ -145,6 +147,10 @@ impl Inner {
         let key = names::id_key(&room_id);
         build.batch.expect(key, Expect::Absent, Losing::Rebuild);
         names::put(&mut build.batch, &room);
+        if let Some(alias) = alias {
+            let version = self.store.next_id().await?;
+            aliases::put(&mut build.batch, alias, &room, by.user_id.as_str(), build.now_ms, version);
+        }
         build.finish();
         let (batch, _, pending, committable) = build.into_committable();
         let (bytes, writes) = (batch.bytes(), batch.writes.len());

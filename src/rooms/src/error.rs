@@ -1,5 +1,6 @@
 //! How rooms fail.
 
+use ruma::OwnedRoomAliasId;
 use wardstead_accounts::AccountsError;
 use wardstead_engine::{EngineError, Key};
 use wardstead_store::StoreError;
@@ -26,6 +27,12 @@ pub enum RoomError {
     /// An alias in `m.room.canonical_alias` that does not lead to the room: `M_BAD_ALIAS`.
     #[error("{0}")]
     BadAlias(String),
+    /// The alias leads to a room already: `M_UNKNOWN` with status 409, as the specification has it.
+    #[error("The alias {0} leads to a room already.")]
+    AliasTaken(OwnedRoomAliasId),
+    /// The alias that a new room was to have leads to another one: `M_ROOM_IN_USE`.
+    #[error("The alias {0} leads to another room.")]
+    RoomInUse(OwnedRoomAliasId),
     /// A room that its own first events do not allow: `M_INVALID_ROOM_STATE`.
     #[error("{0}")]
     InvalidState(String),

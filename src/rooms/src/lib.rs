@@ -4,6 +4,7 @@
 //! the state before it ([`auth`], [`state`]), and queues one batch with all rows that follow from it ([`tables`]). Formats
 //! and reasons: `docs/design/03-rooms.md`.
 
+mod aliases;
 mod append;
 mod auth;
 mod caches;
@@ -13,6 +14,7 @@ pub mod event;
 mod events;
 mod membership;
 mod names;
+mod power;
 mod read;
 mod send;
 mod shared;

@@ -67,6 +67,10 @@ impl Rooms {
         let proposal = Proposal { event_type: draft.event_type, state_key: draft.state_key, content, unless: None };
         self.inner.check(&proposal)?;
         let room = self.inner.names.by_id(room_id).await?.ok_or_else(RoomError::not_in_room)?;
+        if proposal.event_type == "m.room.canonical_alias" && proposal.state_key.is_some() {
+            self.joined_room(by, room_id).await?;
+            self.inner.check_canonical_alias(&room, &proposal.content).await?;
+        }
         let transaction = draft.txn_id.as_ref().map(|id| id.as_str());
         if transaction.is_some_and(|id| id.len() > limits::TRANSACTION_ID_BYTES) {
             let allowed = limits::TRANSACTION_ID_BYTES;
@@ -118,11 +122,6 @@ impl Inner {
         match (proposal.event_type.as_str(), proposal.state_key.as_deref()) {
             ("m.room.member", Some(state_key)) => self.check_member(state_key, content),
             ("m.room.redaction", _) => Err(RoomError::Unsupported("This server cannot redact events yet.".into())),
-            ("m.room.canonical_alias", Some(_))
-                if content.contains_key("alias") || content.contains_key("alt_aliases") =>
-            {
-                Err(RoomError::BadAlias("This server has no room aliases yet.".into()))
-            }
             _ => Ok(()),
         }
     }

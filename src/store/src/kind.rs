@@ -4,6 +4,8 @@
 pub const ROOM_EVENT: u16 = 0x0101;
 /// A change of a room's current state without a live event, by state resolution. Key: empty.
 pub const ROOM_STATE: u16 = 0x0102;
+/// A room alias was set, moved or removed; no sync tells it. Scope: the room. Key: the alias.
+pub const ROOM_ALIAS: u16 = 0x0301;
 /// A local user's membership changed. Scope: the user. Key: the room's short id, eight bytes big-endian.
 pub const MEMBERSHIP: u16 = 0x0201;
 /// A local user's account, devices or tokens changed. Key: empty.

@@ -2,6 +2,7 @@
 
 mod capabilities;
 mod create_room;
+mod directory;
 mod filter_create;
 mod filter_get;
 mod filter_id;
@@ -45,5 +46,5 @@ pub(crate) fn routes() -> Routes {
         .route(presence_get::presence_get)
         .route(presence_set::presence_set)
         .route(sync::sync);
-    rooms::routes(routes)
+    rooms::routes(directory::routes(routes))
 }

@@ -16,6 +16,8 @@ impl From<RoomError> for ApiError {
             RoomError::InvalidParam(sentence) => Self::invalid_param(sentence),
             RoomError::TooLarge(sentence) => Self::too_large(sentence),
             RoomError::BadAlias(_) => bad_request(ErrorKind::BadAlias, error),
+            RoomError::AliasTaken(_) => Self::new(StatusCode::CONFLICT, ErrorKind::Unknown, error.to_string()),
+            RoomError::RoomInUse(_) => bad_request(ErrorKind::RoomInUse, error),
             RoomError::InvalidState(_) => bad_request(ErrorKind::InvalidRoomState, error),
             RoomError::UnsupportedVersion(_) => bad_request(ErrorKind::UnsupportedRoomVersion, error),
             RoomError::Unsupported(_) => bad_request(ErrorKind::Unknown, error),

@@ -4,6 +4,7 @@
 
 mod server;
 
+mod aliases;
 mod discovery;
 mod ephemeral;
 mod errors;

@@ -1,19 +1,22 @@
 //! The first events of a room, in the order that the specification gives.
 
 use ruma::{
-    CanonicalJsonObject, CanonicalJsonValue, Int, RoomVersionId, UserId, int, room_version_rules::RoomVersionRules,
+    CanonicalJsonObject, CanonicalJsonValue, Int, RoomAliasId, RoomVersionId, UserId, int,
+    room_version_rules::RoomVersionRules,
 };
 
 use crate::{
     Membership, NewRoom, Preset, RoomError,
+    aliases::{canonical_content, check_initial},
     event::{build::Proposal, content::canonical},
     send::MembershipChange,
 };
 
-/// Create, creator's join, power levels, preset, initial state, name, topic, invitations.
+/// Create, creator's join, power levels, canonical alias, preset, initial state, name, topic, invitations.
 pub(super) fn proposals(
     creator: &UserId,
     request: &NewRoom,
+    alias: Option<&RoomAliasId>,
     version: &RoomVersionId,
     rules: &RoomVersionRules,
 ) -> Result<Vec<Proposal>, RoomError> {
@@ -24,13 +27,20 @@ pub(super) fn proposals(
         Proposal::state("m.room.member", creator.as_str(), join),
         Proposal::state("m.room.power_levels", "", power_levels(creator, request, preset, rules)?),
     ];
+    if let Some(alias) = alias {
+        all.push(Proposal::state("m.room.canonical_alias", "", canonical_content(alias)));
+    }
     let given = |event_type: &str| {
         request.initial_state.iter().any(|state| state.event_type == event_type && state.state_key.is_empty())
     };
     let from_preset = preset_state(preset).into_iter().filter(|(event_type, ..)| !given(event_type));
     all.extend(from_preset.map(|(event_type, field, value)| Proposal::state(event_type, "", object(field, value))));
     for state in &request.initial_state {
-        all.push(Proposal::state(&state.event_type, &state.state_key, canonical(&state.content)?));
+        let content = canonical(&state.content)?;
+        if state.event_type == "m.room.canonical_alias" {
+            check_initial(&content, alias)?;
+        }
+        all.push(Proposal::state(&state.event_type, &state.state_key, content));
     }
     if let Some(name) = &request.name {
         all.push(Proposal::state("m.room.name", "", object("name", name.as_str())));

@@ -1,6 +1,7 @@
 //! Rooms over the memory engine.
 #![expect(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "a test that cannot go on should stop")]
 
+mod aliases;
 mod concurrency;
 mod create;
 mod events;

@@ -165,6 +165,8 @@ pub fn kind<T>(result: Result<T, RoomError>) -> &'static str {
         Err(RoomError::InvalidParam(_)) => "invalid param",
         Err(RoomError::TooLarge(_)) => "too large",
         Err(RoomError::BadAlias(_)) => "bad alias",
+        Err(RoomError::AliasTaken(_)) => "alias taken",
+        Err(RoomError::RoomInUse(_)) => "room in use",
         Err(RoomError::InvalidState(_)) => "invalid state",
         Err(RoomError::UnsupportedVersion(_)) => "unsupported version",
         Err(RoomError::Unsupported(_)) => "unsupported",

@@ -4,7 +4,7 @@
 use wardstead_engine::{TableId, system};
 
 /// Numbers, which are unique across access patterns, and names.
-const NAMES: [(u16, &str); 31] = [
+const NAMES: [(u16, &str); 33] = [
     (0x010, "short_id_counter"),
     (0x011, "installation"),
     (0x012, "nodes"),
@@ -32,6 +32,8 @@ const NAMES: [(u16, &str); 31] = [
     (0x04e, "member_log"),
     (0x04f, "transactions"),
     (0x050, "signing_keys"),
+    (0x060, "aliases"),
+    (0x061, "room_aliases"),
     (0x080, "registration_tokens"),
     (0x081, "first_registration_token"),
     (0x082, "uia_session_key"),

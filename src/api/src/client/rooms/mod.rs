@@ -1,5 +1,6 @@
 //! Endpoints below `/_matrix/client/v3/rooms/{roomId}`.
 
+mod aliases;
 mod event;
 mod invite;
 mod join;
@@ -32,6 +33,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .route(members::members)
         .route(joined_members::joined_members)
         .route(typing::typing)
+        .route(aliases::aliases)
 }
 
 /// An empty state key may be left out, with the slash before it or without.
