@@ -4,6 +4,7 @@
 #![expect(clippy::doc_markdown, reason = "these comments are the text of a configuration file")]
 
 mod database;
+mod rooms;
 
 use std::{
     fmt,
@@ -18,6 +19,7 @@ use wardstead_limits::engine::{BLOCK_CACHE_BYTES, BLOCK_CACHE_LEAST_BYTES};
 
 use database::URL_VARIABLE;
 pub use database::{Cluster, Database, DatabaseUrl, Durability, Environment, Secret};
+pub use rooms::{DefaultVersion, Rooms};
 
 /// Configuration of a Wardstead server.
 ///
@@ -49,6 +51,10 @@ pub struct Config {
     /// Who may make an account.
     #[config(nested)]
     pub registration: Registration,
+
+    /// How rooms are made.
+    #[config(nested)]
+    pub rooms: Rooms,
 
     /// Who is online, and since when.
     #[config(nested)]
@@ -204,7 +210,7 @@ impl Config {
     /// # Errors
     /// A sentence: not exactly one of folder and database, or a password where everybody can read it.
     pub fn dev(dev: Dev, environment: Environment) -> Result<Self, String> {
-        let Dev { name, listen, data_dir, database, durability, observe } = dev;
+        let Dev { name, listen, data_dir, database, durability, observe, default_room_version } = dev;
         let config = Self {
             server: Server { name, listen, base_url: None },
             data: Data { dir: data_dir, block_cache_bytes: BLOCK_CACHE_BYTES },
@@ -215,6 +221,7 @@ impl Config {
                 listen: observe.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
             },
             registration: Registration { mode: RegistrationMode::Token },
+            rooms: Rooms { default_version: default_room_version },
             presence: Presence { enabled: true },
             log: Log { filter: "info,ruma_state_res=warn".to_owned(), format: LogFormat::Human },
         };
@@ -293,6 +300,8 @@ pub struct Dev {
     pub durability: Durability,
     /// Where health and metrics are; nowhere unless asked for.
     pub observe: Option<SocketAddr>,
+    /// The version of a room for which its creator names none.
+    pub default_room_version: DefaultVersion,
 }
 
 /// Where the data of a server is.

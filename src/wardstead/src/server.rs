@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use ruma::RoomVersionId;
 use tokio::{net::TcpListener, sync::watch};
 use wardstead_accounts::{Accounts, Presence};
 use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures};
@@ -210,7 +209,8 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
     let identity = Identity::new(store.clone(), accounts.clone(), policy.identity());
     let first_token = identity.ensure_first_token().await?;
     let key = signing::load_or_create(store, store.rng().as_ref()).await?;
-    let rooms = Rooms::new(store.clone(), accounts.clone(), name.clone(), key, RoomVersionId::V12);
+    let version = config.rooms.default_version.id().clone();
+    let rooms = Rooms::new(store.clone(), accounts.clone(), name.clone(), key, version);
     store.set_audience(Arc::new(rooms.clone()));
     let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), policy.presence));
     let syncer = Syncer::new(store.clone(), rooms.clone(), typing, presence);

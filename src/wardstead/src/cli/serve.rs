@@ -8,7 +8,7 @@ use ruma::OwnedServerName;
 use super::{Failure, on_a_runtime, say};
 use crate::{
     Policy, banner,
-    config::{self, Config, DatabaseUrl, Dev, Durability, Environment, Secret},
+    config::{self, Config, DatabaseUrl, DefaultVersion, Dev, Durability, Environment, Secret},
     logging,
     server::Server,
     signals,
@@ -42,6 +42,9 @@ pub(super) struct Serve {
     /// With --dev: an address for /health/live, /health/ready and /metrics; without it, they are nowhere.
     #[arg(long, value_name = "ADDRESS:PORT", requires = "dev")]
     observe: Option<SocketAddr>,
+    /// With --dev: the version of a room for which its creator asks for none.
+    #[arg(long, value_name = "VERSION", requires = "dev", default_value_t)]
+    default_room_version: DefaultVersion,
     /// With --dev: also serve on addresses that other machines can reach.
     #[arg(long, requires = "dev")]
     dev_allow_any_address: bool,
@@ -73,9 +76,9 @@ impl Serve {
                          Listen on 127.0.0.1 or [::1], or say --dev-allow-any-address"
                     ));
                 }
-                let Self { data_dir, database, durability, observe, .. } = self;
+                let Self { data_dir, database, durability, observe, default_room_version, .. } = self;
                 let database = database.map(|url| argument(&url)).transpose()?;
-                let dev = Dev { name, listen, data_dir, database, durability, observe };
+                let dev = Dev { name, listen, data_dir, database, durability, observe, default_room_version };
                 let config = Config::dev(dev, Environment::of_this_process())?;
                 Ok((config, Policy { cut_bus: dev_cut_bus, ..Policy::dev() }))
             }

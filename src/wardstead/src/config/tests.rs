@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::{Config, Dev, Durability, Environment, LogFormat, Place, RegistrationMode, Secret, example};
+use super::{
+    Config, DefaultVersion, Dev, Durability, Environment, LogFormat, Place, RegistrationMode, Secret, example,
+};
 
 pub(crate) const LEAST: &str = "[server]\nname = \"example.org\"\n[data]\ndir = \"data\"\n";
 
@@ -89,6 +91,17 @@ fn uncomment(line: &str) -> String {
     match line.strip_prefix('#') {
         Some(rest) if rest.contains(" = ") && !rest.starts_with(' ') => rest.to_owned(),
         _ => line.to_owned(),
+    }
+}
+
+#[test]
+fn the_default_room_version_is_one_on_offer() {
+    assert_eq!(load(LEAST).unwrap().rooms.default_version.to_string(), "12");
+    let config = load(&format!("{LEAST}[rooms]\ndefault_version = \"11\"\n")).unwrap();
+    assert_eq!(*config.rooms.default_version.id(), ruma::RoomVersionId::V11);
+    for version in ["5", "13", "org.example.v1"] {
+        let error = load(&format!("{LEAST}[rooms]\ndefault_version = \"{version}\"\n")).unwrap_err();
+        assert!(error.contains(version) && error.contains("6, 7, 8"), "{error}");
     }
 }
 
@@ -180,6 +193,7 @@ fn dev_takes_a_folder_or_a_database() {
         database: Some("postgres://db/ward".parse().unwrap()),
         durability: Durability::Primary,
         observe: None,
+        default_room_version: DefaultVersion::default(),
     };
     let config = Config::dev(dev.clone(), Environment::default()).unwrap();
     assert!(matches!(config.place(), Place::Database(_)) && !config.observe.enabled && config.presence.enabled);
