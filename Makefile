@@ -13,7 +13,7 @@ in_env := .ci/deps exec
 target = $$(.ci/deps env | sed -n 's/^CARGO_TARGET_DIR=//p')
 
 .DEFAULT_GOAL := help
-.PHONY: help deps run test kill cluster bench faults fmt lint config ci
+.PHONY: help deps run test kill cluster bench faults complement fmt lint config ci
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -47,6 +47,9 @@ bench: deps ## measure; the figures go to docs/benchmarks.md
 
 faults: deps ## apply each named one-line fault to a copy of the tree; each must turn the tests red
 	$(in_env) tests/run faults
+
+complement: deps ## the conformance suite, compared with the committed results; COMPLEMENT_BIN=… TESTS=…: complement/README.md
+	$(in_env) complement/run
 
 fmt: ## format the code
 	cargo fmt --all

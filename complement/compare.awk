@@ -1,0 +1,48 @@
+# Compares results. Each file has lines `PACKAGE NAME RESULT`; the list of required names has no RESULT. Says what is worse than
+# before, a line each, and exits with 1 if anything is.
+#
+#   awk -f compare.awk -v whole=1 NODES COMMITTED REQUIRED
+#
+# NODES      of this run, inner tests too: a name that has become an inner test has not vanished
+# COMMITTED  leaves of the run that was committed
+# REQUIRED   names that must pass
+# whole=1    every package ran whole: each name must be there. Without it, only names that ran are compared, and those below a
+#            test that ran.
+FNR == 1 { file++ }
+/^#/ || NF == 0 { next }
+{ name = $1 " " $2 }
+file == 1 {
+    now[name] = $3
+    sub(/\/.*/, "", $2)
+    ran[$1 " " $2] = 1
+}
+file == 2 {
+    if (!(name in now)) {
+        if (expected()) say("vanished: " name)
+    } else if ($3 == "PASS" && now[name] != "PASS") {
+        say("fails newly: " name " (" now[name] ")")
+    }
+}
+file == 3 {
+    if (!(name in now)) {
+        if (expected()) say("required and not there: " name)
+    } else if (now[name] != "PASS") {
+        say("required and does not pass: " name " (" now[name] ")")
+    }
+}
+
+function expected(    test) {
+    if (whole) return 1
+    if (narrow) return 0
+    test = $2
+    sub(/\/.*/, "", test)
+    return ($1 " " test) in ran
+}
+
+function say(sentence) {
+    if (!(sentence in said)) print sentence
+    said[sentence] = 1
+    worse = 1
+}
+
+END { exit worse }
