@@ -6,24 +6,23 @@
 # NODES      of this run, inner tests too: a name that has become an inner test has not vanished
 # COMMITTED  leaves of the run that was committed
 # REQUIRED   names that must pass
-# whole=1    every package ran whole: each name must be there. Without it, only names that ran are compared, and those below a
-#            test that ran.
-FNR == 1 { file++ }
+# narrow=1   tests below a test were chosen: only names that ran are compared
+# whole=1    every package ran whole: each name must be there. Otherwise those below a test that ran must be.
 /^#/ || NF == 0 { next }
 { name = $1 " " $2 }
-file == 1 {
+FILENAME == ARGV[1] {
     now[name] = $3
     sub(/\/.*/, "", $2)
     ran[$1 " " $2] = 1
 }
-file == 2 {
+FILENAME == ARGV[2] {
     if (!(name in now)) {
         if (expected()) say("vanished: " name)
     } else if ($3 == "PASS" && now[name] != "PASS") {
         say("fails newly: " name " (" now[name] ")")
     }
 }
-file == 3 {
+FILENAME == ARGV[3] {
     if (!(name in now)) {
         if (expected()) say("required and not there: " name)
     } else if (now[name] != "PASS") {
