@@ -56,7 +56,7 @@ fn joined(whole: Bytes, chunk: &[u8]) -> Bytes {
 /// Whether `bytes` are one JSON object nested at most [`JSON_DEPTH`] deep.
 ///
 /// # Errors
-/// 400 `M_NOT_JSON` when they are not JSON in UTF-8; 400 `M_BAD_JSON` when they are too deep or no object.
+/// 400 `M_NOT_JSON` when they are not JSON in UTF-8; 400 `M_BAD_JSON` when they are too deep no object, or have a string that is no text.
 pub(crate) fn check_object(bytes: &[u8]) -> Result<(), ApiError> {
     let text = std::str::from_utf8(bytes).map_err(|_| ApiError::not_json("The body is not UTF-8."))?;
     // Depth first: the parsers below recurse.
@@ -64,6 +64,10 @@ pub(crate) fn check_object(bytes: &[u8]) -> Result<(), ApiError> {
         return Err(ApiError::bad_json(format!("The body is nested deeper than {JSON_DEPTH} levels.")));
     }
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| ApiError::not_json(error.to_string()))?;
+    // The parser looks into the strings that it ignores no further than to their ends.
+    if half_a_pair(bytes) {
+        return Err(ApiError::bad_json("A string holds half of a surrogate pair."));
+    }
     if text.trim_ascii_start().starts_with('{') {
         Ok(())
     } else {
@@ -91,9 +95,51 @@ fn depth(bytes: &[u8]) -> usize {
     deepest
 }
 
+/// Whether a string in `json`, which is known to be JSON, has an escape that is no character: a surrogate without the other one.
+fn half_a_pair(json: &[u8]) -> bool {
+    let mut rest = json;
+    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+        rest = &rest[at..];
+        let (is_half, length) = match unit(rest) {
+            Some(0xd800..0xdc00) => (!matches!(unit(&rest[6..]), Some(0xdc00..0xe000)), 12),
+            Some(0xdc00..0xe000) => (true, 6),
+            _ => (false, 2),
+        };
+        if is_half {
+            return true;
+        }
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    false
+}
+
+/// The UTF-16 unit that `json` begins with, if it begins with the escape of one.
+fn unit(json: &[u8]) -> Option<u16> {
+    let digits = json.strip_prefix(b"\\u")?.get(..4)?;
+    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn surrogates_come_in_pairs() {
+        for whole in
+            [r#"{"a":"\ud83c\udfe5"}"#, r#"{"a":"\\ud800"}"#, r#"{"a":"\u0000\uD7FF\ue000\\"}"#, r#"{"\\":"\\"}"#]
+        {
+            assert!(check_object(whole.as_bytes()).is_ok(), "{whole}");
+        }
+        for half in [
+            r#"{"a":"\ud83c"}"#,
+            r#"{"a":"\ud83cx\udfe5"}"#,
+            r#"{"\uDFE5":1}"#,
+            r#"{"a":"\udfe5\ud83c"}"#,
+            r#"{"a":"\ud83c\u0041"}"#,
+        ] {
+            assert!(check_object(half.as_bytes()).is_err(), "{half}");
+        }
+    }
 
     fn nested(levels: usize) -> String {
         format!("{}{}", r#"{"a":"#.repeat(levels - 1) + "{}", "}".repeat(levels - 1))

@@ -6,9 +6,10 @@ mod faults;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use parking_lot::RwLock;
 use wardstead_engine::{
     Cell, Engine, EngineError, EngineLimits, Group, GroupOutcome, Key, Lease, LeaseRequest, Page, PageLimit, Position,
@@ -38,6 +39,12 @@ impl MemoryEngine {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let data = Arc::<RwLock<Data>>::default();
         Self { clock, faults: Faults::new(Arc::clone(&data)), data }
+    }
+
+    /// Every row as it is stored, leases and journal included: what tests compare to see that nothing was written.
+    #[must_use]
+    pub fn rows(&self) -> BTreeMap<Key, Bytes> {
+        self.data.read().rows.clone()
     }
 
     /// The handle by which tests make the engine fail.

@@ -9,6 +9,7 @@ use ruma::{
     room_version_rules::RoomVersionRules,
     state_res::{auth_types_for_event, check_state_dependent_auth_rules, check_state_independent_auth_rules},
 };
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{Event, RoomError};
@@ -70,11 +71,28 @@ impl AuthState {
 /// `Forbidden` with the rule that says no.
 pub(crate) fn authorise(rules: &RoomVersionRules, event: &Event, state: &AuthState) -> Result<(), RoomError> {
     check_state_independent_auth_rules(&rules.authorization, event, |id| state.by_id(id))
-        .map_err(|rule| refused(&rule))?;
+        .map_err(|rule| refused(event, state, &rule))?;
     check_state_dependent_auth_rules(&rules.authorization, event, |event_type, key| state.by_key(event_type, key))
-        .map_err(|rule| refused(&rule))
+        .map_err(|rule| refused(event, state, &rule))
 }
 
-fn refused(rule: &str) -> RoomError {
+/// Who has never been in the room, and does not ask to be, learns nothing of it from the refusal.
+fn refused(event: &Event, state: &AuthState, rule: &str) -> RoomError {
+    let stranger = state.by_key(&StateEventType::RoomMember, event.sender.as_str()).is_none();
+    if stranger && !asks_to_enter(event) {
+        return RoomError::not_in_room();
+    }
     RoomError::Forbidden(format!("Not allowed in this room: {rule}."))
+}
+
+/// Whether `event` states that its sender joins or knocks.
+fn asks_to_enter(event: &Event) -> bool {
+    #[derive(Deserialize)]
+    struct Content {
+        membership: String,
+    }
+    let of_sender =
+        event.event_type == TimelineEventType::RoomMember && event.state_key.as_deref() == Some(event.sender.as_str());
+    let content = || serde_json::from_str::<Content>(event.content.get());
+    of_sender && content().is_ok_and(|content| matches!(content.membership.as_str(), "join" | "knock"))
 }

@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what only tests call")]
 
+mod paths;
 mod server;
 
 mod aliases;
+mod bad_input;
 mod discovery;
 mod ephemeral;
 mod errors;
@@ -14,7 +16,6 @@ mod garbage;
 mod headers;
 mod log;
 mod lost;
-mod malformed;
 mod rooms;
 mod session;
 mod sync;

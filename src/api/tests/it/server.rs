@@ -1,8 +1,9 @@
 //! A server in this process and a way to ask it.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use axum::body::{Body, to_bytes};
+use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use ruma::{RoomVersionId, server_name};
 use serde_json::Value;
@@ -10,7 +11,7 @@ use tokio::sync::watch;
 use tower::ServiceExt as _;
 use wardstead_accounts::{Accounts, NewAccount, Presence};
 use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures, router};
-use wardstead_engine::Batch;
+use wardstead_engine::{Batch, Key};
 use wardstead_engine_memory::{Faults, MemoryEngine};
 use wardstead_identity::{HashCost, Identity, IdentityConfig, Registration};
 use wardstead_limits::ManualClock;
@@ -30,6 +31,9 @@ pub struct Server {
     engine: Arc<MemoryEngine>,
     pub clock: ManualClock,
 }
+
+/// Every row of an engine, as stored.
+pub type Rows = BTreeMap<Key, Bytes>;
 
 /// What was answered.
 #[derive(Debug)]
@@ -91,6 +95,11 @@ impl Server {
             rng: Arc::clone(store.rng()),
         });
         Self { router: router(state), accounts, faults, store, available, figures, engine, clock }
+    }
+
+    /// Everything that is stored.
+    pub fn rows(&self) -> Rows {
+        self.engine.rows()
     }
 
     /// The access token of a new user.

@@ -11,11 +11,13 @@ use super::shown::show;
 use crate::{ApiError, ruma_io::Ruma};
 
 pub(super) async fn state_event(Ruma { state, request, caller, .. }: Ruma<Request>) -> Result<Response, ApiError> {
+    if !matches!(request.format, StateEventFormat::Content | StateEventFormat::Event) {
+        return Err(ApiError::invalid_param("The format is either content or event."));
+    }
     let event_type = request.event_type.to_string();
     let event = state.rooms.state_event(&caller, &request.room_id, &event_type, &request.state_key).await?;
     match request.format {
-        StateEventFormat::Content => Ok(Response::new(event.content.clone())),
         StateEventFormat::Event => Ok(show::<AnyStateEvent>(&state, &caller, &event, None)?.into()),
-        _ => Err(ApiError::invalid_param("The format is either content or event.")),
+        _ => Ok(Response::new(event.content.clone())),
     }
 }

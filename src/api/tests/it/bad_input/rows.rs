@@ -1,0 +1,122 @@
+//! What is known of each endpoint beyond its method and path.
+
+use Query::{Choice, Filter, Flag, Number, Text, Token};
+
+/// A refusal: status and error code.
+pub type Refusal = (u16, &'static str);
+
+const FORBIDDEN: Refusal = (403, "M_FORBIDDEN");
+const NOT_FOUND: Refusal = (404, "M_NOT_FOUND");
+
+/// A parameter of a query.
+#[derive(Clone, Copy, Debug)]
+pub enum Query {
+    /// A number without a sign.
+    Number,
+    /// One of a few words.
+    Choice,
+    /// `true` or `false`.
+    Flag,
+    /// A token that this server made.
+    Token,
+    /// A filter: JSON.
+    Filter,
+    /// Any text, once.
+    Text,
+}
+
+/// One endpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    pub method: &'static str,
+    pub path: &'static str,
+    /// A body that it takes, with each field that it knows: each of them is replaced by values of all the other types, which are
+    /// `M_BAD_JSON`. A name that begins with `!` is of a field that must be there (else `M_MISSING_PARAM`), with `~` of one that
+    /// may be anything.
+    pub body: &'static str,
+    /// Parameters of its query: each is replaced by values that it cannot have, which are `M_INVALID_PARAM`.
+    pub query: &'static [(&'static str, Query)],
+    /// The parameters without which it answers `M_MISSING_PARAM`.
+    pub given: &'static str,
+    /// How it answers about a room that does not exist, and about one that the user is not in. Where both are the same, so is the
+    /// sentence: nobody learns which rooms there are.
+    pub unknown: Refusal,
+    pub foreign: Refusal,
+}
+
+const fn row(method: &'static str, path: &'static str) -> Row {
+    Row { method, path, body: "{}", query: &[], given: "", unknown: FORBIDDEN, foreign: FORBIDDEN }
+}
+
+impl Row {
+    const fn body(self, body: &'static str) -> Self {
+        Self { body, ..self }
+    }
+
+    const fn query(self, given: &'static str, query: &'static [(&'static str, Query)]) -> Self {
+        Self { query, given, ..self }
+    }
+
+    const fn outside(self, unknown: Refusal, foreign: Refusal) -> Self {
+        Self { unknown, foreign, ..self }
+    }
+}
+
+/// What an endpoint without a row is taken for.
+pub fn of(method: &str, path: &str) -> Row {
+    let found = ROWS.iter().find(|row| row.method == method && path.ends_with(row.path) && !row.path.is_empty());
+    *found.unwrap_or(&row("", ""))
+}
+
+const PASSWORD: &str = r#"{"!type":"m.login.password","password":"x","identifier":{"!type":"m.id.user","!user":"anna"},
+    "device_id":"D","initial_device_display_name":"d"}"#;
+const NEW_ROOM: &str = r#"{"name":"n","topic":"t","preset":"private_chat","visibility":"private","room_version":"12","is_direct":false,
+    "invite":["@bert:example.org"],"creation_content":{},"power_level_content_override":{},
+    "initial_state":[{"!type":"org.example.a","state_key":"","~content":{}}]}"#;
+const ACCOUNT: &str = r#"{"username":"dora","password":"correct horse","device_id":"D","initial_device_display_name":"d",
+    "inhibit_login":false,"refresh_token":false,"auth":{"type":"m.login.dummy"}}"#;
+const A_FILTER: &str = r#"{"event_format":"client","event_fields":["type"],"presence":{"limit":1,"types":["a"],"senders":["@a:b.c"]},
+    "room":{"rooms":["!a:b.c"],"not_rooms":["!a:b.c"],"include_leave":false,"timeline":{"limit":1,"contains_url":true,
+    "lazy_load_members":true},"state":{"types":["a"]},"ephemeral":{"not_types":["a"]}}}"#;
+
+/// Paths by their end.
+pub const ROWS: &[Row] = &[
+    row("GET", "/.well-known/matrix/client"),
+    row("GET", "/_matrix/client/versions"),
+    row("GET", "/v3/capabilities"),
+    row("POST", "/v3/register").body(ACCOUNT),
+    row("GET", "/v3/register/available").query("username=dora", &[("username", Text)]),
+    row("GET", "/v3/login"),
+    row("POST", "/v3/login").body(PASSWORD),
+    row("POST", "/v3/logout"),
+    row("POST", "/v3/logout/all"),
+    row("GET", "/v3/account/whoami"),
+    row("POST", "/user/{user_id}/filter").body(A_FILTER),
+    row("GET", "/user/{user_id}/filter/{filter_id}"),
+    row("POST", "/v3/createRoom").body(NEW_ROOM),
+    row("POST", "/join/{room_id_or_alias}").body(r#"{"reason":"r"}"#).outside(NOT_FOUND, FORBIDDEN),
+    row("GET", "/v3/joined_rooms"),
+    row("GET", "/presence/{user_id}/status"),
+    row("PUT", "/presence/{user_id}/status").body(r#"{"!presence":"online","status_msg":"m"}"#),
+    row("GET", "/v3/sync").query(
+        "",
+        &[("timeout", Number), ("since", Token), ("full_state", Flag), ("filter", Filter), ("set_presence", Choice)],
+    ),
+    row("POST", "/rooms/{room_id}/join").body(r#"{"reason":"r"}"#).outside(NOT_FOUND, FORBIDDEN),
+    row("POST", "/rooms/{room_id}/leave").body(r#"{"reason":"r"}"#),
+    row("POST", "/rooms/{room_id}/invite").body(r#"{"user_id":"@carl:example.org","reason":"r"}"#),
+    row("PUT", "/rooms/{room_id}/send/{event_type}/{txn_id}"),
+    row("GET", "/rooms/{room_id}/state"),
+    row("GET", "/state/{event_type}/{state_key}").query("", &[("format", Choice)]),
+    row("GET", "/state/{event_type}/").query("", &[("format", Choice)]),
+    row("GET", "/state/{event_type}").query("", &[("format", Choice)]),
+    row("PUT", "/state/{event_type}/{state_key}"),
+    row("PUT", "/state/{event_type}/"),
+    row("PUT", "/state/{event_type}"),
+    row("GET", "/rooms/{room_id}/messages")
+        .query("dir=b", &[("dir", Choice), ("limit", Number), ("from", Token), ("to", Token), ("filter", Filter)]),
+    row("GET", "/rooms/{room_id}/event/{event_id}").outside(NOT_FOUND, NOT_FOUND),
+    row("GET", "/rooms/{room_id}/members"),
+    row("GET", "/rooms/{room_id}/joined_members"),
+    row("PUT", "/rooms/{room_id}/typing/{user_id}").body(r#"{"!typing":true,"timeout":1}"#),
+];
