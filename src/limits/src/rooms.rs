@@ -4,6 +4,8 @@
 pub const EVENT_BYTES: usize = 65_536;
 /// Bytes of a user id, room id, event type, state key, event id (Size limits).
 pub const IDENTIFIER_BYTES: usize = 255;
+/// Random letters and digits of the id of an event in a room of version 2: 2^107 ids of one server.
+pub const EVENT_ID_CHARS: usize = 18;
 /// Entries of a snapshot's own delta before it is merged into chunks.
 pub const SNAPSHOT_DELTA_ENTRIES: usize = 64;
 /// Entries of one state chunk (16 bytes each: 8 KiB). A full delta touches at most [`SNAPSHOT_DELTA_ENTRIES`] chunks, and

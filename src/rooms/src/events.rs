@@ -114,6 +114,18 @@ impl Events {
         self.load(room, &ids).await
     }
 
+    /// The JSON of the events `ids` of `room`, as other servers know it, in their order.
+    pub(crate) async fn pdus(&self, room: u64, ids: &[OwnedEventId]) -> Result<Vec<Bytes>, RoomError> {
+        let keys: Vec<Key> = ids.iter().map(|id| event_key(room, id.as_str())).collect();
+        let mut pdus = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(GET_KEYS) {
+            for (key, found) in keys.iter().zip(self.store.get_many(&EVENTS, keys).await?) {
+                pdus.push(found.ok_or_else(|| RoomError::corrupt(key, "an event is missing"))?.row.pdu.0);
+            }
+        }
+        Ok(pdus)
+    }
+
     async fn rows(&self, room: &Room, ids: &[&EventId]) -> Result<Vec<Option<Found<EventRow>>>, RoomError> {
         let keys: Vec<Key> = ids.iter().map(|id| event_key(room.short, id.as_str())).collect();
         Ok(if keys.is_empty() { Vec::new() } else { self.store.get_many(&EVENTS, &keys).await? })
@@ -163,10 +175,11 @@ fn opened(
 ) -> Result<StoredEvent, RoomError> {
     let event = parsed(room, event_id, &found.key, &found.row.pdu.0)?;
     let position = found.position();
-    let EventRow { status, short, state_before, order, transaction, .. } = found.row;
+    let EventRow { status, short, state_before, clipped, order, gap, transaction, .. } = found.row;
     let order = if status == Status::Timeline { order_of(position) } else { order };
     Ok(StoredEvent {
-        timeline_key: TimelineKey { depth: event.depth, order },
+        timeline_key: TimelineKey { depth: clipped.unwrap_or(event.depth), order },
+        gap,
         event: Arc::new(event),
         room: room.short,
         short,

@@ -42,7 +42,7 @@ pub use signing::SigningKey;
 pub use sync::{MembershipMove, Slice, StateAt, Summary, UserRoom};
 pub use tables::Status;
 pub use typing::{RoomTyping, Typing};
-pub use version::{ROOM_VERSIONS, rules};
+pub use version::{OLD_ROOM_VERSIONS, ROOM_VERSIONS, rules};
 
 use append::Chains;
 use events::Events;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Visitor};
 use wardstead_engine::{AccessPattern, Key, KeyBuilder, Position};
-use wardstead_store::{Envelope, Table, row};
+use wardstead_store::{Envelope, Row, Table, postcard_row, row};
 
 use crate::{Membership, TimelineKey, state::Entry};
 
@@ -76,8 +76,12 @@ pub(crate) struct EventRow {
     pub(crate) short: u64,
     /// Snapshot of the state before the event; 0 is no state at all.
     pub(crate) state_before: u64,
+    /// Depth in the timeline, where it is not the one that the event states.
+    pub(crate) clipped: Option<u64>,
     /// Order of a backfilled event; 0 for live ones, whose order is their position.
     pub(crate) order: i64,
+    /// Events before it were not here when it came, so that it does not follow what arrived before it.
+    pub(crate) gap: bool,
     /// The state event that this one took the place of.
     pub(crate) replaces: Option<String>,
     /// Short id of the sending device and its transaction id.
@@ -85,7 +89,33 @@ pub(crate) struct EventRow {
     /// The event in canonical JSON, as it is hashed, signed and sent to other servers.
     pub(crate) pdu: Content,
 }
-row!(EventRow, 1);
+
+/// Format 1: before there were events of other servers.
+#[derive(Serialize, Deserialize)]
+struct FirstEventRow {
+    status: Status,
+    short: u64,
+    state_before: u64,
+    order: i64,
+    replaces: Option<String>,
+    transaction: Option<(u64, String)>,
+    pdu: Content,
+}
+
+impl Row for EventRow {
+    fn encode(&self) -> Bytes {
+        postcard_row::encode(2, self)
+    }
+
+    fn decode(bytes: &Bytes) -> Option<Self> {
+        postcard_row::decode(2, bytes).or_else(|| {
+            let FirstEventRow { status, short, state_before, order, replaces, transaction, pdu } =
+                postcard_row::decode(1, bytes)?;
+            let (clipped, gap) = (None, false);
+            Some(Self { status, short, state_before, clipped, order, gap, replaces, transaction, pdu })
+        })
+    }
+}
 
 /// What an event is to this server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -257,13 +287,32 @@ pub(crate) fn read_timeline_key(key: &Key) -> Option<TimelineKey> {
 }
 
 /// First key of `table`'s rows in `room` above position `at`.
-pub(crate) fn after<R: wardstead_store::Row>(table: &Table<R>, scope: u64, at: Position) -> Key {
+pub(crate) fn after<R: Row>(table: &Table<R>, scope: u64, at: Position) -> Key {
     table.key(scope).position(at.next()).key()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn events_of_the_first_format_are_read() {
+        let (status, short, state_before, order) = (Status::Timeline, 7, 9, 0);
+        let (replaces, transaction, pdu) = (Some("$a".to_owned()), None, Content(Bytes::from_static(b"{}")));
+        let first = FirstEventRow {
+            status,
+            short,
+            state_before,
+            order,
+            replaces: replaces.clone(),
+            transaction: None,
+            pdu: pdu.clone(),
+        };
+        let now =
+            EventRow { status, short, state_before, clipped: None, order, gap: false, replaces, transaction, pdu };
+        assert_eq!(EventRow::decode(&postcard_row::encode(1, &first)), Some(now.clone()));
+        assert_eq!(EventRow::decode(&now.encode()), Some(now));
+    }
 
     #[test]
     fn timeline_keys_sort_as_they_read() {

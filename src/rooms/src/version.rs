@@ -2,7 +2,7 @@
 
 use ruma::{RoomVersionId, room_version_rules::RoomVersionRules};
 
-/// Versions in which this server makes rooms and takes part in them, oldest first. Older ones have no strict canonical JSON.
+/// Versions that this server advertises, oldest first: those with strict canonical JSON.
 pub const ROOM_VERSIONS: [RoomVersionId; 7] = [
     RoomVersionId::V6,
     RoomVersionId::V7,
@@ -13,10 +13,17 @@ pub const ROOM_VERSIONS: [RoomVersionId; 7] = [
     RoomVersionId::V12,
 ];
 
-/// The rules of `version`; `None` when this server does not know it.
+/// Versions in which this server makes rooms, and takes part in them, when they are asked for by name. Their JSON is not
+/// strict, so two servers may disagree on an event; nobody should come to them by default.
+pub const OLD_ROOM_VERSIONS: [RoomVersionId; 4] =
+    [RoomVersionId::V2, RoomVersionId::V3, RoomVersionId::V4, RoomVersionId::V5];
+
+/// The rules of `version`; `None` when this server does not take part in rooms of it: version 1, whose state resolution is
+/// unsafe, and those that it does not know.
 #[must_use]
 pub fn rules(version: &RoomVersionId) -> Option<RoomVersionRules> {
-    if ROOM_VERSIONS.contains(version) { version.rules() } else { None }
+    let usable = ROOM_VERSIONS.contains(version) || OLD_ROOM_VERSIONS.contains(version);
+    if usable { version.rules() } else { None }
 }
 
 #[cfg(test)]
@@ -25,8 +32,8 @@ mod tests {
 
     #[test]
     fn every_version_has_rules_and_the_unsafe_ones_have_none() {
-        assert!(ROOM_VERSIONS.iter().all(|version| rules(version).is_some()));
-        for version in ["1", "5", "13", "org.example.v1"] {
+        assert!(ROOM_VERSIONS.iter().chain(&OLD_ROOM_VERSIONS).all(|version| rules(version).is_some()));
+        for version in ["1", "13", "org.example.v1"] {
             assert!(rules(&RoomVersionId::try_from(version).unwrap()).is_none(), "{version}");
         }
     }

@@ -3,9 +3,9 @@
 use std::sync::{Arc, OnceLock};
 
 use ruma::{
-    OwnedRoomId, OwnedUserId, RoomVersionId, UserId,
+    OwnedEventId, OwnedRoomId, OwnedUserId, RoomVersionId, UserId,
     events::TimelineEventType,
-    room_version_rules::{RoomIdFormatVersion, RoomVersionRules},
+    room_version_rules::{EventsReferenceFormatVersion, RoomIdFormatVersion, RoomVersionRules},
 };
 use serde_json::value::RawValue;
 use wardstead_engine::{Batch, Expect, JournalEntry, Losing, Position, PositionSlot};
@@ -16,6 +16,7 @@ use crate::{
     Event, Inner, Replaced, RoomError, StoredEvent, TimelineKey,
     auth::{self, AuthState},
     event::{
+        Hashes,
         build::{Maker, NewEvent, Place, Proposal},
         content,
     },
@@ -111,6 +112,9 @@ impl<'a> Build<'a> {
             return Ok(Added::Same(Arc::clone(current)));
         }
         let new = self.make(author, proposal, &event_type, &content).await?;
+        if self.rules.events_reference_format == EventsReferenceFormatVersion::V1 {
+            self.pending.own.hashes.push((new.event.event_id.clone(), new.hash));
+        }
         let event = Arc::new(new.event);
         let entry = self.journal(kind::ROOM_EVENT, self.room, Vec::new());
         let state_before = self.head.snapshot.id;
@@ -149,18 +153,45 @@ impl<'a> Build<'a> {
         let state = self.auth_state(author, event_type, proposal.state_key.as_deref(), content).await?;
         let creates_id = self.rules.room_id_format == RoomIdFormatVersion::V2 && self.head.extremities.is_empty();
         let depth = self.head.extremities.iter().map(|(_, depth)| *depth).max().map_or(1, |depth| depth + 1);
+        let prev_events: Vec<OwnedEventId> =
+            self.head.extremities.iter().take(limits::PREV_EVENTS).map(|(id, _)| id.clone()).collect();
+        let auth_events = state.auth_events(self.rules);
         let place = Place {
             room_id: if creates_id { None } else { self.room_id.as_deref() },
             sender,
-            prev_events: self.head.extremities.iter().take(limits::PREV_EVENTS).map(|(id, _)| id.clone()).collect(),
-            auth_events: state.auth_events(self.rules),
+            hashes: self.hashes(prev_events.iter().chain(&auth_events)).await?,
+            prev_events,
+            auth_events,
             depth: depth.min(limits::DEPTH_MAX),
             origin_server_ts: self.now_ms,
         };
-        let maker = Maker { server_name: &self.inner.server_name, key: &self.inner.key, rules: self.rules };
+        let (server_name, key, rng) = (&self.inner.server_name, &self.inner.key, self.inner.store.rng().as_ref());
+        let maker = Maker { server_name, key, rules: self.rules, rng };
         let new = maker.make(proposal, &place)?;
         auth::authorise(self.rules, &new.event, &state)?;
         Ok(new)
+    }
+
+    /// The hashes of events that another one names; none where they are named by their ids alone.
+    async fn hashes(&self, ids: impl Iterator<Item = &OwnedEventId>) -> Result<Hashes, RoomError> {
+        let mut hashes = Hashes::new();
+        if self.rules.events_reference_format != EventsReferenceFormatVersion::V1 {
+            return Ok(hashes);
+        }
+        let mut missing = Vec::new();
+        for id in ids {
+            match self.pending.hash(id) {
+                Some(hash) => drop(hashes.insert(id.clone(), hash.to_owned())),
+                None => missing.push(id.clone()),
+            }
+        }
+        for (id, pdu) in missing.iter().zip(self.inner.events.pdus(self.room, &missing).await?) {
+            let corrupt = || RoomError::corrupt(&event_key(self.room, id.as_str()), "not an event that can be hashed");
+            let object = serde_json::from_slice(&pdu).map_err(|_| corrupt())?;
+            let hash = ruma::signatures::reference_hash(&object, self.rules).map_err(|_| corrupt())?;
+            hashes.insert(id.clone(), hash);
+        }
+        Ok(hashes)
     }
 
     async fn auth_state(
@@ -283,7 +314,9 @@ impl<'a> Build<'a> {
             status: Status::Timeline,
             short: made.short,
             state_before: made.state_before,
+            clipped: None,
             order: 0,
+            gap: false,
             replaces: made.replaced.as_ref().map(|replaced| replaced.event_id.as_str().to_owned()),
             transaction: made.transaction.clone(),
             pdu: Content(pdu),
@@ -337,6 +370,7 @@ impl Committable {
                 short: made.short,
                 status: Status::Timeline,
                 position,
+                gap: false,
                 state_before: made.state_before,
                 replaced: made.replaced,
                 transaction: made.transaction,

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use ruma::{OwnedEventId, OwnedUserId, UserId};
+use ruma::{EventId, OwnedEventId, OwnedUserId, UserId};
 use tokio::sync::watch;
 use wardstead_engine::Key;
 
@@ -22,6 +22,8 @@ pub(crate) struct Layer {
     pub(crate) keys: Vec<(String, String, u64)>,
     /// Users whose membership it changes.
     pub(crate) members: Vec<OwnedUserId>,
+    /// Reference hashes of new events, in rooms whose events name them.
+    pub(crate) hashes: Vec<(OwnedEventId, String)>,
     /// Its transaction id and event.
     pub(crate) transaction: Option<(Key, OwnedEventId)>,
 }
@@ -60,6 +62,11 @@ impl Pending {
     pub(crate) fn event(&self, short: u64) -> Option<Arc<Event>> {
         let mut events = self.layers().flat_map(|layer| &layer.events);
         events.find(|(id, _)| *id == short).map(|(_, event)| Arc::clone(event))
+    }
+
+    pub(crate) fn hash(&self, event_id: &EventId) -> Option<&str> {
+        let mut hashes = self.layers().flat_map(|layer| &layer.hashes);
+        hashes.find(|(id, _)| id == event_id).map(|(_, hash)| hash.as_str())
     }
 
     pub(crate) fn key(&self, event_type: &str, state_key: &str) -> Option<u64> {

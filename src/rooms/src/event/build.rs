@@ -3,14 +3,14 @@
 use bytes::Bytes;
 use ruma::{
     CanonicalJsonObject, CanonicalJsonValue, EventId, Int, OwnedEventId, RoomId, ServerName, UserId,
-    room_version_rules::{RoomIdFormatVersion, RoomVersionRules},
+    room_version_rules::{EventIdFormatVersion, RoomIdFormatVersion, RoomVersionRules},
     signatures::{JsonError, hash_and_sign_event, reference_hash},
 };
-use wardstead_limits::rooms as limits;
+use wardstead_limits::{Rng, rooms as limits};
 
 use crate::{Membership, RoomError, SigningKey};
 
-use super::Event;
+use super::{Event, Hashes, references};
 
 /// What somebody wants to say, before it has a place in the graph.
 #[derive(Clone, Debug)]
@@ -40,6 +40,8 @@ pub(crate) struct Place<'a> {
     pub(crate) auth_events: Vec<OwnedEventId>,
     pub(crate) depth: u64,
     pub(crate) origin_server_ts: u64,
+    /// Of the events that it names, in rooms whose events name hashes too.
+    pub(crate) hashes: Hashes,
 }
 
 /// A finished event and its canonical JSON.
@@ -47,6 +49,8 @@ pub(crate) struct Place<'a> {
 pub(crate) struct NewEvent {
     pub(crate) event: Event,
     pub(crate) pdu: Bytes,
+    /// Its reference hash.
+    pub(crate) hash: String,
 }
 
 /// Hashes and signs.
@@ -54,6 +58,8 @@ pub(crate) struct Maker<'a> {
     pub(crate) server_name: &'a ServerName,
     pub(crate) key: &'a SigningKey,
     pub(crate) rules: &'a RoomVersionRules,
+    /// Names events in rooms whose events are not named by their hashes.
+    pub(crate) rng: &'a dyn Rng,
 }
 
 impl Maker<'_> {
@@ -63,7 +69,7 @@ impl Maker<'_> {
     /// `TooLarge`, or `BadJson` when the event cannot be hashed.
     pub(crate) fn make(&self, proposal: &Proposal, place: &Place<'_>) -> Result<NewEvent, RoomError> {
         check_identifiers(proposal, place)?;
-        let mut object = unsigned(proposal, place);
+        let mut object = self.unsigned(proposal, place)?;
         hash_and_sign_event(self.server_name.as_str(), self.key, &mut object, &self.rules.redaction)
             .map_err(|error| refused(&error))?;
         let hash = reference_hash(&object, self.rules).map_err(|error| refused(&error))?;
@@ -71,7 +77,11 @@ impl Maker<'_> {
         if pdu.len() > limits::EVENT_BYTES {
             return Err(too_large(pdu.len()));
         }
-        let event_id = EventId::parse(format!("${hash}")).map_err(|error| RoomError::BadJson(error.to_string()))?;
+        let event_id = match object.get("event_id").and_then(CanonicalJsonValue::as_str) {
+            Some(event_id) => EventId::parse(event_id),
+            None => EventId::parse(format!("${hash}")),
+        };
+        let event_id = event_id.map_err(|error| RoomError::BadJson(error.to_string()))?;
         let room_id = match (place.room_id, self.rules.room_id_format) {
             (Some(room_id), _) => room_id.to_owned(),
             (None, RoomIdFormatVersion::V2) => {
@@ -80,30 +90,32 @@ impl Maker<'_> {
             (None, _) => return Err(RoomError::BadJson("the event states no room".into())),
         };
         let event = Event::parse(event_id, room_id, &pdu).map_err(|error| RoomError::BadJson(error.to_string()))?;
-        Ok(NewEvent { event, pdu: pdu.into() })
+        Ok(NewEvent { event, pdu: pdu.into(), hash })
     }
-}
 
-fn unsigned(proposal: &Proposal, place: &Place<'_>) -> CanonicalJsonObject {
-    let ids = |ids: &[OwnedEventId]| -> CanonicalJsonValue {
-        ids.iter().map(|id| CanonicalJsonValue::from(id.as_str())).collect::<Vec<_>>().into()
-    };
-    let mut object = CanonicalJsonObject::from([
-        ("type".to_owned(), proposal.event_type.as_str().into()),
-        ("sender".to_owned(), place.sender.as_str().into()),
-        ("content".to_owned(), proposal.content.clone().into()),
-        ("prev_events".to_owned(), ids(&place.prev_events)),
-        ("auth_events".to_owned(), ids(&place.auth_events)),
-        ("depth".to_owned(), integer(place.depth)),
-        ("origin_server_ts".to_owned(), integer(place.origin_server_ts)),
-    ]);
-    if let Some(room_id) = place.room_id {
-        object.insert("room_id".to_owned(), room_id.as_str().into());
+    fn unsigned(&self, proposal: &Proposal, place: &Place<'_>) -> Result<CanonicalJsonObject, RoomError> {
+        let named = |ids: &[OwnedEventId]| references(self.rules.events_reference_format, ids, &place.hashes);
+        let mut object = CanonicalJsonObject::from([
+            ("type".to_owned(), proposal.event_type.as_str().into()),
+            ("sender".to_owned(), place.sender.as_str().into()),
+            ("content".to_owned(), proposal.content.clone().into()),
+            ("prev_events".to_owned(), named(&place.prev_events)?),
+            ("auth_events".to_owned(), named(&place.auth_events)?),
+            ("depth".to_owned(), integer(place.depth)),
+            ("origin_server_ts".to_owned(), integer(place.origin_server_ts)),
+        ]);
+        if let Some(room_id) = place.room_id {
+            object.insert("room_id".to_owned(), room_id.as_str().into());
+        }
+        if let Some(state_key) = &proposal.state_key {
+            object.insert("state_key".to_owned(), state_key.as_str().into());
+        }
+        if self.rules.event_id_format == EventIdFormatVersion::V1 {
+            let event_id = format!("${}:{}", self.rng.alphanumeric(limits::EVENT_ID_CHARS), self.server_name);
+            object.insert("event_id".to_owned(), event_id.into());
+        }
+        Ok(object)
     }
-    if let Some(state_key) = &proposal.state_key {
-        object.insert("state_key".to_owned(), state_key.as_str().into());
-    }
-    object
 }
 
 fn integer(number: u64) -> CanonicalJsonValue {

@@ -4,6 +4,7 @@
 pub(crate) mod build;
 pub mod client;
 pub(crate) mod content;
+mod reference;
 mod stored;
 
 use std::borrow::Cow;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 pub use client::ClientEvent;
+pub(crate) use reference::{Hashes, references};
 pub use stored::{Replaced, StoredEvent};
 
 /// Where an event stands in its room's timeline: depth as stated and clipped, then order. Live events have their position
@@ -66,7 +68,9 @@ struct Pdu<'a> {
     state_key: Option<String>,
     origin_server_ts: u64,
     depth: u64,
+    #[serde(deserialize_with = "reference::ids")]
     prev_events: Vec<OwnedEventId>,
+    #[serde(deserialize_with = "reference::ids")]
     auth_events: Vec<OwnedEventId>,
     redacts: Option<OwnedEventId>,
     #[serde(borrow)]

@@ -28,6 +28,8 @@ pub struct StoredEvent {
     pub position: Position,
     /// Where it stands in the timeline.
     pub timeline_key: TimelineKey,
+    /// Events before it were not here when it came, so that it does not follow what arrived before it.
+    pub gap: bool,
     /// Snapshot of the state before it; 0 is no state at all.
     pub state_before: u64,
     /// The state event that it took the place of.

@@ -14,7 +14,7 @@ use wardstead_rooms::{Membership, NewRoom, StoredEvent, rules};
 use crate::support::{Server, server};
 
 /// The JSON of each event as it lies in the store: what other servers will be sent.
-async fn stored(server: &Server, room: u64) -> Vec<(String, CanonicalJsonObject)> {
+pub async fn stored(server: &Server, room: u64) -> Vec<(String, CanonicalJsonObject)> {
     use wardstead_engine::{Engine, PageLimit, Position};
     let range = ScanRange::scope(TableId::new(AccessPattern::Point, 0x043), room);
     let page = server.engine.scan(Position::ZERO, &range, PageLimit::default()).await.unwrap();

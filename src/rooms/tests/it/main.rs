@@ -13,3 +13,4 @@ mod signing;
 mod support;
 mod sync;
 mod transactions;
+mod versions;
