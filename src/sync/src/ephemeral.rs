@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ruma::OwnedUserId;
 use wardstead_accounts::{PresenceOf, Session};
+use wardstead_limits::ephemeral as limits;
 use wardstead_rooms::Room;
 use wardstead_store::SyncToken;
 
@@ -23,12 +24,18 @@ pub(crate) struct Told {
     pub(crate) answered_s: u32,
     /// Unix millisecond before which the client needs no presence: it was told it, or this request has found that there is none.
     pub(crate) presence_ms: u64,
+    /// Who typed and stopped between these Unix milliseconds may be shown by the client, from another answer to the same token;
+    /// `None`: it is initial.
+    pub(crate) between_ms: Option<(u64, u64)>,
 }
 
 impl From<SyncToken> for Told {
     fn from(token: SyncToken) -> Self {
         let SyncToken { typing, ephemeral_s, presence_s: answered_s, .. } = token;
-        Self { typing, ephemeral_s, answered_s, presence_ms: settled_ms(u64::from(answered_s)) }
+        let told_ms = if ephemeral_s == 0 { 0 } else { u64::from(ephemeral_s) * 1_000 + limits::BUS_LATE_MS };
+        let from_ms = told_ms.max(u64::from(answered_s) * 1_000);
+        let presence_ms = settled_ms(u64::from(answered_s));
+        Self { typing, ephemeral_s, answered_s, presence_ms, between_ms: Some((from_ms, u64::MAX)) }
     }
 }
 
@@ -75,12 +82,15 @@ impl Syncer {
         let typing = self.typing_news(by, told, filter, now_ms).await?;
         let presence = self.presence_news(by, told, filter, now_ms).await?;
         let news = !typing.rooms.is_empty() || !presence.users.is_empty();
-        let looked = Told { presence_ms: presence.from_ms, ..told };
+        // What comes and goes while the request waits, nobody was told.
+        let between_ms = told.between_ms.map(|(from_ms, to_ms)| (from_ms, to_ms.min(now_ms)));
+        let looked = Told { presence_ms: presence.from_ms, between_ms, ..told };
         let told = Told {
             typing: typing.digest,
             ephemeral_s: if news { second(now_ms.div_ceil(1_000)) } else { told.ephemeral_s },
             answered_s: second(now_ms / 1_000),
             presence_ms: 0,
+            between_ms: None,
         };
         Ok(Ephemeral {
             typing: typing.rooms,

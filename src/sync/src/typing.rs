@@ -43,7 +43,8 @@ impl Syncer {
         let digest = digest(&sets);
         let ends_ms = sets.iter().filter_map(|set| set.typing.ends_ms).min();
         if digest == told.typing {
-            return Ok(nothing(ends_ms));
+            let rooms = if digest == 0 { came_and_went(sets, told) } else { Vec::new() };
+            return Ok(TypingNews { rooms, ..nothing(ends_ms) });
         }
         // Either something happened since the client's last answer that this node knows of, or the node that gave the answer
         // knew more or less than this one.
@@ -110,6 +111,14 @@ impl Syncer {
         named.retain(|room| filter.typing_in(&room.room_id));
         Ok(named)
     }
+}
+
+/// Rooms in which somebody typed and stopped since the client's token, as far as it may have been told of the one and not of the
+/// other: it asked with that token before, and asks with it again. No reason to answer: to be told beside whatever else there is.
+fn came_and_went(sets: Vec<Set>, told: Told) -> Vec<(Arc<Room>, Vec<OwnedUserId>)> {
+    let Some((from_ms, to_ms)) = told.between_ms else { return Vec::new() };
+    let gone = |set: &Set| set.typing.users.is_empty() && (from_ms..=to_ms).contains(&set.typing.changed_ms);
+    sets.into_iter().filter(gone).map(|set| (set.room, Vec::new())).collect()
 }
 
 /// The same on every node for the same sets, whenever they end; 0: nobody types. FNV-1a, folded.

@@ -335,3 +335,34 @@ async fn typing_costs_no_reads() {
     let (_, cost) = node.reads(client.sync(&node, 0)).await;
     assert_eq!(cost, Reading { gets: 1, keys: 1, scans: 2, ..Reading::default() });
 }
+
+/// Somebody types and stops between a token and its second use: the client shows them since the first.
+#[tokio::test(start_paused = true)]
+async fn the_end_of_typing_is_told_to_a_token_that_is_used_again() {
+    let (node, anna, ben, room) = two_in_a_room().await;
+    let mut client = Client::new(&ben, &node).await;
+    let token = client.since.next();
+    types(&node, &anna, &room, 30_000).await;
+    client.sync(&node, 1_000).await;
+    assert_eq!(client.typists(), ["@anna:example.org"]);
+    types(&node, &anna, &room, 0).await;
+    let again = |timeout_ms| SyncRequest { since: Some(token.clone()), timeout_ms, ..SyncRequest::default() };
+    let start = moment();
+    let answer = node.ask(&ben, again(1_000)).await.unwrap();
+    assert_eq!(moment() - start, Duration::from_secs(1), "it is no reason to answer");
+    let nobody = json!({ "ephemeral": { "events": [{ "type": "m.typing", "content": { "user_ids": [] } }] } });
+    assert_eq!(answer.0["rooms"]["join"][room.as_str()], nobody);
+    // Not to the next token, and not of what comes and goes while the request waits.
+    let next = SyncRequest { since: Some(answer.next()), timeout_ms: 10_000, ..SyncRequest::default() };
+    assert!(node.ask(&ben, next.clone()).await.unwrap().is_empty());
+    let fidget = {
+        let (node, anna, room) = (node.clone(), anna.clone(), room.clone());
+        tokio::spawn(async move {
+            pass(100).await;
+            types(&node, &anna, &room, 30_000).await;
+            types(&node, &anna, &room, 0).await;
+        })
+    };
+    assert!(node.ask(&ben, next).await.unwrap().is_empty());
+    fidget.await.unwrap();
+}
