@@ -12,7 +12,7 @@ use wardstead_limits::{engine, rooms as limits, store::REBUILDS};
 use wardstead_store::StoreError;
 
 use crate::{
-    Inner, Room, RoomError, Rooms, aliases,
+    Inner, Room, RoomChange, RoomCreated, RoomError, Rooms, aliases,
     append::{Author, Build},
     event::build::Proposal,
     names, rules,
@@ -92,7 +92,7 @@ impl Rooms {
             };
             let mut build = Build::new(&self.inner, short, room_id, version, &rules);
             build.now_ms = self.inner.unique_ms(build.now_ms);
-            match self.inner.commit_room(by, build, &proposals, alias.as_deref()).await {
+            match self.inner.commit_room(by, build, &proposals, request.public, alias.as_deref()).await {
                 Err(RoomError::Store(StoreError::Lost(Losing::Fail(aliases::TAKEN)))) if let Some(alias) = alias => {
                     return Err(RoomError::RoomInUse(alias));
                 }
@@ -128,6 +128,7 @@ impl Inner {
         by: &Session,
         mut build: Build<'_>,
         proposals: &[Proposal],
+        public: bool,
         alias: Option<&RoomAliasId>,
     ) -> Result<OwnedRoomId, RoomError> {
         let author = Author { user_id: by.user_id.clone(), user: by.user, transaction: None };
@@ -151,6 +152,9 @@ impl Inner {
             let version = self.store.next_id().await?;
             aliases::put(&mut build.batch, alias, &room, by.user_id.as_str(), build.now_ms, version);
         }
+        let entry = build.last_entry().unwrap_or_default();
+        let created = RoomCreated { room: short, room_id: room_id.clone(), by: by.user_id.clone(), public };
+        build.contribute(RoomChange::Created(created), entry).await?;
         build.finish();
         let (batch, _, pending, committable) = build.into_committable();
         let (bytes, writes) = (batch.bytes(), batch.writes.len());

@@ -12,6 +12,9 @@ pub enum RoomError {
     /// Not allowed: `M_FORBIDDEN`.
     #[error("{0}")]
     Forbidden(String),
+    /// This server's own policy does not want it: `M_FORBIDDEN`.
+    #[error("{0}")]
+    Refused(String),
     /// No such room, event or state: `M_NOT_FOUND`.
     #[error("{0}")]
     NotFound(String),

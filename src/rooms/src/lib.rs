@@ -8,10 +8,12 @@ mod aliases;
 mod append;
 mod auth;
 mod caches;
+mod change;
 mod create;
 mod error;
 pub mod event;
 mod events;
+mod hooks;
 mod membership;
 mod names;
 mod power;
@@ -31,9 +33,11 @@ use ruma::{OwnedServerName, RoomVersionId};
 use wardstead_accounts::Accounts;
 use wardstead_store::Store;
 
+pub use change::{Act, AdministrativeAct, EventAppended, MembershipChanged, RoomChange, RoomCreated};
 pub use create::{InitialState, NewRoom, Preset};
 pub use error::RoomError;
 pub use event::{ClientEvent, Event, Replaced, StoredEvent, TimelineKey, client::Viewer};
+pub use hooks::{Hooks, Proposed, RoomPolicy, StateBefore, Verdict};
 pub use membership::{HistoryVisibility, Membership};
 pub use names::Room;
 pub use read::{Access, EventFilter, Messages, MessagesPage, Reach, Sight, matches};
@@ -65,6 +69,7 @@ pub(crate) struct Inner {
     events: Events,
     state: StateStore,
     chains: Arc<Chains>,
+    hooks: Hooks,
     /// When the last room was made: no two create events of this process have the same time.
     last_created_ms: AtomicU64,
 }
@@ -86,6 +91,19 @@ impl Rooms {
         key: SigningKey,
         default_version: RoomVersionId,
     ) -> Self {
+        Self::with_hooks(store, accounts, server_name, key, default_version, Hooks::default())
+    }
+
+    /// The same, with what the binary wires into each commit.
+    #[must_use]
+    pub fn with_hooks(
+        store: Store,
+        accounts: Accounts,
+        server_name: OwnedServerName,
+        key: SigningKey,
+        default_version: RoomVersionId,
+        hooks: Hooks,
+    ) -> Self {
         let inner = Inner {
             accounts,
             server_name,
@@ -95,6 +113,7 @@ impl Rooms {
             events: Events::new(store.clone()),
             state: StateStore::new(store.clone()),
             chains: Arc::new(Chains::new(store.leases().clone())),
+            hooks,
             last_created_ms: AtomicU64::new(0),
             store,
         };

@@ -9,6 +9,7 @@
 //! 0x040–0x07f, identity 0x080–0x08f.
 
 mod commit;
+mod contribute;
 mod envelope;
 mod epochs;
 mod error;
@@ -34,6 +35,7 @@ mod window;
 mod work;
 
 pub use commit::Submission;
+pub use contribute::{CommitContributor, Contribution, Contributors, Overlaid, Overlay};
 pub use envelope::{Envelope, UnknownEnvelope};
 pub use epochs::{Epochs, Reach};
 pub use error::{OpenError, StoreError};

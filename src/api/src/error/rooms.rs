@@ -10,7 +10,7 @@ impl From<RoomError> for ApiError {
     fn from(error: RoomError) -> Self {
         let bad_request = |kind, error: RoomError| Self::new(StatusCode::BAD_REQUEST, kind, error.to_string());
         match error {
-            RoomError::Forbidden(sentence) => Self::forbidden(sentence),
+            RoomError::Forbidden(sentence) | RoomError::Refused(sentence) => Self::forbidden(sentence),
             RoomError::NotFound(sentence) => Self::not_found(sentence),
             RoomError::BadJson(sentence) => Self::bad_json(sentence),
             RoomError::InvalidParam(sentence) => Self::invalid_param(sentence),

@@ -112,6 +112,7 @@ impl<'a> Build<'a> {
             return Ok(Added::Same(Arc::clone(current)));
         }
         let new = self.make(author, proposal, &event_type, &content).await?;
+        self.judge(author, &new.event).await?;
         if self.rules.events_reference_format == EventsReferenceFormatVersion::V1 {
             self.pending.own.hashes.push((new.event.event_id.clone(), new.hash));
         }
@@ -122,6 +123,7 @@ impl<'a> Build<'a> {
             None => 0,
             Some(key) => self.advance_state(key, &event, replaced.as_deref(), entry).await?,
         };
+        self.follow_event(author, &event, replaced.as_ref(), entry).await?;
         let replaced = replaced.as_deref().map(Replaced::of);
         let made = Made {
             event: Arc::clone(&event),
@@ -235,7 +237,12 @@ impl<'a> Build<'a> {
     }
 
     /// The key's short id, if it has one.
-    async fn known_key(&self, author: &Author, event_type: &str, state_key: &str) -> Result<Option<u64>, RoomError> {
+    pub(super) async fn known_key(
+        &self,
+        author: &Author,
+        event_type: &str,
+        state_key: &str,
+    ) -> Result<Option<u64>, RoomError> {
         if let Some(id) = key::well_known(event_type, state_key) {
             return Ok(Some(id));
         }
@@ -343,6 +350,11 @@ impl<'a> Build<'a> {
         let last: Vec<PositionSlot> =
             self.made.last().map(|made| PositionSlot::Entry(made.entry)).into_iter().collect();
         HEADS.put_with(&mut self.batch, key, self.head.version, &last, &self.head.row());
+    }
+
+    /// Number of the last event's journal entry.
+    pub(crate) fn last_entry(&self) -> Option<usize> {
+        self.made.last().map(|made| made.entry)
     }
 
     /// What the batch's events are once it is committed.

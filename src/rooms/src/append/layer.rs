@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use ruma::{EventId, OwnedEventId, OwnedUserId, UserId};
 use tokio::sync::watch;
-use wardstead_engine::Key;
+use wardstead_engine::{Key, Write};
 
 use crate::{
     Event,
@@ -26,6 +26,8 @@ pub(crate) struct Layer {
     pub(crate) hashes: Vec<(OwnedEventId, String)>,
     /// Its transaction id and event.
     pub(crate) transaction: Option<(Key, OwnedEventId)>,
+    /// What contributors of other parts wrote.
+    pub(crate) contributed: Vec<Write>,
 }
 
 /// A layer whose batch was submitted.
@@ -57,6 +59,11 @@ pub(crate) struct Pending {
 impl Pending {
     fn layers(&self) -> impl Iterator<Item = &Layer> {
         std::iter::once(&self.own).chain(self.older.iter().rev().map(|queued| &queued.layer))
+    }
+
+    /// What contributors wrote in each layer, the newest first.
+    pub(crate) fn contributed(&self) -> Vec<&[Write]> {
+        self.layers().map(|layer| &*layer.contributed).collect()
     }
 
     pub(crate) fn event(&self, short: u64) -> Option<Arc<Event>> {

@@ -7,6 +7,7 @@ mod create;
 mod events;
 mod faults;
 mod history;
+mod hooks;
 mod rules;
 mod shares;
 mod signing;

@@ -11,7 +11,7 @@ use wardstead_engine::{
 };
 use wardstead_engine_memory::MemoryEngine;
 use wardstead_limits::ManualClock;
-use wardstead_rooms::{Draft, Membership, Messages, NewRoom, RoomError, Rooms, StoredEvent, signing};
+use wardstead_rooms::{Draft, Hooks, Membership, Messages, NewRoom, RoomError, Rooms, StoredEvent, signing};
 use wardstead_store::{Store, testing};
 
 pub struct Server {
@@ -44,12 +44,31 @@ pub async fn on(engine: Arc<MemoryEngine>, clock: ManualClock, seed: u64) -> Ser
 
 /// One more node on `engine`, which it reaches through `wrapped`.
 pub async fn through(wrapped: Arc<dyn Engine>, engine: Arc<MemoryEngine>, clock: ManualClock, seed: u64) -> Server {
+    with(wrapped, engine, clock, seed, Hooks::default()).await
+}
+
+/// A node with hooks: one more of `beside`, or of its own.
+pub async fn hooked(beside: Option<&Server>, seed: u64, hooks: Hooks) -> Server {
+    let (engine, clock) = match beside {
+        Some(server) => (Arc::clone(&server.engine), server.clock.clone()),
+        None => testing::engine(),
+    };
+    with(Arc::clone(&engine) as Arc<dyn Engine>, engine, clock, seed, hooks).await
+}
+
+async fn with(
+    wrapped: Arc<dyn Engine>,
+    engine: Arc<MemoryEngine>,
+    clock: ManualClock,
+    seed: u64,
+    hooks: Hooks,
+) -> Server {
     let (counting, counts) = CountingEngine::new(wrapped);
     let store = testing::over(Arc::new(counting), "example.org", clock.clone(), seed).await.unwrap();
     let server_name = server_name!("example.org").to_owned();
     let accounts = Accounts::new(store.clone(), server_name.clone());
     let key = signing::load_or_create(&store, store.rng().as_ref()).await.unwrap();
-    let rooms = Rooms::new(store.clone(), accounts.clone(), server_name, key, RoomVersionId::V12);
+    let rooms = Rooms::with_hooks(store.clone(), accounts.clone(), server_name, key, RoomVersionId::V12, hooks);
     Server { rooms, store, accounts, engine, counts, clock }
 }
 
@@ -160,6 +179,7 @@ pub fn kind<T>(result: Result<T, RoomError>) -> &'static str {
     match result {
         Ok(_) => "ok",
         Err(RoomError::Forbidden(_)) => "forbidden",
+        Err(RoomError::Refused(_)) => "refused",
         Err(RoomError::NotFound(_)) => "not found",
         Err(RoomError::BadJson(_)) => "bad json",
         Err(RoomError::InvalidParam(_)) => "invalid param",
