@@ -4,6 +4,7 @@
 //! decision is cached. Each act is one batch: an account comes into being together with its device and its
 //! token, a device goes together with its tokens. See `docs/design/04-accounts.md`.
 
+mod account_data;
 mod authenticate;
 mod error;
 pub mod floor;
@@ -24,6 +25,7 @@ use ruma::{OwnedDeviceId, OwnedServerName, OwnedUserId};
 use wardstead_engine::JournalEntry;
 use wardstead_store::{Store, kind};
 
+pub use account_data::AccountData;
 pub use error::{AccountsError, AuthError};
 pub use presence::{Presence, PresenceOf, PresenceState, Present};
 pub use register::{NewAccount, NewDevice};

@@ -18,6 +18,12 @@ pub(crate) const DEVICE_TOKENS: Table<DeviceTokenRow> =
     Table::new(AccessPattern::Scan, 0x024, "device_tokens", "accounts");
 /// The session floor: `0`, one cell. Its version is the generation of tokens.
 pub(crate) const FLOOR: Table<FloorRow> = Table::new(AccessPattern::Point, 0x025, "session_floor", "accounts");
+/// Account data: `user | room (0: of no room) | type`. Versioned; its position is that of its last change.
+pub(crate) const ACCOUNT_DATA: Table<AccountDataRow> =
+    Table::new(AccessPattern::Scan, 0x026, "account_data", "accounts");
+/// What account data changed last at a position: `user | position`. One row for each row of [`ACCOUNT_DATA`].
+pub(crate) const ACCOUNT_DATA_LOG: Table<AccountDataLogRow> =
+    Table::new(AccessPattern::Scan, 0x027, "account_data_log", "accounts");
 
 /// Bytes of a SHA-256.
 pub(crate) const HASH_BYTES: usize = 32;
@@ -69,12 +75,27 @@ pub(crate) struct FloorRow {
     pub lowest: u64,
 }
 
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AccountDataRow {
+    /// A JSON object in the content envelope; `None`: it was removed.
+    pub content: Option<Vec<u8>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AccountDataLogRow {
+    /// Short id of the room; 0: of no room.
+    pub room: u64,
+    pub event_type: String,
+}
+
 wardstead_store::row!(NameRow, 1);
 wardstead_store::row!(UserRow, 1);
 wardstead_store::row!(DeviceRow, 1);
 wardstead_store::row!(TokenRow, 1);
 wardstead_store::row!(DeviceTokenRow, 1);
 wardstead_store::row!(FloorRow, 2);
+wardstead_store::row!(AccountDataRow, 1);
+wardstead_store::row!(AccountDataLogRow, 1);
 
 pub(crate) fn name_key(server: &str, localpart: &str) -> Key {
     NAMES.key(0).text(server).text(localpart).key()
@@ -98,4 +119,8 @@ pub(crate) fn device_token_key(user: u64, device: u64, hash: &[u8; HASH_BYTES]) 
 
 pub(crate) fn floor_key() -> Key {
     FLOOR.key(0).key()
+}
+
+pub(crate) fn account_data_key(user: u64, room: u64, event_type: &str) -> Key {
+    ACCOUNT_DATA.key(user).u64(room).text(event_type).key()
 }

@@ -25,6 +25,16 @@ pub const TOKEN_CHARS: usize = 120;
 pub const WAITERS_PER_USER: usize = 64;
 /// Waking the members of one room is spread over at most this time.
 pub const WAKE_SPREAD_MS: u64 = 200;
+/// Milliseconds between two bursts of wake-ups, at most: what a burst's answers take on two cores or less, so that 500 waiting
+/// members are reached within 80 ms.
+pub const WAKE_PAUSE_MS: u64 = 5;
+/// Milliseconds between two wake-ups of a room for receipts alone, at least; other news takes them along. The first of a burst
+/// goes at once, and the devices of who reads never wait.
+pub const RECEIPTS_APART_MS: u64 = 1_000;
+/// Wake-ups that receipts in one room may cause a second: ten thousand readers of one message would otherwise cause a hundred million.
+pub const RECEIPT_WAKES_PER_S: u64 = 500;
+/// Rooms whose wake-ups for receipts are paced at once, at about 100 bytes each; in further ones receipts wake at once.
+pub const RECEIPT_PACED_ROOMS: usize = 65_536;
 /// Members woken at once, before the spreading starts.
 pub const WAKE_BURST: usize = 256;
 /// Searches for the outcome of an unknown commit before its callers are told that it is unknown.

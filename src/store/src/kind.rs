@@ -6,16 +6,26 @@ pub const ROOM_EVENT: u16 = 0x0101;
 pub const ROOM_STATE: u16 = 0x0102;
 /// A room alias was set, moved or removed; no sync tells it. Scope: the room. Key: the alias.
 pub const ROOM_ALIAS: u16 = 0x0301;
-/// A local user's membership changed. Scope: the user. Key: the room's short id, eight bytes big-endian.
+/// A receipt that is shown to the members of the room moved. Scope: the room. Key: the short id of its user, eight bytes
+/// big-endian.
+pub const RECEIPT: u16 = 0x0103;
+/// A local user's membership changed. Scope: the user. Key: the room's short id, eight bytes big-endian, then one byte: 1 where the
+/// user is in the room now, 0 where not.
 pub const MEMBERSHIP: u16 = 0x0201;
 /// A local user's account, devices or tokens changed. Key: empty.
 pub const ACCOUNT: u16 = 0x0202;
+/// A receipt that is shown to its own user alone moved. Scope: the user. Key: the room's short id, eight bytes big-endian.
+pub const PRIVATE_RECEIPT: u16 = 0x0203;
+/// A local user's account data changed. Scope: the user. Key: the room's short id, eight bytes big-endian; 0: that of no room.
+pub const ACCOUNT_DATA: u16 = 0x0204;
 
 /// Whose scope an entry is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScopeOf {
     /// A room.
     Room,
+    /// A room, of which only receipts moved.
+    Receipts,
     /// A user.
     User,
 }
@@ -24,6 +34,7 @@ pub enum ScopeOf {
 #[must_use]
 pub fn scope_of(kind: u16) -> Option<ScopeOf> {
     match kind >> 8 {
+        _ if kind == RECEIPT => Some(ScopeOf::Receipts),
         1 => Some(ScopeOf::Room),
         2 => Some(ScopeOf::User),
         _ => None,

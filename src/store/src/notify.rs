@@ -3,6 +3,9 @@
 //! A wake-up is a hint. A listener that misses one finds the news at its next look, and everything it looks at is read
 //! from the engine.
 
+mod members;
+mod receipts;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, OnceLock},
@@ -12,11 +15,14 @@ use std::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
-use quick_cache::{Weighter, sync::Cache};
+use quick_cache::sync::Cache;
 use tokio::sync::watch;
 use wardstead_limits::store as limits;
 
 use crate::StoreError;
+
+use members::{Bytes, Members};
+use receipts::Paced;
 
 /// Who is to be woken when a room changes. `rooms` implements it; the binary wires it.
 #[async_trait]
@@ -26,15 +32,6 @@ pub trait Audience: Send + Sync + 'static {
     /// # Errors
     /// Reading failed. Everybody who waits is woken then.
     async fn local_members(&self, room: u64) -> Result<Vec<u64>, StoreError>;
-}
-
-#[derive(Clone)]
-struct Bytes;
-
-impl Weighter<u64, Arc<[u64]>> for Bytes {
-    fn weight(&self, _: &u64, members: &Arc<[u64]>) -> u64 {
-        64 + 8 * members.len() as u64
-    }
 }
 
 /// The waiting requests of one user.
@@ -51,8 +48,10 @@ type Users = Arc<Mutex<HashMap<u64, User>>>;
 pub(crate) struct Notifier {
     users: Users,
     audience: OnceLock<Arc<dyn Audience>>,
-    /// Forgotten by the tail when a membership changes, and filled by it alone, so that it never lags behind.
-    members: Cache<u64, Arc<[u64]>, Bytes>,
+    /// Moved by the tail when a membership changes, and filled by it alone, so that it never lags behind.
+    members: Cache<u64, Arc<Members>, Bytes>,
+    /// Rooms whose members were woken for receipts a moment ago.
+    paced: Mutex<Paced>,
     /// Users who were woken, for the metrics.
     woken: Counter,
 }
@@ -103,6 +102,7 @@ impl Notifier {
             users: Users::default(),
             audience: OnceLock::new(),
             members: Cache::with_weighter(items, limits::AUDIENCE_CACHE_BYTES, Bytes),
+            paced: Mutex::default(),
             woken,
         }
     }
@@ -150,9 +150,16 @@ impl Notifier {
         });
     }
 
-    /// The members of `room` are others now.
-    pub(crate) fn forget_members(&self, room: u64) {
-        self.members.remove(&room);
+    /// `user` is in `room` now, or not any more: as `is_in`, the rest of the journal entry's key, says.
+    pub(crate) fn member_changed(&self, room: u64, user: u64, is_in: &[u8]) {
+        // Nobody else changes it, and with nobody else looking at it right now this copies nothing.
+        let Some((_, mut members)) = self.members.remove(&room) else { return };
+        match is_in {
+            [1] => Arc::make_mut(&mut members).add(user),
+            [0] => Arc::make_mut(&mut members).remove(user),
+            _ => return,
+        }
+        self.members.insert(room, members);
     }
 
     /// Wakes the members of the rooms that changed, each user once. Called by the tail after it has published its
@@ -164,45 +171,58 @@ impl Notifier {
         let mut woken = HashSet::new();
         for room in rooms {
             match self.members(*room).await {
-                Ok(members) => woken.extend(members.iter().copied()),
+                Ok(members) => woken.extend(self.listening(&members)),
                 Err(error) => {
                     tracing::warn!(%error, "members could not be read; waking everybody");
                     woken.extend(self.users.lock().keys().copied());
                 }
             }
         }
-        self.wake_spread(self.listening(woken));
+        self.wake_spread(woken.into_iter().collect());
     }
 
-    /// Wakes the members of a room of which something is told that is not in the journal. Called by anybody: it must not
-    /// fill the cache of members, which the tail keeps true.
-    pub(crate) async fn room_hinted(&self, room: u64) {
+    /// Wakes the members of a room of which something is told that is not in the journal, or that may wait; how many. Called by
+    /// anybody: it must not fill the cache of members, which the tail keeps true.
+    pub(crate) async fn room_hinted(&self, room: u64) -> usize {
         if self.users.lock().is_empty() {
-            return;
+            return 0;
         }
         let members = match (self.members.get(&room), self.audience.get()) {
             (Some(members), _) => Ok(members),
-            (None, Some(audience)) => audience.local_members(room).await.map(Arc::from),
-            (None, None) => Ok(self.users.lock().keys().copied().collect()),
+            (None, Some(audience)) => audience.local_members(room).await.map(|users| Arc::new(Members::new(users))),
+            (None, None) => Ok(Arc::new(Members::new(self.users.lock().keys().copied().collect()))),
         };
         match members {
-            Ok(members) => self.wake_spread(self.listening(members.iter().copied())),
-            Err(error) => tracing::debug!(%error, "members could not be read; a hint is lost"),
+            Ok(members) => {
+                let listening = self.listening(&members);
+                let count = listening.len();
+                self.wake_spread(listening);
+                count
+            }
+            Err(error) => {
+                tracing::debug!(%error, "members could not be read; a hint is lost");
+                0
+            }
         }
     }
 
-    fn listening(&self, among: impl IntoIterator<Item = u64>) -> Vec<u64> {
+    /// Those of `members` who wait. Looks at the fewer of the two: most members of a large room do not wait.
+    fn listening(&self, members: &Members) -> Vec<u64> {
         let listening = self.users.lock();
-        among.into_iter().filter(|user| listening.contains_key(user)).collect()
+        if listening.len() < members.as_slice().len() {
+            listening.keys().copied().filter(|user| members.contains(*user)).collect()
+        } else {
+            members.as_slice().iter().copied().filter(|user| listening.contains_key(user)).collect()
+        }
     }
 
-    async fn members(&self, room: u64) -> Result<Arc<[u64]>, StoreError> {
+    async fn members(&self, room: u64) -> Result<Arc<Members>, StoreError> {
         if let Some(members) = self.members.get(&room) {
             return Ok(members);
         }
         // Whoever does not say who is concerned gets everybody woken.
         let audience = self.audience.get().ok_or(StoreError::Closed)?;
-        let members: Arc<[u64]> = audience.local_members(room).await?.into();
+        let members = Arc::new(Members::new(audience.local_members(room).await?));
         self.members.insert(room, Arc::clone(&members));
         Ok(members)
     }
@@ -217,7 +237,7 @@ impl Notifier {
             return;
         }
         let bursts = later.len().div_ceil(limits::WAKE_BURST) as u64;
-        let pause = Duration::from_millis(limits::WAKE_SPREAD_MS / bursts);
+        let pause = Duration::from_millis(limits::WAKE_PAUSE_MS.min(limits::WAKE_SPREAD_MS / bursts));
         let listening = Arc::clone(&self.users);
         tokio::spawn(async move {
             for burst in later.chunks(limits::WAKE_BURST) {

@@ -293,6 +293,12 @@ impl Store {
         self.inner.window.rooms_since(since, limits::WALK_CHANGES)
     }
 
+    /// Rooms of which receipts moved after `since`, from memory.
+    #[must_use]
+    pub fn receipts_since(&self, since: Position) -> Changes {
+        self.inner.window.receipts_since(since, limits::WALK_CHANGES)
+    }
+
     /// Whether something in `user`'s own scope changed after `since`, from memory; `None` when memory does not reach
     /// back so far.
     #[must_use]

@@ -163,6 +163,7 @@ impl Tail {
     /// First the window, then the position, then the wake-ups: who is woken finds what it was woken for.
     async fn see(&self, rows: &[JournalRow], last: Position) {
         let mut rooms = BTreeSet::new();
+        let mut receipts = BTreeSet::new();
         let mut users = BTreeSet::new();
         for row in rows {
             let scope = row.entry.scope;
@@ -171,6 +172,12 @@ impl Tail {
                     self.window.moved(ScopeOf::Room, scope, row.position);
                     rooms.insert(scope);
                 }
+                Some(ScopeOf::Receipts) => {
+                    self.window.moved(ScopeOf::Receipts, scope, row.position);
+                    receipts.insert(scope);
+                    // The other devices of who reads need not wait with the room.
+                    users.extend(named(&row.entry.key).map(|(user, _)| user));
+                }
                 Some(ScopeOf::User) => {
                     self.window.moved(ScopeOf::User, scope, row.position);
                     users.insert(scope);
@@ -178,9 +185,9 @@ impl Tail {
                 None => {}
             }
             if row.entry.kind == kind::MEMBERSHIP
-                && let Ok(room) = <[u8; 8]>::try_from(&row.entry.key[..])
+                && let Some((room, rest)) = named(&row.entry.key)
             {
-                self.notifier.forget_members(u64::from_be_bytes(room));
+                self.notifier.member_changed(room, scope, rest);
             }
         }
         self.reached.send_replace(last);
@@ -189,5 +196,13 @@ impl Tail {
         }
         let rooms: Vec<u64> = rooms.into_iter().collect();
         self.notifier.rooms_changed(&rooms).await;
+        let receipts: Vec<u64> = receipts.into_iter().collect();
+        self.notifier.receipts_moved(&receipts).await;
     }
+}
+
+/// The short id with which an entry's key begins, and what follows it.
+fn named(key: &[u8]) -> Option<(u64, &[u8])> {
+    let (id, rest) = key.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*id), rest))
 }

@@ -39,10 +39,16 @@ impl Side {
         self.by_position.insert(position, scope);
     }
 
-    fn drop_oldest(&mut self) -> Option<Position> {
-        let (position, scope) = self.by_position.pop_first()?;
-        self.last.remove(&scope);
-        Some(position)
+    fn drop_oldest(&mut self) {
+        if let Some((_, scope)) = self.by_position.pop_first() {
+            self.last.remove(&scope);
+        }
+    }
+
+    fn since(&self, since: Position, most: usize) -> Changes {
+        let scopes = self.by_position.range(since.next()..).map(|(_, scope)| *scope);
+        let scopes: Vec<u64> = scopes.take(most + 1).collect();
+        if scopes.len() > most { Changes::Many } else { Changes::Rooms(scopes) }
     }
 }
 
@@ -50,7 +56,33 @@ impl Side {
 struct Inner {
     floor: Position,
     rooms: Side,
+    receipts: Side,
     users: Side,
+}
+
+impl Inner {
+    fn len(&self) -> usize {
+        self.rooms.last.len() + self.receipts.last.len() + self.users.last.len()
+    }
+
+    fn side(&mut self, of: ScopeOf) -> &mut Side {
+        match of {
+            ScopeOf::Room => &mut self.rooms,
+            ScopeOf::Receipts => &mut self.receipts,
+            ScopeOf::User => &mut self.users,
+        }
+    }
+
+    /// Forgets what changed longest ago, and raises the floor to it.
+    fn drop_oldest(&mut self) {
+        let oldest = |side: &Side| side.by_position.first_key_value().map(|(position, _)| *position);
+        let sides = [(ScopeOf::Room, &self.rooms), (ScopeOf::Receipts, &self.receipts), (ScopeOf::User, &self.users)];
+        let oldest = sides.into_iter().filter_map(|(of, side)| Some((oldest(side)?, of))).min_by_key(|(at, _)| *at);
+        if let Some((position, of)) = oldest {
+            self.side(of).drop_oldest();
+            self.floor = self.floor.max(position);
+        }
+    }
 }
 
 /// See the module's description. Moved by the tail alone.
@@ -63,31 +95,22 @@ pub(crate) struct Window {
 impl Window {
     /// An empty window above `floor`, of at most `bytes`.
     pub(crate) fn new(floor: Position, bytes: usize) -> Self {
-        let inner = Inner { floor, rooms: Side::default(), users: Side::default() };
+        let (rooms, receipts, users) = (Side::default(), Side::default(), Side::default());
+        let inner = Inner { floor, rooms, receipts, users };
         Self { inner: RwLock::new(inner), entries: (bytes / ENTRY_BYTES).max(1) }
     }
 
     /// Bytes of what it holds.
     pub(crate) fn bytes(&self) -> usize {
-        let inner = self.inner.read();
-        (inner.rooms.last.len() + inner.users.last.len()) * ENTRY_BYTES
+        self.inner.read().len() * ENTRY_BYTES
     }
 
     /// `scope` changed at `position`, which is above every earlier one.
     pub(crate) fn moved(&self, of: ScopeOf, scope: u64, position: Position) {
         let mut inner = self.inner.write();
-        match of {
-            ScopeOf::Room => inner.rooms.moved(scope, position),
-            ScopeOf::User => inner.users.moved(scope, position),
-        }
-        while inner.rooms.last.len() + inner.users.last.len() > self.entries {
-            let room = inner.rooms.by_position.first_key_value().map(|(position, _)| *position);
-            let user = inner.users.by_position.first_key_value().map(|(position, _)| *position);
-            let oldest_is_room = user.is_none_or(|user| room.is_some_and(|room| room < user));
-            let dropped = if oldest_is_room { inner.rooms.drop_oldest() } else { inner.users.drop_oldest() };
-            if let Some(position) = dropped {
-                inner.floor = inner.floor.max(position);
-            }
+        inner.side(of).moved(scope, position);
+        while inner.len() > self.entries {
+            inner.drop_oldest();
         }
     }
 
@@ -95,12 +118,13 @@ impl Window {
     /// position may be among them.
     pub(crate) fn rooms_since(&self, since: Position, most: usize) -> Changes {
         let inner = self.inner.read();
-        if since < inner.floor {
-            return Changes::Unknown;
-        }
-        let rooms: Vec<u64> =
-            inner.rooms.by_position.range(since.next()..).map(|(_, room)| *room).take(most + 1).collect();
-        if rooms.len() > most { Changes::Many } else { Changes::Rooms(rooms) }
+        if since < inner.floor { Changes::Unknown } else { inner.rooms.since(since, most) }
+    }
+
+    /// Rooms whose receipts moved after `since`; as [`Self::rooms_since`].
+    pub(crate) fn receipts_since(&self, since: Position, most: usize) -> Changes {
+        let inner = self.inner.read();
+        if since < inner.floor { Changes::Unknown } else { inner.receipts.since(since, most) }
     }
 
     /// Whether `user`'s own scope changed after `since`; `None` when `since` lies before the floor.
@@ -131,6 +155,18 @@ mod tests {
         assert_eq!(window.rooms_since(Position(9), 8), Changes::Unknown);
     }
 
+    #[test]
+    fn receipts_are_no_change_of_the_room() {
+        let window = window(8);
+        window.moved(ScopeOf::Receipts, 1, Position(11));
+        window.moved(ScopeOf::Room, 2, Position(12));
+        assert_eq!(window.rooms_since(Position(10), 8), Changes::Rooms(vec![2]));
+        assert_eq!(window.receipts_since(Position(10), 8), Changes::Rooms(vec![1]));
+        assert_eq!(window.receipts_since(Position(11), 8), Changes::Rooms(vec![]));
+        assert_eq!(window.receipts_since(Position(10), 0), Changes::Many);
+        assert_eq!(window.receipts_since(Position(9), 8), Changes::Unknown);
+    }
+
     /// Reaching the bound raises the floor to what was forgotten: no answer is ever incomplete.
     #[test]
     fn the_bound_raises_the_floor() {
@@ -146,5 +182,8 @@ mod tests {
         assert_eq!(window.rooms_since(Position(11), 8), Changes::Unknown);
         assert_eq!(window.rooms_since(Position(12), 8), Changes::Rooms(vec![2]));
         assert_eq!(window.user_changed(7, Position(12)), Some(true));
+        window.moved(ScopeOf::Receipts, 2, Position(15));
+        assert_eq!(window.receipts_since(Position(12), 8), Changes::Unknown, "room 2 was forgotten");
+        assert_eq!(window.receipts_since(Position(13), 8), Changes::Rooms(vec![2]));
     }
 }

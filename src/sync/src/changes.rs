@@ -1,6 +1,6 @@
 //! Which rooms an incremental sync has to look at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wardstead_engine::Position;
 use wardstead_rooms::{Membership, MembershipMove, UserRoom};
@@ -15,6 +15,22 @@ pub(crate) struct ChangedRoom {
     pub(crate) room: UserRoom,
     /// What happened to the user's membership in the range.
     pub(crate) stay: Stay,
+    /// What else.
+    pub(crate) news: News,
+}
+
+/// What has changed in a room, as far as is known without looking.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct News {
+    /// Events, or the state.
+    pub(crate) events: bool,
+    /// Receipts that all members are shown.
+    pub(crate) receipts: bool,
+}
+
+impl News {
+    /// Everything may have.
+    const ALL: Self = Self { events: true, receipts: true };
 }
 
 /// A user's membership over a range of positions.
@@ -49,21 +65,44 @@ impl Stay {
 }
 
 impl Syncer {
-    /// The rooms of `user` in which something happened in `range`, in the order of their short ids. A room may be among
-    /// them in which nothing of it is visible.
-    pub(crate) async fn changed_rooms(&self, user: u64, range: Range) -> Result<Vec<ChangedRoom>, SyncError> {
-        let news = match self.store.rooms_since(range.since) {
-            Changes::Rooms(rooms) if rooms.is_empty() => return Ok(Vec::new()),
-            Changes::Rooms(rooms) => self.rooms.user_rooms_among(user, &rooms).await?,
-            Changes::Many | Changes::Unknown => self.rooms.user_rooms_changed_since(user, range.since).await?,
+    /// The rooms of `user` in which something happened in `range`, in the order of their short ids, and those of `own`, of which
+    /// the user has news of their own. A room may be among them in which nothing of it is visible. `receipts`: whether those count.
+    pub(crate) async fn changed_rooms(
+        &self,
+        user: u64,
+        range: Range,
+        own: &BTreeSet<u64>,
+        receipts: bool,
+    ) -> Result<Vec<ChangedRoom>, SyncError> {
+        let receipts = if receipts { self.store.receipts_since(range.since) } else { Changes::Rooms(Vec::new()) };
+        let candidates = match (self.store.rooms_since(range.since), receipts) {
+            (Changes::Rooms(events), Changes::Rooms(receipts)) => {
+                let mut news: BTreeMap<u64, News> = own.iter().map(|room| (*room, News::default())).collect();
+                events.iter().for_each(|room| news.entry(*room).or_default().events = true);
+                receipts.iter().for_each(|room| news.entry(*room).or_default().receipts = true);
+                if news.is_empty() {
+                    return Ok(Vec::new());
+                }
+                let rooms: Vec<u64> = news.keys().copied().collect();
+                let rooms = self.rooms.user_rooms_among(user, &rooms).await?;
+                let news = |room: &UserRoom| news.get(&room.room).copied().unwrap_or_default();
+                rooms.into_iter().map(|room| (news(&room), room)).collect()
+            }
+            _ => {
+                let rooms = self.rooms.user_rooms_with_last(user).await?.into_iter().map(|(room, last)| {
+                    let events = last.head > range.since;
+                    (News { events, receipts: last.receipts > range.since }, room)
+                });
+                rooms.filter(|(news, room)| *news != News::default() || own.contains(&room.room)).collect()
+            }
         };
-        self.as_of(user, range, news).await
+        self.as_of(user, range, candidates).await
     }
 
     /// The same, and all other rooms that the user is in.
     pub(crate) async fn all_rooms(&self, user: u64, range: Range) -> Result<Vec<ChangedRoom>, SyncError> {
         let all = self.rooms.user_rooms(user).await?;
-        self.as_of(user, range, all).await
+        self.as_of(user, range, all.into_iter().map(|room| (News::ALL, room)).collect()).await
     }
 
     /// What the user was over `range` in each of `candidates`: rows as of now, which may be of later than the range.
@@ -71,13 +110,18 @@ impl Syncer {
     /// The rows themselves say whether the user's log has to be read: a change of membership moves the row's position, and is
     /// an event of the room, so that the room is a candidate. The journal's entry for the user says it too, but a tail that
     /// stands between the two entries of one commit has not seen that one yet.
-    async fn as_of(&self, user: u64, range: Range, candidates: Vec<UserRoom>) -> Result<Vec<ChangedRoom>, SyncError> {
-        let mut changed = if candidates.iter().any(|room| room.position > range.since) {
-            self.moved(user, range, &candidates).await?
+    async fn as_of(
+        &self,
+        user: u64,
+        range: Range,
+        candidates: Vec<(News, UserRoom)>,
+    ) -> Result<Vec<ChangedRoom>, SyncError> {
+        let mut changed = if candidates.iter().any(|(_, room)| room.position > range.since) {
+            self.moved(user, range, candidates.iter().map(|(_, room)| room)).await?
         } else {
             BTreeMap::new()
         };
-        for room in candidates {
+        for (news, room) in candidates {
             if changed.contains_key(&room.room) {
                 continue;
             }
@@ -88,7 +132,7 @@ impl Syncer {
             };
             if membership == Some(Membership::Join) {
                 let room = UserRoom { membership: Membership::Join, ..room };
-                changed.insert(room.room, ChangedRoom { room, stay: Stay::UNMOVED });
+                changed.insert(room.room, ChangedRoom { room, stay: Stay::UNMOVED, news });
             }
         }
         // An invitation that has been answered since then is for the next sync, which tells the answer.
@@ -99,12 +143,17 @@ impl Syncer {
     }
 
     /// Rooms in which the user's own membership changed in `range`. Those of `now` have the stripped state of invitations.
-    async fn moved(&self, user: u64, range: Range, now: &[UserRoom]) -> Result<BTreeMap<u64, ChangedRoom>, SyncError> {
+    async fn moved(
+        &self,
+        user: u64,
+        range: Range,
+        now: impl Iterator<Item = &UserRoom>,
+    ) -> Result<BTreeMap<u64, ChangedRoom>, SyncError> {
         let mut moved: BTreeMap<u64, ChangedRoom> = BTreeMap::new();
         for change in self.rooms.membership_changes(user, range.since, range.upto).await? {
             let before = moved.get(&change.room.room).map(|changed| changed.stay);
             let stay = before.map_or_else(|| Stay::first(&change), |stay| stay.then(&change));
-            moved.insert(change.room.room, ChangedRoom { room: change.room, stay });
+            moved.insert(change.room.room, ChangedRoom { room: change.room, stay, news: News::ALL });
         }
         for room in now {
             if let Some(changed) = moved.get_mut(&room.room)

@@ -68,7 +68,7 @@ impl Ephemeral {
             // Of a room that the answer says was left nothing else is told.
             if !rooms.leave.contains_key(&room.room_id) {
                 let joined = rooms.join.entry(room.room_id.clone()).or_default();
-                joined.ephemeral = Some(response::EphemeralEvents::typing(user_ids));
+                joined.ephemeral.typing(user_ids);
             }
         }
         self.presence.into()

@@ -1,5 +1,6 @@
 //! How a sync fails.
 
+use wardstead_accounts::AccountsError;
 use wardstead_rooms::RoomError;
 use wardstead_store::StoreError;
 
@@ -12,6 +13,9 @@ pub enum SyncError {
     /// A room could not be read.
     #[error(transparent)]
     Room(#[from] RoomError),
+    /// The user's account could not be read.
+    #[error(transparent)]
+    Account(#[from] AccountsError),
     /// The store could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -1,5 +1,5 @@
 //! What of a filter a sync honours (Client-Server API, Filtering): rooms, event types, senders and the limit of timelines,
-//! types and senders of state, `include_leave`; types and rooms of `ephemeral`, types and senders of `presence`. What it does not honour only ever makes the answer larger.
+//! types and senders of state, `include_leave`; types and rooms of `ephemeral` and of account data, types and senders of `presence`. What it does not honour only ever makes the answer larger.
 
 use ruma::{RoomId, UserId, api::client::filter::FilterDefinition};
 use wardstead_limits::sync as limits;
@@ -54,8 +54,34 @@ impl Filter {
         named("m.typing", filter.types.as_deref(), &filter.not_types)
     }
 
-    /// Whether they are to be shown in `room`.
-    pub(crate) fn typing_in(&self, room: &RoomId) -> bool {
+    /// Whether any receipts are to be shown.
+    pub(crate) fn receipts(&self) -> bool {
+        let filter = &self.definition.room.ephemeral;
+        named("m.receipt", filter.types.as_deref(), &filter.not_types)
+    }
+
+    /// Receipts of one room in an answer that shows those of `rooms` rooms.
+    pub(crate) fn receipts_limit(rooms: usize) -> usize {
+        (limits::TOTAL_RECEIPTS / rooms.max(1)).clamp(limits::LEAST_RECEIPTS, limits::ROOM_RECEIPTS)
+    }
+
+    /// Whether account data of no room, of type `event_type`, is to be shown.
+    pub(crate) fn account_data(&self, event_type: &str) -> bool {
+        let filter = &self.definition.account_data;
+        named(event_type, filter.types.as_deref(), &filter.not_types)
+    }
+
+    /// Whether account data for `room`, of type `event_type`, is to be shown.
+    pub(crate) fn account_data_in(&self, room: &RoomId, event_type: &str) -> bool {
+        let filter = &self.definition.room.account_data;
+        self.room(room)
+            && !filter.not_rooms.iter().any(|other| other == room)
+            && filter.rooms.as_ref().is_none_or(|rooms| rooms.iter().any(|other| other == room))
+            && named(event_type, filter.types.as_deref(), &filter.not_types)
+    }
+
+    /// Whether typing and receipts are to be shown in `room`.
+    pub(crate) fn ephemeral_in(&self, room: &RoomId) -> bool {
         let filter = &self.definition.room.ephemeral;
         self.room(room)
             && !filter.not_rooms.iter().any(|other| other == room)
@@ -107,9 +133,11 @@ mod tests {
         assert!(filter(r#"{"room":{"ephemeral":{"types":["m.typ*"]}},"presence":{"not_types":["m.p"]}}"#).presence());
         let (a, b) = (ruma::room_id!("!a:x"), ruma::room_id!("!b:x"));
         let here = filter(r#"{"room":{"ephemeral":{"rooms":["!a:x"]}}}"#);
-        assert!(here.typing_in(a) && !here.typing_in(b));
+        assert!(here.ephemeral_in(a) && !here.ephemeral_in(b));
         let elsewhere = filter(r#"{"room":{"ephemeral":{"not_rooms":["!a:x"]},"not_rooms":["!c:x"]}}"#);
-        assert!(!elsewhere.typing_in(a) && elsewhere.typing_in(b) && !elsewhere.typing_in(ruma::room_id!("!c:x")));
+        assert!(
+            !elsewhere.ephemeral_in(a) && elsewhere.ephemeral_in(b) && !elsewhere.ephemeral_in(ruma::room_id!("!c:x"))
+        );
         let (anna, ben) = (ruma::user_id!("@anna:x"), ruma::user_id!("@ben:x"));
         let anna_only = filter(r#"{"presence":{"senders":["@anna:x","@ben:x"],"not_senders":["@ben:x"]}}"#);
         assert!(anna_only.presence_of(anna) && !anna_only.presence_of(ben));

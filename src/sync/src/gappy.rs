@@ -4,7 +4,7 @@ use wardstead_accounts::Session;
 use wardstead_engine::Position;
 use wardstead_store::Reach;
 
-use crate::{SyncError, Syncer, filter::Filter, response::Rooms, wait::Range};
+use crate::{SyncError, Syncer, filter::Filter, response::Sections, wait::Range};
 
 impl Syncer {
     /// Where an incremental answer to a token of `epoch` and `position` starts; `Err`: up to where the client's knowledge is
@@ -28,15 +28,15 @@ impl Syncer {
         true_upto: Position,
         upto: Position,
         filter: &Filter,
-    ) -> Result<Rooms, SyncError> {
-        let mut rooms = self.initial(by, upto, filter).await?;
-        for room in rooms.join.values_mut() {
+    ) -> Result<Sections, SyncError> {
+        let mut sections = self.initial(by, upto, filter).await?;
+        for room in sections.rooms.join.values_mut() {
             if let Some(timeline) = &mut room.timeline {
                 timeline.limited = true;
             }
         }
         let range = Range { since: true_upto.min(upto), upto };
-        rooms.leave.extend(self.incremental(by, range, filter, false).await?.leave);
-        Ok(rooms)
+        sections.rooms.leave.extend(self.incremental(by, range, filter, false).await?.rooms.leave);
+        Ok(sections)
     }
 }

@@ -6,11 +6,16 @@ use ruma::{OwnedRoomId, OwnedUserId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use wardstead_accounts::{PresenceOf, PresenceState};
+use wardstead_rooms::Receipt;
+
+use crate::receipts::{ReceiptContent, receipt_contents};
 
 /// The whole answer.
 #[derive(Debug, Serialize)]
 pub(crate) struct Response {
     pub(crate) next_batch: String,
+    #[serde(skip_serializing_if = "Events::is_empty")]
+    pub(crate) account_data: Events,
     #[serde(skip_serializing_if = "Rooms::is_empty")]
     pub(crate) rooms: Rooms,
     #[serde(skip_serializing_if = "PresenceSection::is_empty")]
@@ -33,6 +38,20 @@ impl Rooms {
     }
 }
 
+/// What an answer tells beside typing and presence.
+#[derive(Debug, Default)]
+pub(crate) struct Sections {
+    pub(crate) rooms: Rooms,
+    /// Account data of no room.
+    pub(crate) account_data: Events,
+}
+
+impl Sections {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rooms.is_empty() && self.account_data.is_empty()
+    }
+}
+
 /// A room with only ephemeral news has neither timeline nor state.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct JoinedRoom {
@@ -42,31 +61,41 @@ pub(crate) struct JoinedRoom {
     pub(crate) state: Option<Events>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) summary: Option<Summary>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) ephemeral: Option<EphemeralEvents>,
+    #[serde(skip_serializing_if = "EphemeralEvents::is_empty")]
+    pub(crate) ephemeral: EphemeralEvents,
+    #[serde(skip_serializing_if = "Events::is_empty")]
+    pub(crate) account_data: Events,
 }
 
-/// `m.typing` (Client-Server API, Typing Notifications) is all there is so far.
-#[derive(Debug, Serialize)]
+/// `m.receipt` (Client-Server API, Receipts) and `m.typing` (Typing Notifications).
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct EphemeralEvents {
-    pub(crate) events: [TypingEvent; 1],
+    events: Vec<EphemeralEvent>,
 }
 
 impl EphemeralEvents {
-    pub(crate) fn typing(user_ids: Vec<OwnedUserId>) -> Self {
-        Self { events: [TypingEvent { r#type: "m.typing", content: TypingContent { user_ids } }] }
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Adds who types.
+    pub(crate) fn typing(&mut self, user_ids: Vec<OwnedUserId>) {
+        self.events.push(EphemeralEvent::Typing { user_ids });
+    }
+
+    /// Adds receipts.
+    pub(crate) fn receipts(&mut self, receipts: Vec<Receipt>) {
+        self.events.extend(receipt_contents(receipts).into_iter().map(EphemeralEvent::Receipt));
     }
 }
 
 #[derive(Debug, Serialize)]
-pub(crate) struct TypingEvent {
-    r#type: &'static str,
-    content: TypingContent,
-}
-
-#[derive(Debug, Serialize)]
-struct TypingContent {
-    user_ids: Vec<OwnedUserId>,
+#[serde(tag = "type", content = "content")]
+enum EphemeralEvent {
+    #[serde(rename = "m.receipt")]
+    Receipt(ReceiptContent),
+    #[serde(rename = "m.typing")]
+    Typing { user_ids: Vec<OwnedUserId> },
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -120,6 +149,8 @@ impl From<PresenceOf> for PresenceEvent {
 pub(crate) struct LeftRoom {
     pub(crate) timeline: Timeline,
     pub(crate) state: Events,
+    #[serde(skip_serializing_if = "Events::is_empty")]
+    pub(crate) account_data: Events,
 }
 
 #[derive(Debug, Serialize)]
@@ -138,6 +169,12 @@ pub(crate) struct Timeline {
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Events {
     pub(crate) events: Vec<Box<RawValue>>,
+}
+
+impl Events {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
 }
 
 /// Room summary (Client-Server API, `RoomSummary`).

@@ -30,6 +30,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) joined: bool,
     /// Otherwise, when the user stopped being in it; zero: never was.
     pub(crate) left: Position,
+    /// After which position receipts may have moved that the client has not; `None`: none have.
+    pub(crate) receipts: Option<Position>,
 }
 
 /// Which part of the timeline is shown.

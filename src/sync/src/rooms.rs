@@ -13,8 +13,9 @@ use crate::{
     SyncError, Syncer,
     changes::{ChangedRoom, Stay},
     filter::Filter,
-    response::{Events, InvitedRoom, JoinedRoom, LeftRoom, Rooms},
-    room::{State, Stretch, Wanted},
+    own::{OwnRoomNews, room_events},
+    response::{EphemeralEvents, Events, InvitedRoom, JoinedRoom, LeftRoom, Rooms, Sections},
+    room::{Section, State, Stretch, Wanted},
     wait::Range,
 };
 
@@ -32,12 +33,16 @@ struct Answer<'a> {
     by: &'a Session,
     filter: &'a Filter,
     limit: usize,
+    /// Receipts of one room.
+    receipts: usize,
     upto: Position,
 }
 
 impl Syncer {
-    /// All rooms of `by` as of `upto`.
-    pub(crate) async fn initial(&self, by: &Session, upto: Position, filter: &Filter) -> Result<Rooms, SyncError> {
+    /// All rooms of `by` as of `upto`, and what else concerns the user.
+    pub(crate) async fn initial(&self, by: &Session, upto: Position, filter: &Filter) -> Result<Sections, SyncError> {
+        let range = Range { since: Position::ZERO, upto };
+        let mut own = self.own_news(by.user, range, filter).await?;
         let mut rooms = self.rooms.user_rooms_at(by.user, upto).await?;
         rooms.retain(|room| {
             let shown = match room.membership {
@@ -49,39 +54,59 @@ impl Syncer {
             };
             shown && filter.room(&room.room_id)
         });
-        let answer = Answer { by, filter, limit: filter.timeline_limit(rooms.len()), upto };
+        let (limit, receipts) = (filter.timeline_limit(rooms.len()), Filter::receipts_limit(rooms.len()));
+        let answer = Answer { by, filter, limit, receipts, upto };
         let named = self.named(&rooms).await?;
-        let shown = stream::iter(rooms.into_iter().zip(named)).map(|(user_room, room)| async move {
+        let moved = self.receipts_ever(&rooms, filter).await?;
+        let account_data = own.of_no_room(filter)?;
+        let rooms = rooms.into_iter().map(|room| (own.room(room.room), room)).zip(named).zip(moved);
+        let shown = stream::iter(rooms).map(|(((own, user_room), room), moved)| async move {
             let room_id = user_room.room_id.clone();
-            Ok((room_id, self.initial_room(answer, user_room, room).await?))
+            Ok((room_id, self.initial_room(answer, user_room, room, moved, own).await?))
         });
-        shown.buffered(limits::ROOMS_AT_ONCE).try_fold(Rooms::default(), add).await
+        let rooms = shown.buffered(limits::ROOMS_AT_ONCE).try_fold(Rooms::default(), add).await?;
+        Ok(Sections { rooms, account_data })
     }
 
-    /// What happened in the rooms of `by` in `range`; with `full_state` all state of all joined rooms.
+    /// For each of `rooms`, whether a receipt ever moved there. At most one read.
+    async fn receipts_ever(&self, rooms: &[UserRoom], filter: &Filter) -> Result<Vec<bool>, SyncError> {
+        if !filter.receipts() || rooms.is_empty() {
+            return Ok(vec![false; rooms.len()]);
+        }
+        let ids: Vec<u64> = rooms.iter().map(|room| room.room).collect();
+        let cells = self.rooms.receipt_cells(&ids).await?;
+        Ok(cells.into_iter().map(|cell| cell > Position::ZERO).collect())
+    }
+
+    /// What happened in the rooms of `by` and for them alone in `range`; with `full_state` all state of all joined rooms.
     pub(crate) async fn incremental(
         &self,
         by: &Session,
         range: Range,
         filter: &Filter,
         full_state: bool,
-    ) -> Result<Rooms, SyncError> {
+    ) -> Result<Sections, SyncError> {
+        let mut own = self.own_news(by.user, range, filter).await?;
         let mut changed = if full_state {
             self.all_rooms(by.user, range).await?
         } else if range.since < range.upto {
-            self.changed_rooms(by.user, range).await?
+            self.changed_rooms(by.user, range, &own.rooms(), filter.receipts()).await?
         } else {
             Vec::new()
         };
         changed.retain(|changed| filter.room(&changed.room.room_id));
-        let answer = Answer { by, filter, limit: filter.timeline_limit(changed.len()), upto: range.upto };
+        let (limit, receipts) = (filter.timeline_limit(changed.len()), Filter::receipts_limit(changed.len()));
+        let answer = Answer { by, filter, limit, receipts, upto: range.upto };
         let user_rooms: Vec<UserRoom> = changed.iter().map(|changed| changed.room.clone()).collect();
         let named = self.named(&user_rooms).await?;
-        let shown = stream::iter(changed.into_iter().zip(named)).map(|(changed, room)| async move {
+        let account_data = own.of_no_room(filter)?;
+        let changed = changed.into_iter().map(|changed| (own.room(changed.room.room), changed)).zip(named);
+        let shown = stream::iter(changed).map(|((own, changed), room)| async move {
             let room_id = changed.room.room_id.clone();
-            Ok((room_id, self.changed_room(answer, range.since, full_state, changed, room).await?))
+            Ok((room_id, self.changed_room(answer, range.since, full_state, changed, room, own).await?))
         });
-        shown.buffered(limits::ROOMS_AT_ONCE).try_fold(Rooms::default(), add).await
+        let rooms = shown.buffered(limits::ROOMS_AT_ONCE).try_fold(Rooms::default(), add).await?;
+        Ok(Sections { rooms, account_data })
     }
 
     async fn named(&self, rooms: &[UserRoom]) -> Result<Vec<Arc<Room>>, SyncError> {
@@ -93,17 +118,28 @@ impl Syncer {
         Ok(named)
     }
 
-    async fn initial_room(&self, answer: Answer<'_>, user_room: UserRoom, room: Arc<Room>) -> Result<Shown, SyncError> {
-        let Answer { by, filter, limit, upto } = answer;
+    async fn initial_room(
+        &self,
+        answer: Answer<'_>,
+        user_room: UserRoom,
+        room: Arc<Room>,
+        receipts_moved: bool,
+        own: OwnRoomNews,
+    ) -> Result<Shown, SyncError> {
+        let Answer { by, filter, limit, upto, .. } = answer;
         let joined = user_room.membership == Membership::Join;
         let upto = if joined { upto } else { user_room.left };
         let (since, timeline, state) = (Position::ZERO, Stretch::Tail, State::All);
         let left = user_room.left;
-        let wanted = Wanted { by, filter, room, limit, since, upto, timeline, state, joined, left };
+        let receipts = receipts_moved.then_some(Position::ZERO);
+        let wanted = Wanted { by, filter, room, limit, since, upto, timeline, state, joined, left, receipts };
         match user_room.membership {
-            Membership::Join => self.joined(&wanted, true).await,
+            Membership::Join => {
+                let section = self.section(&wanted).await?;
+                self.joined(answer, &wanted, Some(section), own, true).await
+            }
             Membership::Invite => Ok(invited(user_room)),
-            Membership::Leave | Membership::Ban => self.left(&wanted).await,
+            Membership::Leave | Membership::Ban => self.left(&wanted, own).await,
             Membership::Knock => Ok(Shown::Nothing),
         }
     }
@@ -115,9 +151,10 @@ impl Syncer {
         full_state: bool,
         changed: ChangedRoom,
         room: Arc<Room>,
+        mut own: OwnRoomNews,
     ) -> Result<Shown, SyncError> {
-        let Answer { by, filter, limit, upto } = answer;
-        let ChangedRoom { room: user_room, stay } = changed;
+        let Answer { by, filter, limit, upto, .. } = answer;
+        let ChangedRoom { room: user_room, stay, news } = changed;
         let joined = user_room.membership == Membership::Join;
         let left = stay.left.unwrap_or_default();
         let (timeline, state) = match (joined, stay) {
@@ -132,28 +169,57 @@ impl Syncer {
         };
         // Of what happened after leaving, only the user's own membership (a ban) is shown.
         let upto = if joined { upto } else { user_room.position };
-        let wanted = Wanted { by, filter, room, limit, since, upto, timeline, state, joined, left };
+        // Who came has no receipts of the room, or was told none of those that moved meanwhile.
+        let receipts_since = if stay.throughout { since } else { Position::ZERO };
+        let receipts = (news.receipts && filter.receipts()).then_some(receipts_since);
+        let wanted = Wanted { by, filter, room, limit, since, upto, timeline, state, joined, left, receipts };
         match user_room.membership {
-            Membership::Join => self.joined(&wanted, full_state).await,
+            Membership::Join => {
+                if !stay.throughout {
+                    own = self.own_of_room(by, wanted.room.short, upto, filter).await?;
+                }
+                let section = if news.events { Some(self.section(&wanted).await?) } else { None };
+                self.joined(answer, &wanted, section, own, full_state).await
+            }
             Membership::Invite => Ok(invited(user_room)),
-            Membership::Leave | Membership::Ban => self.left(&wanted).await,
+            Membership::Leave | Membership::Ban => self.left(&wanted, own).await,
             Membership::Knock => Ok(Shown::Nothing),
         }
     }
 
-    async fn joined(&self, wanted: &Wanted<'_>, even_empty: bool) -> Result<Shown, SyncError> {
-        let section = self.section(wanted).await?;
-        if section.is_empty() && !even_empty {
+    async fn joined(
+        &self,
+        answer: Answer<'_>,
+        wanted: &Wanted<'_>,
+        section: Option<Section>,
+        own: OwnRoomNews,
+        even_empty: bool,
+    ) -> Result<Shown, SyncError> {
+        let Wanted { by, filter, room, upto, .. } = wanted;
+        let mut receipts = own.receipts;
+        if let Some(since) = wanted.receipts {
+            let range = Range { since, upto: *upto };
+            receipts = self.receipt_news(by, room.short, range, answer.receipts, receipts).await?;
+        }
+        let mut ephemeral = EphemeralEvents::default();
+        if filter.ephemeral_in(&room.room_id) {
+            ephemeral.receipts(receipts);
+        }
+        let account_data = room_events(own.account_data, &room.room_id, filter)?;
+        let section = section.filter(|section| even_empty || !section.is_empty());
+        if section.is_none() && ephemeral.is_empty() && account_data.is_empty() {
             return Ok(Shown::Nothing);
         }
-        let summary = if section.members_changed { Some(self.summary(wanted).await?) } else { None };
-        let (timeline, state) = (Some(section.timeline), Some(section.state));
-        Ok(Shown::Joined(JoinedRoom { timeline, state, summary, ephemeral: None }))
+        let members_changed = section.as_ref().is_some_and(|section| section.members_changed);
+        let summary = if members_changed { Some(self.summary(wanted).await?) } else { None };
+        let (timeline, state) = section.map(|section| (section.timeline, section.state)).unzip();
+        Ok(Shown::Joined(JoinedRoom { timeline, state, summary, ephemeral, account_data }))
     }
 
-    async fn left(&self, wanted: &Wanted<'_>) -> Result<Shown, SyncError> {
-        let section = self.section(wanted).await?;
-        Ok(Shown::Left(LeftRoom { timeline: section.timeline, state: section.state }))
+    async fn left(&self, wanted: &Wanted<'_>, own: OwnRoomNews) -> Result<Shown, SyncError> {
+        let Section { timeline, state, .. } = self.section(wanted).await?;
+        let account_data = room_events(own.account_data, &wanted.room.room_id, wanted.filter)?;
+        Ok(Shown::Left(LeftRoom { timeline, state, account_data }))
     }
 }
 

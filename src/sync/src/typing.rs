@@ -93,7 +93,7 @@ impl Syncer {
         let ids: Vec<u64> = sets.iter().map(|set| set.room).collect();
         let named = self.rooms.rooms_by_short_id(&ids).await?;
         let sets = named.into_iter().zip(sets).map(|(room, typing)| Set { room, typing });
-        Ok(sets.filter(|set| filter.typing_in(&set.room.room_id)).collect())
+        Ok(sets.filter(|set| filter.ephemeral_in(&set.room.room_id)).collect())
     }
 
     async fn others(
@@ -108,7 +108,7 @@ impl Syncer {
         for ids in others.chunks(GET_KEYS) {
             named.extend(self.rooms.rooms_by_short_id(ids).await?);
         }
-        named.retain(|room| filter.typing_in(&room.room_id));
+        named.retain(|room| filter.ephemeral_in(&room.room_id));
         Ok(named)
     }
 }

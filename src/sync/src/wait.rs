@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use ruma::api::client::filter::FilterDefinition;
-use wardstead_accounts::{Presence, PresenceState, Session};
+use wardstead_accounts::{Accounts, Presence, PresenceState, Session};
 use wardstead_engine::Position;
 use wardstead_limits::sync as limits;
 use wardstead_rooms::{Rooms, Typing};
@@ -15,8 +15,7 @@ use crate::{
     ephemeral::{Ephemeral, Told},
     filter::Filter,
     joined::Joined,
-    response::Response,
-    response::Rooms as RoomsSection,
+    response::{Response, Sections},
 };
 
 /// What a client asks.
@@ -38,6 +37,7 @@ pub struct SyncRequest {
 #[derive(Clone)]
 pub struct Syncer {
     pub(crate) store: Store,
+    pub(crate) accounts: Accounts,
     pub(crate) rooms: Rooms,
     pub(crate) typing: Typing,
     pub(crate) presence: Presence,
@@ -60,10 +60,10 @@ pub(crate) struct Range {
 }
 
 impl Syncer {
-    /// Answers from `store`, `rooms`, and what this node knows of who is typing and who is there.
+    /// Answers from `store`, `accounts`, `rooms`, and what this node knows of who is typing and who is there.
     #[must_use]
-    pub fn new(store: Store, rooms: Rooms, typing: Typing, presence: Presence) -> Self {
-        Self { store, rooms, typing, presence, joined: Arc::new(Joined::new()) }
+    pub fn new(store: Store, accounts: Accounts, rooms: Rooms, typing: Typing, presence: Presence) -> Self {
+        Self { store, accounts, rooms, typing, presence, joined: Arc::new(Joined::new()) }
     }
 
     /// Who is typing.
@@ -119,10 +119,10 @@ impl Syncer {
                 let ephemeral = self.ephemeral(by, told, filter).await?;
                 return self.respond(by, upto, Box::pin(self.gappy(by, true_upto, upto, filter)).await?, ephemeral);
             }
-            let rooms = self.incremental(by, Range { since: since.min(upto), upto }, filter, full_state).await?;
+            let sections = self.incremental(by, Range { since: since.min(upto), upto }, filter, full_state).await?;
             let ephemeral = self.ephemeral(by, told, filter).await?;
-            if !rooms.is_empty() || ephemeral.ready || last {
-                return self.respond(by, upto, rooms, ephemeral);
+            if !sections.is_empty() || ephemeral.ready || last {
+                return self.respond(by, upto, sections, ephemeral);
             }
             // Nothing up to here concerns this user: the next look starts where this one ended.
             (epoch, since, told) = (self.store.epoch(), upto, ephemeral.looked);
@@ -132,7 +132,7 @@ impl Syncer {
                 // token of a client that nothing wakes, and finds what a lost wake-up was about.
                 () = &mut timeout => last = true,
                 woken = listener.woken() => if woken == Woken::Ended {
-                    return self.respond(by, upto, rooms, Ephemeral::nothing(told));
+                    return self.respond(by, upto, sections, Ephemeral::nothing(told));
                 },
                 () = self.until(ephemeral.again_ms) => {}
             }
@@ -160,7 +160,7 @@ impl Syncer {
         &self,
         by: &Session,
         upto: Position,
-        mut rooms: RoomsSection,
+        sections: Sections,
         ephemeral: Ephemeral,
     ) -> Result<Bytes, SyncError> {
         let token = SyncToken {
@@ -173,9 +173,10 @@ impl Syncer {
             device: by.device,
             to_device: None,
         };
+        let Sections { mut rooms, account_data } = sections;
         let presence = ephemeral.add_to(&mut rooms);
         let next_batch = self.store.tokens().write(&Token::Sync(token));
-        Ok(serde_json::to_vec(&Response { next_batch, rooms, presence })?.into())
+        Ok(serde_json::to_vec(&Response { next_batch, account_data, rooms, presence })?.into())
     }
 }
 

@@ -213,7 +213,7 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
     let rooms = Rooms::new(store.clone(), accounts.clone(), name.clone(), key, version);
     store.set_audience(Arc::new(rooms.clone()));
     let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), policy.presence));
-    let syncer = Syncer::new(store.clone(), rooms.clone(), typing, presence);
+    let syncer = Syncer::new(store.clone(), accounts.clone(), rooms.clone(), typing, presence);
     let figures = Figures::default();
     let nodes = Arc::new(Nodes::new(store.clone()));
     let looked = Looked {

@@ -9,6 +9,7 @@ impl From<SyncError> for ApiError {
         match error {
             SyncError::Since => Self::invalid_param("since is not a token of yours."),
             SyncError::Room(error) => error.into(),
+            SyncError::Account(error) => error.into(),
             SyncError::Store(error) => error.into(),
             SyncError::Json(error) => Self::internal(format!("a stored event is not JSON: {error}")),
         }

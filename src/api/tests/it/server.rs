@@ -81,7 +81,7 @@ impl Server {
         let rooms = Rooms::new(store.clone(), accounts.clone(), name, key, RoomVersionId::V12);
         store.set_audience(Arc::new(rooms.clone()));
         let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), presence));
-        let syncer = Syncer::new(store.clone(), rooms.clone(), typing, presence);
+        let syncer = Syncer::new(store.clone(), accounts.clone(), rooms.clone(), typing, presence);
         let (available, figures) = (watch::Sender::new(true), Figures::default());
         let state = ApiState::new(ApiParts {
             accounts: accounts.clone(),

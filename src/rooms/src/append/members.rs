@@ -48,7 +48,8 @@ impl Build<'_> {
 
         let row = MemberLogRow { room, room_id, event_id, membership, previous };
         MEMBER_LOG.put(&mut self.batch, MEMBER_LOG.key(user).slot(entry).template(), &row);
-        self.journal(kind::MEMBERSHIP, user, room.to_be_bytes().to_vec());
+        let is_in = u8::from(membership == Membership::Join);
+        self.journal(kind::MEMBERSHIP, user, [&room.to_be_bytes()[..], &[is_in]].concat());
         if let Some(user_id) = event.state_key.as_deref().and_then(|id| ruma::UserId::parse(id).ok()) {
             self.pending.own.members.push(user_id);
         }

@@ -9,6 +9,7 @@ use wardstead_store::Found;
 use crate::{
     Membership, RoomError, Rooms,
     append::head_key,
+    receipts::cell_key,
     tables::{HEADS, MEMBER_LOG, MemberLogRow, USER_ROOMS, UserRoomRow, after},
 };
 
@@ -29,6 +30,15 @@ pub struct UserRoom {
     pub left: Position,
     /// With an invitation: the room's stripped state, the invitation included.
     pub invite_state: Vec<Box<RawValue>>,
+}
+
+/// When something last happened in a room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LastMoved {
+    /// An event, or a change of state.
+    pub head: Position,
+    /// A receipt that the members are shown; zero: never.
+    pub receipts: Position,
 }
 
 /// A change of a user's membership.
@@ -65,16 +75,24 @@ impl Rooms {
         Ok(found)
     }
 
-    /// The rooms of `user`, as of now, in which something happened after `since`. Two reads per 10,000 rooms.
+    /// The rooms of `user`, as of now, and when something last happened in each. Two reads per 5,000 rooms.
     ///
     /// # Errors
     /// The store's.
-    pub async fn user_rooms_changed_since(&self, user: u64, since: Position) -> Result<Vec<UserRoom>, RoomError> {
+    pub async fn user_rooms_with_last(&self, user: u64) -> Result<Vec<(UserRoom, LastMoved)>, RoomError> {
         let rooms = self.user_rooms(user).await?;
-        let ids: Vec<u64> = rooms.iter().map(|room| room.room).collect();
-        let heads = self.heads(&ids).await?;
-        let changed = rooms.into_iter().zip(heads).filter(|(_, last)| *last > since);
-        Ok(changed.map(|(room, _)| room).collect())
+        let mut last = Vec::with_capacity(rooms.len());
+        for rooms in rooms.chunks(GET_KEYS / 2) {
+            let keys: Vec<Key> = rooms.iter().flat_map(|room| [head_key(room.room), cell_key(room.room)]).collect();
+            let cells = self.inner.store.cells(&keys).await?;
+            for (keys, cells) in keys.chunks(2).zip(cells.chunks(2)) {
+                let [head, receipts] = [0, 1].map(|at| cells[at].as_ref().map(|cell| cell.positions.first().copied()));
+                let head = head.ok_or_else(|| RoomError::corrupt(&keys[0], "a room without a head"))?;
+                let (head, receipts) = (head.unwrap_or_default(), receipts.flatten().unwrap_or_default());
+                last.push(LastMoved { head, receipts });
+            }
+        }
+        Ok(rooms.into_iter().zip(last).collect())
     }
 
     /// Position of the last event or change of state in each of `rooms`, in their order. One read per 10,000 rooms.

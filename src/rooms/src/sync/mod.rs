@@ -6,6 +6,6 @@ mod memberships;
 mod state;
 mod timeline;
 
-pub use memberships::{MembershipMove, UserRoom};
+pub use memberships::{LastMoved, MembershipMove, UserRoom};
 pub use state::{StateAt, Summary};
 pub use timeline::Slice;

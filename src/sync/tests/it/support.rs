@@ -151,7 +151,7 @@ pub async fn on(engine: Arc<MemoryEngine>, setting: Setting, seed: u64) -> Serve
     let rooms = Rooms::new(store.clone(), accounts.clone(), server_name, key, RoomVersionId::V12);
     store.set_audience(Arc::new(rooms.clone()));
     let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), presence));
-    let syncer = Syncer::new(store.clone(), rooms.clone(), typing, presence);
+    let syncer = Syncer::new(store.clone(), accounts.clone(), rooms.clone(), typing, presence);
     Server { rooms, syncer, store, accounts, engine, counts, meanwhile, horizon, clock, setting }
 }
 

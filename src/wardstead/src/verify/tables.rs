@@ -4,7 +4,7 @@
 use wardstead_engine::{TableId, system};
 
 /// Numbers, which are unique across access patterns, and names.
-const NAMES: [(u16, &str); 33] = [
+const NAMES: &[(u16, &str)] = &[
     (0x010, "short_id_counter"),
     (0x011, "installation"),
     (0x012, "nodes"),
@@ -15,6 +15,8 @@ const NAMES: [(u16, &str); 33] = [
     (0x023, "access_tokens"),
     (0x024, "device_tokens"),
     (0x025, "session_floor"),
+    (0x026, "account_data"),
+    (0x027, "account_data_log"),
     (0x040, "room_ids"),
     (0x041, "room_names"),
     (0x042, "room_heads"),
@@ -32,6 +34,9 @@ const NAMES: [(u16, &str); 33] = [
     (0x04e, "member_log"),
     (0x04f, "transactions"),
     (0x050, "signing_keys"),
+    (0x05d, "receipts"),
+    (0x05e, "receipt_log"),
+    (0x05f, "receipt_cells"),
     (0x060, "aliases"),
     (0x061, "room_aliases"),
     (0x080, "registration_tokens"),

@@ -8,6 +8,8 @@ mod joined_members;
 mod leave;
 mod members;
 mod messages;
+mod read_markers;
+mod receipt;
 mod send;
 mod shown;
 mod state;
@@ -32,6 +34,8 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .route(event::event)
         .route(members::members)
         .route(joined_members::joined_members)
+        .route(receipt::receipt)
+        .route(read_markers::read_markers)
         .route(typing::typing)
         .route(aliases::aliases)
 }

@@ -1,0 +1,136 @@
+//! Account data: what a user's clients keep on the server, for all rooms or for one
+//! (Client-Server API, Client Config). Formats: `docs/design/14-receipts.md`.
+
+use serde_json::value::RawValue;
+use wardstead_engine::{Batch, Expect, JournalEntry, Key, KeyReader, Losing, Position, PositionSlot, ScanRange};
+use wardstead_limits::engine::GET_KEYS;
+use wardstead_store::{Envelope, Found, StoreError, kind};
+
+use crate::{
+    Accounts, AccountsError,
+    tables::{ACCOUNT_DATA, ACCOUNT_DATA_LOG, AccountDataLogRow, AccountDataRow, account_data_key},
+    users::corrupt,
+};
+
+/// One piece of account data as it was when it was read.
+#[derive(Clone, Debug)]
+pub struct AccountData {
+    /// Short id of the room that it is about; 0: none.
+    pub room: u64,
+    /// Its type.
+    pub event_type: String,
+    /// A JSON object; `None`: it was removed.
+    pub content: Option<Box<RawValue>>,
+    /// When it last changed.
+    pub position: Position,
+    version: u64,
+}
+
+impl Accounts {
+    /// The account data of `user` for `room` (0: no room) of type `event_type`. One read. `None`: there never was any.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn account_data(
+        &self,
+        user: u64,
+        room: u64,
+        event_type: &str,
+    ) -> Result<Option<AccountData>, AccountsError> {
+        let key = account_data_key(user, room, event_type);
+        let found = self.store.get(&ACCOUNT_DATA, &key).await?;
+        Ok(found.map(opened).transpose()?)
+    }
+
+    /// The account data of `user` whose last change lies after `since` and not after `upto`, in the order of the changes. What
+    /// has changed again after `upto` is left out: the answer for that later position tells it. Two reads where there is some.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn account_data_changes(
+        &self,
+        user: u64,
+        since: Position,
+        upto: Position,
+    ) -> Result<Vec<AccountData>, AccountsError> {
+        let range = ScanRange::new(log_key(user, since.next()), log_key(user, upto.next()));
+        if range.from >= range.to {
+            return Ok(Vec::new());
+        }
+        let log = self.store.scan_all(&ACCOUNT_DATA_LOG, range).await?;
+        let key = |found: &Found<AccountDataLogRow>| account_data_key(user, found.row.room, &found.row.event_type);
+        let keys: Vec<Key> = log.iter().map(key).collect();
+        let mut changes = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(GET_KEYS) {
+            for (key, found) in keys.iter().zip(self.store.get_many(&ACCOUNT_DATA, keys).await?) {
+                let found = found.ok_or_else(|| corrupt(key, "account data that changed is missing"))?;
+                changes.push(opened(found)?);
+            }
+        }
+        changes.retain(|data| data.position <= upto);
+        Ok(changes)
+    }
+
+    /// The account data of `user` for `room` (0: no room) as of `upto`; what has changed since then is left out. One read.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn account_data_of_room(
+        &self,
+        user: u64,
+        room: u64,
+        upto: Position,
+    ) -> Result<Vec<AccountData>, AccountsError> {
+        let range = ScanRange::prefix(ACCOUNT_DATA.key(user).u64(room).key());
+        let found = self.store.scan_all(&ACCOUNT_DATA, range).await?;
+        let mut all = found.into_iter().map(opened).collect::<Result<Vec<_>, _>>()?;
+        all.retain(|data| data.position <= upto);
+        Ok(all)
+    }
+
+    /// Adds to `batch` that `user`'s account data for `room` (0: no room) of type `event_type` is `content` from now on (`None`: is
+    /// removed). `before` is what [`Self::account_data`] gave; a batch with something older loses with
+    /// [`Losing::Rebuild`].
+    pub fn put_account_data(
+        batch: &mut Batch,
+        user: u64,
+        room: u64,
+        event_type: &str,
+        content: Option<&RawValue>,
+        before: Option<&AccountData>,
+    ) {
+        let key = account_data_key(user, room, event_type);
+        let version = before.map_or(0, |before| before.version);
+        let expect = if version == 0 { Expect::Absent } else { Expect::Version(version) };
+        batch.expect(key.clone(), expect, Losing::Rebuild);
+        let room_key = room.to_be_bytes().to_vec().into();
+        let entry = batch.journal(JournalEntry { kind: kind::ACCOUNT_DATA, scope: user, key: room_key });
+        let content = content.map(|content| Envelope::plain(content.get().as_bytes().to_vec()).encode().to_vec());
+        let at = [PositionSlot::Entry(entry)];
+        ACCOUNT_DATA.put_with(batch, key, version + 1, &at, &AccountDataRow { content });
+        if let Some(before) = before {
+            batch.delete(log_key(user, before.position));
+        }
+        let row = AccountDataLogRow { room, event_type: event_type.to_owned() };
+        ACCOUNT_DATA_LOG.put(batch, ACCOUNT_DATA_LOG.key(user).slot(entry).template(), &row);
+    }
+}
+
+fn log_key(user: u64, position: Position) -> Key {
+    ACCOUNT_DATA_LOG.key(user).position(position).key()
+}
+
+fn opened(found: Found<AccountDataRow>) -> Result<AccountData, StoreError> {
+    let unreadable = || corrupt(&found.key, "not account data");
+    let mut key = KeyReader::new(&found.key);
+    let (room, event_type) = key.u64().zip(key.text()).ok_or_else(unreadable)?;
+    let content = match &found.row.content {
+        None => None,
+        Some(stored) => {
+            let envelope = Envelope::decode(&stored.clone().into()).map_err(|_| unreadable())?;
+            Some(serde_json::from_slice(&envelope.0).map_err(|_| unreadable())?)
+        }
+    };
+    let position = found.position();
+    Ok(AccountData { room, event_type, content, position, version: found.version })
+}

@@ -1,0 +1,114 @@
+//! What concerns a user alone and is no room's: account data, and receipts that others are not shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ruma::RoomId;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use wardstead_accounts::{AccountData, Session};
+use wardstead_engine::Position;
+use wardstead_limits::sync as limits;
+use wardstead_rooms::Receipt;
+
+use crate::{SyncError, Syncer, filter::Filter, response::Events, wait::Range};
+
+/// What changed of it.
+#[derive(Debug, Default)]
+pub(crate) struct OwnNews {
+    /// Account data by room; 0: of no room.
+    account_data: BTreeMap<u64, Vec<AccountData>>,
+    /// Private receipts by room.
+    receipts: BTreeMap<u64, Vec<Receipt>>,
+}
+
+/// What changed of it for one room.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OwnRoomNews {
+    pub(crate) account_data: Vec<AccountData>,
+    pub(crate) receipts: Vec<Receipt>,
+}
+
+impl OwnNews {
+    /// The rooms that it is about.
+    pub(crate) fn rooms(&self) -> BTreeSet<u64> {
+        self.account_data.keys().chain(self.receipts.keys()).copied().filter(|room| *room != 0).collect()
+    }
+
+    /// What is about `room`.
+    pub(crate) fn room(&mut self, room: u64) -> OwnRoomNews {
+        let account_data = self.account_data.remove(&room).unwrap_or_default();
+        OwnRoomNews { account_data, receipts: self.receipts.remove(&room).unwrap_or_default() }
+    }
+
+    /// What is about no room, as the filter lets it be shown.
+    pub(crate) fn of_no_room(&mut self, filter: &Filter) -> Result<Events, serde_json::Error> {
+        events(self.account_data.remove(&0).unwrap_or_default(), |event_type| filter.account_data(event_type))
+    }
+}
+
+impl Syncer {
+    /// What changed in `range` for `user`. No read where memory knows that nothing did.
+    pub(crate) async fn own_news(&self, user: u64, range: Range, filter: &Filter) -> Result<OwnNews, SyncError> {
+        let mut news = OwnNews::default();
+        if range.since >= range.upto || self.store.user_changed(user, range.since) == Some(false) {
+            return Ok(news);
+        }
+        for data in self.accounts.account_data_changes(user, range.since, range.upto).await? {
+            news.account_data.entry(data.room).or_default().push(data);
+        }
+        if filter.receipts() {
+            let found = self.rooms.private_receipts(user, range.since, range.upto, limits::TOTAL_RECEIPTS).await?;
+            for receipt in found.receipts {
+                news.receipts.entry(receipt.room).or_default().push(receipt);
+            }
+        }
+        Ok(news)
+    }
+}
+
+impl Syncer {
+    /// All of it for `room`, for who has just come: a client forgets the rooms that its user left.
+    pub(crate) async fn own_of_room(
+        &self,
+        by: &Session,
+        room: u64,
+        upto: Position,
+        filter: &Filter,
+    ) -> Result<OwnRoomNews, SyncError> {
+        let account_data = self.accounts.account_data_of_room(by.user, room, upto).await?;
+        let mut receipts = Vec::new();
+        if filter.receipts() {
+            receipts = self.rooms.own_receipts(room, by.user, &by.user_id, upto).await?;
+            receipts.retain(|receipt| receipt.private);
+        }
+        Ok(OwnRoomNews { account_data, receipts })
+    }
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    r#type: &'a str,
+    content: Content<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Content<'a> {
+    Of(&'a RawValue),
+    /// What was removed is told as an empty object.
+    Removed {},
+}
+
+/// Account data for `room` as the filter lets it be shown.
+pub(crate) fn room_events(data: Vec<AccountData>, room: &RoomId, filter: &Filter) -> Result<Events, serde_json::Error> {
+    events(data, |event_type| filter.account_data_in(room, event_type))
+}
+
+fn events(mut data: Vec<AccountData>, shown: impl Fn(&str) -> bool) -> Result<Events, serde_json::Error> {
+    data.retain(|data| shown(&data.event_type));
+    let event = |data: &AccountData| {
+        let content = data.content.as_deref().map_or(Content::Removed {}, Content::Of);
+        serde_json::value::to_raw_value(&Shown { r#type: &data.event_type, content })
+    };
+    Ok(Events { events: data.iter().map(event).collect::<Result<_, _>>()? })
+}
