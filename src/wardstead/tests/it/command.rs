@@ -37,6 +37,23 @@ fn dev_stays_on_loopback_unless_told() {
 }
 
 #[test]
+fn dev_takes_a_default_room_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let dev = ["--dev", "--server-name", "example.org", "--data-dir", data, "--listen", "127.0.0.1:0"];
+    let output = run(&[&["serve"], &dev[..], &["--default-room-version", "5"]].concat());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("no room version that this server offers"), "{output:?}");
+    let server = Server::start(&[&dev[..], &["--default-room-version", "11"]].concat(), 1);
+    let token = register(&server, "anna");
+    let (status, answer) = server.ask("GET", "/_matrix/client/v3/capabilities", &token, &Value::Null);
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(answer["capabilities"]["m.room_versions"]["default"], "11");
+    let (_, answer) = server.ask("POST", "/_matrix/client/v3/createRoom", &token, &json!({}));
+    assert!(answer["room_id"].as_str().unwrap().ends_with(":example.org"), "of version 11: {answer}");
+}
+
+#[test]
 fn dev_serves_on_every_address() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().to_str().unwrap();

@@ -3,6 +3,7 @@
 
 mod backup;
 mod command;
+mod complement;
 mod database;
 mod observe;
 mod process;

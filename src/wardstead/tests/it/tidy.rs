@@ -2,6 +2,7 @@
 //! each place that breaks it, so that each rule is also shown to catch a tree that breaks it.
 
 mod bounds;
+mod complement;
 mod docs;
 mod endpoints;
 mod files;
