@@ -15,6 +15,9 @@ pub const SNAPSHOT_CHUNK_ENTRIES: usize = 512;
 pub const SNAPSHOT_CACHE_BYTES: u64 = 32 * 1024 * 1024;
 /// Bytes of the cache of events by id.
 pub const EVENT_CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// Changes of stored events (redactions, first relations) that a node remembers, so that what was read before one of them is not kept in
+/// memory after it. More of them than happen while one read is under way.
+pub const CHANGED_EVENTS: usize = 1_024;
 /// Bytes of the cache of event ids by short id.
 pub const EVENT_ID_CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// Bytes of the cache of room ids and their short ids, each direction.

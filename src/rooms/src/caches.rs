@@ -7,7 +7,7 @@ impl Rooms {
     #[must_use]
     pub fn caches(&self) -> Vec<(&'static str, u64, u64)> {
         let inner = &self.inner;
-        let mut caches = inner.events.caches();
+        let mut caches = inner.events.cache().weights();
         caches.extend(inner.names.caches());
         caches.push(inner.state.cache());
         caches

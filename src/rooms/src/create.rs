@@ -165,7 +165,7 @@ impl Inner {
         }
         let positions = self.store.commit(batch).await?;
         self.state.remember(&pending.own.parts);
-        committable.committed(&positions).for_each(|event| drop(self.events.remember(event)));
+        self.committed(&pending.own, &positions, committable);
         Ok(room_id)
     }
 

@@ -1,88 +1,67 @@
-//! Loading events, with a cache of the immutable ones.
+//! Loading events, with a cache.
+
+mod cache;
 
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use quick_cache::{Weighter, sync::Cache};
 use ruma::{EventId, OwnedEventId};
 use wardstead_engine::{Key, Position};
-use wardstead_limits::{engine::GET_KEYS, rooms as limits};
-use wardstead_store::{Found, Store};
+use wardstead_limits::engine::GET_KEYS;
+use wardstead_store::{Found, Store, kind};
 
 use crate::{
     Event, Replaced, Room, RoomError, StoredEvent, TimelineKey,
+    event::{Marks, relation::redacts},
     tables::{EVENTS, EventRow, STATE_EVENTS, Status, event_key},
 };
 
-#[derive(Clone)]
-struct Weigh;
-
-impl Weighter<OwnedEventId, Arc<StoredEvent>> for Weigh {
-    fn weight(&self, _: &OwnedEventId, event: &Arc<StoredEvent>) -> u64 {
-        event.weight()
-    }
-}
-
-impl Weighter<u64, OwnedEventId> for Weigh {
-    fn weight(&self, _: &u64, event_id: &OwnedEventId) -> u64 {
-        64 + event_id.as_str().len() as u64
-    }
-}
+pub(crate) use cache::{EventCache, Ticket, changed_key};
 
 /// Events of all rooms.
 pub(crate) struct Events {
     store: Store,
-    by_id: Cache<OwnedEventId, Arc<StoredEvent>, Weigh>,
-    ids: Cache<u64, OwnedEventId, Weigh>,
+    cache: Arc<EventCache>,
 }
 
 impl Events {
     pub(crate) fn new(store: Store) -> Self {
-        let items = |bytes: u64, each: u64| usize::try_from(bytes / each).unwrap_or(usize::MAX);
-        let (events, ids) = (limits::EVENT_CACHE_BYTES, limits::EVENT_ID_CACHE_BYTES);
-        Self {
-            store,
-            by_id: Cache::with_weighter(items(events, 2_048), events, Weigh),
-            ids: Cache::with_weighter(items(ids, 128), ids, Weigh),
-        }
+        let cache = Arc::new(EventCache::new());
+        store.watch(kind::EVENT_CHANGED, Arc::clone(&cache) as _);
+        Self { store, cache }
     }
 
-    /// Name, bytes and bound of each cache.
-    pub(crate) fn caches(&self) -> Vec<(&'static str, u64, u64)> {
-        vec![
-            ("events", self.by_id.weight(), self.by_id.capacity()),
-            ("event_ids", self.ids.weight(), self.ids.capacity()),
-        ]
+    pub(crate) fn cache(&self) -> &EventCache {
+        &self.cache
     }
 
-    /// Puts an event into the cache that was just committed.
-    pub(crate) fn remember(&self, event: StoredEvent) -> Arc<StoredEvent> {
+    /// Puts an event into the cache that was just committed, or was read, after `ticket` was taken.
+    pub(crate) fn remember(&self, ticket: Ticket, event: StoredEvent) -> Arc<StoredEvent> {
         let event = Arc::new(event);
-        if event.short != 0 {
-            self.ids.insert(event.short, event.event_id.clone());
-        }
-        self.by_id.insert(event.event_id.clone(), Arc::clone(&event));
+        self.cache.insert(ticket, &event);
         event
     }
 
-    /// The events `ids` of `room`, in their order; `None` where there is none. At most two reads: the events, and what they
-    /// took the place of.
+    /// The events `ids` of `room`, in their order; `None` where there is none. At most three reads: the events,
+    /// what they took the place of, what redacted them.
     pub(crate) async fn find(
         &self,
         room: &Room,
         ids: &[OwnedEventId],
     ) -> Result<Vec<Option<Arc<StoredEvent>>>, RoomError> {
-        let cached = |id: &OwnedEventId| self.by_id.get(id).filter(|event| event.room == room.short);
+        let ticket = self.cache.ticket();
+        let cached = |id: &OwnedEventId| self.cache.get(id).filter(|event| event.room == room.short);
         let mut events: Vec<Option<Arc<StoredEvent>>> = ids.iter().map(cached).collect();
         let missing: Vec<usize> = (0..ids.len()).filter(|at| events[*at].is_none()).collect();
         for missing in missing.chunks(GET_KEYS) {
             let wanted: Vec<&EventId> = missing.iter().map(|at| &*ids[*at]).collect();
             let rows = self.rows(room, &wanted).await?;
             let replaced = self.replaced(room, &rows).await?;
-            for ((at, row), replaced) in missing.iter().zip(rows).zip(replaced) {
+            let redactions = self.redactions(room, &rows).await?;
+            for (((at, row), replaced), redaction) in missing.iter().zip(rows).zip(replaced).zip(redactions) {
                 if let Some(found) = row {
-                    let event = opened(room, ids[*at].clone(), found, replaced)?;
-                    events[*at] = Some(self.remember(event));
+                    let event = opened(room, ids[*at].clone(), found, replaced, redaction)?;
+                    events[*at] = Some(self.remember(ticket, event));
                 }
             }
         }
@@ -98,7 +77,7 @@ impl Events {
 
     /// The state events with these short ids, in their order. One read more where ids are not cached.
     pub(crate) async fn load_short(&self, room: &Room, shorts: &[u64]) -> Result<Vec<Arc<StoredEvent>>, RoomError> {
-        let mut ids: Vec<Option<OwnedEventId>> = shorts.iter().map(|short| self.ids.get(short)).collect();
+        let mut ids: Vec<Option<OwnedEventId>> = shorts.iter().map(|short| self.cache.id(*short)).collect();
         let missing: Vec<usize> = (0..shorts.len()).filter(|at| ids[*at].is_none()).collect();
         for missing in missing.chunks(GET_KEYS) {
             let keys: Vec<Key> = missing.iter().map(|at| short_key(room.short, shorts[*at])).collect();
@@ -106,7 +85,7 @@ impl Events {
             for ((at, key), row) in missing.iter().zip(&keys).zip(rows) {
                 let row = row.ok_or_else(|| RoomError::corrupt(key, "a state event is missing"))?.row;
                 let id = EventId::parse(row.event_id).map_err(|_| RoomError::corrupt(key, "not an event id"))?;
-                self.ids.insert(shorts[*at], id.clone());
+                self.cache.insert_id(shorts[*at], id.clone());
                 ids[*at] = Some(id);
             }
         }
@@ -145,7 +124,7 @@ impl Events {
             });
             wanted.push(id.transpose()?);
         }
-        let cached = |id: &OwnedEventId| self.by_id.get(id).map(|event| Replaced::of(&event.event));
+        let cached = |id: &OwnedEventId| self.cache.get(id).map(|event| Replaced::of(&event.event));
         let mut replaced: Vec<Option<Replaced>> = wanted.iter().map(|id| id.as_ref().and_then(cached)).collect();
         let missing: Vec<usize> =
             (0..rows.len()).filter(|at| wanted[*at].is_some() && replaced[*at].is_none()).collect();
@@ -156,6 +135,32 @@ impl Events {
             replaced[*at] = Some(Replaced::of(&parsed(room, (*id).to_owned(), &found.key, &found.row.pdu.0)?));
         }
         Ok(replaced)
+    }
+
+    /// For each row, the event that redacted it.
+    async fn redactions(
+        &self,
+        room: &Room,
+        rows: &[Option<Found<EventRow>>],
+    ) -> Result<Vec<Option<Arc<Event>>>, RoomError> {
+        let by = |found: &Option<Found<EventRow>>| found.as_ref().and_then(|found| found.row.redacted_by.clone());
+        let wanted: Vec<Option<String>> = rows.iter().map(by).collect();
+        let corrupt = |id: &str| RoomError::corrupt(&event_key(room.short, id), "a redaction is missing");
+        let ids = wanted.iter().flatten().map(|id| EventId::parse(id.as_str()).map_err(|_| corrupt(id)));
+        let ids: Vec<OwnedEventId> = ids.collect::<Result<_, _>>()?;
+        let borrowed: Vec<&EventId> = ids.iter().map(|id| &**id).collect();
+        let mut found = ids.iter().zip(self.rows(room, &borrowed).await?);
+        let mut redactions = Vec::with_capacity(rows.len());
+        for by in &wanted {
+            let Some(by) = by else {
+                redactions.push(None);
+                continue;
+            };
+            let (id, row) = found.next().ok_or_else(|| corrupt(by))?;
+            let row = row.ok_or_else(|| corrupt(by))?;
+            redactions.push(Some(Arc::new(parsed(room, id.clone(), &row.key, &row.row.pdu.0)?)));
+        }
+        Ok(redactions)
     }
 }
 
@@ -172,20 +177,24 @@ fn opened(
     event_id: OwnedEventId,
     found: Found<EventRow>,
     replaced: Option<Replaced>,
+    redaction: Option<Arc<Event>>,
 ) -> Result<StoredEvent, RoomError> {
     let event = parsed(room, event_id, &found.key, &found.row.pdu.0)?;
     let position = found.position();
-    let EventRow { status, short, state_before, clipped, order, gap, transaction, .. } = found.row;
+    let EventRow { status, short, state_before, clipped, order, gap, transaction, marks, .. } = found.row;
     let order = if status == Status::Timeline { order_of(position) } else { order };
     Ok(StoredEvent {
         timeline_key: TimelineKey { depth: clipped.unwrap_or(event.depth), order },
         gap,
+        redacts: redacts(&event, &room.rules),
         event: Arc::new(event),
         room: room.short,
         short,
         status,
         position,
         state_before,
+        marks: Marks(marks),
+        redaction,
         replaced,
         transaction,
         shared: OnceLock::new(),

@@ -1,6 +1,6 @@
 //! Saying something in a room: messages, state, memberships.
 
-use ruma::{CanonicalJsonObject, OwnedEventId, OwnedTransactionId, RoomId, UserId};
+use ruma::{CanonicalJsonObject, EventId, OwnedEventId, OwnedTransactionId, RoomId, UserId};
 use serde_json::value::RawValue;
 use wardstead_accounts::Session;
 use wardstead_limits::rooms as limits;
@@ -63,6 +63,35 @@ impl Rooms {
     /// # Errors
     /// [`RoomError`].
     pub async fn send(&self, by: &Session, room_id: &RoomId, draft: Draft) -> Result<OwnedEventId, RoomError> {
+        let act = draft.event_type.clone();
+        self.say(by, room_id, draft, &act).await
+    }
+
+    /// Redacts `event_id` as one batch (Client-Server API, PUT redact) and returns the redaction's id once it is durable.
+    ///
+    /// # Errors
+    /// [`RoomError`]; `NotFound` for an event that is not in the room, `Forbidden` for one that `by` may not redact.
+    pub async fn redact(
+        &self,
+        by: &Session,
+        room_id: &RoomId,
+        event_id: &EventId,
+        reason: Option<String>,
+        txn_id: OwnedTransactionId,
+    ) -> Result<OwnedEventId, RoomError> {
+        let mut content = CanonicalJsonObject::from([("redacts".to_owned(), event_id.as_str().into())]);
+        if let Some(reason) = reason {
+            content.insert("reason".to_owned(), reason.into());
+        }
+        let content = serde_json::value::to_raw_value(&content)
+            .map_err(|error| RoomError::BadJson(format!("The reason cannot stand in an event: {error}.")))?;
+        let draft = Draft { event_type: "m.room.redaction".to_owned(), state_key: None, content, txn_id: Some(txn_id) };
+        // The transaction is that of the path, which names the event.
+        self.say(by, room_id, draft, &format!("m.room.redaction/{event_id}")).await
+    }
+
+    /// Appends `draft`. `act` is what the request is beside its transaction id.
+    async fn say(&self, by: &Session, room_id: &RoomId, draft: Draft, act: &str) -> Result<OwnedEventId, RoomError> {
         let content = canonical(&draft.content)?;
         let proposal = Proposal { event_type: draft.event_type, state_key: draft.state_key, content, unless: None };
         self.inner.check(&proposal)?;
@@ -78,7 +107,7 @@ impl Rooms {
         }
         let key = transaction.map(|id| {
             let key = TRANSACTIONS.key(by.user).u64(by.device).u64(room.short);
-            key.text(&proposal.event_type).text(id).key()
+            key.text(act).text(id).key()
         });
         let author = Author {
             user_id: by.user_id.clone(),
@@ -121,7 +150,6 @@ impl Inner {
         let content = &proposal.content;
         match (proposal.event_type.as_str(), proposal.state_key.as_deref()) {
             ("m.room.member", Some(state_key)) => self.check_member(state_key, content),
-            ("m.room.redaction", _) => Err(RoomError::Unsupported("This server cannot redact events yet.".into())),
             _ => Ok(()),
         }
     }

@@ -31,6 +31,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 pub mod token;
+mod watch;
 mod window;
 mod work;
 
@@ -46,6 +47,7 @@ pub use notify::{Audience, Listener, Woken};
 pub use store::{Status, Store};
 pub use table::{Found, Row, Table};
 pub use token::{PageToken, SyncToken, TimelineToken, Token, TokenCodec, TokenError};
+pub use watch::Watcher;
 pub use window::Changes;
 pub use work::{Claim, Fired, Handled, Queue, QueueHandler, TimerHandler, Timers};
 

@@ -21,6 +21,7 @@ use crate::{
     open,
     store::Inner,
     tail::Tail,
+    watch::Watchers,
     window::Window,
     work::{Wakers, Workers},
 };
@@ -83,12 +84,14 @@ pub(crate) async fn start(
     let installation = open::installation(engine.as_ref(), &entrance, server_name, rng.as_ref()).await?;
 
     let window = Arc::new(Window::new(newest, limits::CHANGE_WINDOW_BYTES));
+    let watchers = Arc::new(Watchers::default());
     let notifier = Arc::new(Notifier::new(figures.woken.clone()));
     let epochs = SeenEpochs::new(epochs);
     let (tail, reached) = Tail::new(
         Arc::clone(&engine),
         newest,
         Arc::clone(&window),
+        Arc::clone(&watchers),
         Arc::clone(&notifier),
         epochs.clone(),
         hint.clone(),
@@ -117,6 +120,7 @@ pub(crate) async fn start(
         figures,
         hint,
         reached,
+        watchers,
         window,
         notifier,
         epochs,

@@ -18,6 +18,7 @@ use crate::{
     notify::Notifier,
     start::{self, Tasks},
     tail::Reached,
+    watch::{Watcher, Watchers},
     window::Window,
     work::{self, Queue, QueueHandler, QueueJob, TimerHandler, TimerJob, Timers, Wakers, Workers},
 };
@@ -36,6 +37,7 @@ pub(crate) struct Inner {
     pub(crate) figures: Figures,
     pub(crate) hint: Hint,
     pub(crate) reached: Reached,
+    pub(crate) watchers: Arc<Watchers>,
     pub(crate) window: Arc<Window>,
     pub(crate) notifier: Arc<Notifier>,
     pub(crate) epochs: SeenEpochs,
@@ -285,6 +287,11 @@ impl Store {
     /// Who is to be woken when a room changes. Set once, when the parts are wired.
     pub fn set_audience(&self, audience: Arc<dyn Audience>) {
         self.inner.notifier.set_audience(audience);
+    }
+
+    /// Has `watcher` told of each journal entry of `kind` from now on. Called when the parts are wired, before anything is read.
+    pub fn watch(&self, kind: u16, watcher: Arc<dyn Watcher>) {
+        self.inner.watchers.add(kind, watcher);
     }
 
     /// Rooms that changed after `since`, from memory.

@@ -18,6 +18,7 @@ use crate::{
     kind::{self, ScopeOf},
     notify::Notifier,
     start::stopped,
+    watch::Watchers,
     window::Window,
 };
 
@@ -65,6 +66,7 @@ impl Reached {
 pub(crate) struct Tail {
     engine: Arc<dyn Engine>,
     window: Arc<Window>,
+    watchers: Arc<Watchers>,
     notifier: Arc<Notifier>,
     epochs: SeenEpochs,
     hint: Hint,
@@ -80,6 +82,7 @@ impl Tail {
         engine: Arc<dyn Engine>,
         at: Position,
         window: Arc<Window>,
+        watchers: Arc<Watchers>,
         notifier: Arc<Notifier>,
         epochs: SeenEpochs,
         hint: Hint,
@@ -87,7 +90,7 @@ impl Tail {
         let (reached, at) = watch::channel(at);
         let (failing, failures) = watch::channel(0);
         let told = Reached { engine: Arc::clone(&engine), hint: hint.clone(), at, failures };
-        (Self { engine, window, notifier, epochs, hint, reached, failures: failing }, told)
+        (Self { engine, window, watchers, notifier, epochs, hint, reached, failures: failing }, told)
     }
 
     /// Follows the journal until `stop`.
@@ -160,8 +163,9 @@ impl Tail {
         }
     }
 
-    /// First the window, then the position, then the wake-ups: who is woken finds what it was woken for.
+    /// First memory (watchers, window), then the position, then the wake-ups: who is woken finds what it was woken for.
     async fn see(&self, rows: &[JournalRow], last: Position) {
+        self.watchers.tell(rows.iter().map(|row| &row.entry));
         let mut rooms = BTreeSet::new();
         let mut receipts = BTreeSet::new();
         let mut users = BTreeSet::new();

@@ -16,21 +16,22 @@ use crate::{
     Event, Inner, Replaced, RoomError, StoredEvent, TimelineKey,
     auth::{self, AuthState},
     event::{
-        Hashes,
+        Hashes, Marks,
         build::{Maker, NewEvent, Place, Proposal},
         content,
+        relation::redacts,
     },
-    events::{order_of, short_key},
+    events::{Ticket, order_of, short_key},
     state::{Entry, key, store},
     tables::{
-        ARRIVALS, ArrivalRow, Content, EVENTS, EventRow, HEADS, STATE_AT, STATE_EVENTS, STATE_KEYS, StateAtRow,
+        ARRIVALS, ArrivalRow, Content, EVENTS, EventRow, HEADS, STATE_AT, STATE_EVENTS, STATE_KEYS, Spot, StateAtRow,
         StateEventRow, StateKeyRow, Status, TIMELINE, TimelineRow, event_key, live_timeline_key,
     },
 };
 
 use super::{
     chain::{Head, head_key},
-    layer::Pending,
+    layer::{Layer, Pending},
 };
 
 /// Who says something.
@@ -75,6 +76,8 @@ pub(crate) struct Build<'a> {
     /// When the events are made.
     pub(crate) now_ms: u64,
     made: Vec<Made>,
+    /// Taken before anything was read.
+    ticket: Ticket,
 }
 
 impl<'a> Build<'a> {
@@ -87,7 +90,8 @@ impl<'a> Build<'a> {
     ) -> Self {
         let now_ms = inner.store.clock().now_ms();
         let (head, pending, batch) = (Head::default(), Pending::default(), Batch::new());
-        Self { inner, room, room_id, version, rules, head, pending, batch, now_ms, made: Vec::new() }
+        let ticket = inner.events.cache().ticket();
+        Self { inner, room, room_id, version, rules, head, pending, batch, now_ms, made: Vec::new(), ticket }
     }
 
     /// Adds the event that says `proposal`, or tells that the state says so already.
@@ -117,6 +121,7 @@ impl<'a> Build<'a> {
             self.pending.own.hashes.push((new.event.event_id.clone(), new.hash));
         }
         let event = Arc::new(new.event);
+        let effects = self.effects(Some(author), &event).await?;
         let entry = self.journal(kind::ROOM_EVENT, self.room, Vec::new());
         let state_before = self.head.snapshot.id;
         let short = match key {
@@ -134,6 +139,7 @@ impl<'a> Build<'a> {
             entry,
         };
         self.put_event(&made, new.pdu);
+        self.put_effects(effects, &event, Spot::Live { depth: event.depth, entry }, state_before);
         self.head.depth = self.head.depth.max(event.depth);
         // Those beyond what one event may name stay extremities.
         let named = self.head.extremities.len().min(limits::PREV_EVENTS);
@@ -327,6 +333,8 @@ impl<'a> Build<'a> {
             replaces: made.replaced.as_ref().map(|replaced| replaced.event_id.as_str().to_owned()),
             transaction: made.transaction.clone(),
             pdu: Content(pdu),
+            marks: 0,
+            redacted_by: None,
         };
         let at = [PositionSlot::Entry(made.entry)];
         EVENTS.put_with(&mut self.batch, event_key(self.room, event_id), 0, &at, &row);
@@ -359,7 +367,9 @@ impl<'a> Build<'a> {
 
     /// What the batch's events are once it is committed.
     pub(crate) fn into_committable(self) -> (Batch, Head, Pending, Committable) {
-        (self.batch, self.head, self.pending, Committable { room: self.room, made: self.made })
+        let Self { rules, ticket, room, made, .. } = self;
+        let rules = rules.clone();
+        (self.batch, self.head, self.pending, Committable { room, made, rules, ticket })
     }
 }
 
@@ -368,6 +378,18 @@ impl<'a> Build<'a> {
 pub(crate) struct Committable {
     room: u64,
     made: Vec<Made>,
+    rules: RoomVersionRules,
+    /// Taken before anything was read that the events show.
+    pub(crate) ticket: Ticket,
+}
+
+impl Inner {
+    /// Puts the events of a committed batch into memory, and forgets what it changed.
+    pub(crate) fn committed(&self, layer: &Layer, positions: &[Position], committable: Committable) {
+        layer.changed.iter().for_each(|changed| self.events.cache().forget(&changed.event_id, changed.shown));
+        let ticket = committable.ticket;
+        committable.committed(positions).for_each(|event| drop(self.events.remember(ticket, event)));
+    }
 }
 
 impl Committable {
@@ -376,6 +398,7 @@ impl Committable {
         self.made.into_iter().map(move |made| {
             let position = positions.get(made.entry).copied().unwrap_or_default();
             StoredEvent {
+                redacts: redacts(&made.event, &self.rules),
                 timeline_key: TimelineKey { depth: made.event.depth, order: order_of(position) },
                 event: made.event,
                 room: self.room,
@@ -384,6 +407,8 @@ impl Committable {
                 position,
                 gap: false,
                 state_before: made.state_before,
+                marks: Marks::default(),
+                redaction: None,
                 replaced: made.replaced,
                 transaction: made.transaction,
                 shared: OnceLock::new(),

@@ -4,11 +4,12 @@ use std::{collections::VecDeque, sync::Arc};
 
 use ruma::{EventId, OwnedEventId, OwnedUserId, UserId};
 use tokio::sync::watch;
-use wardstead_engine::{Key, Write};
+use wardstead_engine::{Key, PositionSlot, Write};
 
 use crate::{
     Event,
     state::{Local, Part},
+    tables::{EventRow, ThreadRow},
 };
 
 /// Of one batch.
@@ -24,10 +25,25 @@ pub(crate) struct Layer {
     pub(crate) members: Vec<OwnedUserId>,
     /// Reference hashes of new events, in rooms whose events name them.
     pub(crate) hashes: Vec<(OwnedEventId, String)>,
+    /// Stored events that it changes.
+    pub(crate) changed: Vec<Changed>,
+    /// Rows of threads that it writes or, `None`, removes.
+    pub(crate) threads: Vec<(Key, Option<ThreadRow>)>,
     /// Its transaction id and event.
     pub(crate) transaction: Option<(Key, OwnedEventId)>,
     /// What contributors of other parts wrote.
     pub(crate) contributed: Vec<Write>,
+}
+
+/// A stored event in its new form.
+#[derive(Clone, Debug)]
+pub(crate) struct Changed {
+    pub(crate) event_id: OwnedEventId,
+    pub(crate) row: EventRow,
+    /// Of its row's header.
+    pub(crate) positions: Vec<PositionSlot>,
+    /// Other events show parts of it.
+    pub(crate) shown: bool,
 }
 
 /// A layer whose batch was submitted.
@@ -74,6 +90,18 @@ impl Pending {
     pub(crate) fn hash(&self, event_id: &EventId) -> Option<&str> {
         let mut hashes = self.layers().flat_map(|layer| &layer.hashes);
         hashes.find(|(id, _)| id == event_id).map(|(_, hash)| hash.as_str())
+    }
+
+    /// The newest form of a stored event, where a queued batch changes it.
+    pub(crate) fn changed(&self, event_id: &EventId) -> Option<&Changed> {
+        let mut changed = self.layers().flat_map(|layer| layer.changed.iter().rev());
+        changed.find(|changed| changed.event_id == event_id)
+    }
+
+    /// The newest form of a thread's row, where a queued batch writes or removes it.
+    pub(crate) fn thread(&self, key: &Key) -> Option<Option<&ThreadRow>> {
+        let mut rows = self.layers().flat_map(|layer| layer.threads.iter().rev());
+        rows.find(|(written, _)| written == key).map(|(_, row)| row.as_ref())
     }
 
     pub(crate) fn key(&self, event_type: &str, state_key: &str) -> Option<u64> {

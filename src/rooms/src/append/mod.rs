@@ -8,6 +8,7 @@
 
 mod build;
 mod chain;
+mod effects;
 mod follow;
 mod layer;
 mod members;

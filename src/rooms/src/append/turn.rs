@@ -213,7 +213,7 @@ impl Watch {
     fn settle(&self, answer: &Result<Vec<Position>, StoreError>, committable: Committable) {
         if let Ok(positions) = answer {
             self.inner.state.remember(&self.queued.layer.parts);
-            committable.committed(positions).for_each(|event| drop(self.inner.events.remember(event)));
+            self.inner.committed(&self.queued.layer, positions, committable);
         }
         let broke = self.slot.settle(self.generation, self.queued.number, answer.is_ok());
         if broke && matches!(answer, Err(StoreError::Lost(Losing::Rebuild))) {

@@ -10,7 +10,7 @@ use wardstead_limits::{Rng, rooms as limits};
 
 use crate::{Membership, RoomError, SigningKey};
 
-use super::{Event, Hashes, references};
+use super::{Event, Hashes, references, relation::place_redacts};
 
 /// What somebody wants to say, before it has a place in the graph.
 #[derive(Clone, Debug)]
@@ -70,6 +70,7 @@ impl Maker<'_> {
     pub(crate) fn make(&self, proposal: &Proposal, place: &Place<'_>) -> Result<NewEvent, RoomError> {
         check_identifiers(proposal, place)?;
         let mut object = self.unsigned(proposal, place)?;
+        place_redacts(&mut object, self.rules);
         hash_and_sign_event(self.server_name.as_str(), self.key, &mut object, &self.rules.redaction)
             .map_err(|error| refused(&error))?;
         let hash = reference_hash(&object, self.rules).map_err(|error| refused(&error))?;

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use ruma::serde::Raw;
+use ruma::{EventId, serde::Raw};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -98,25 +98,16 @@ impl ClientEvent {
 /// `{"content":…,…,"unsigned":{…`, open for what a viewer adds.
 pub(super) fn shared_json(event: &StoredEvent) -> Bytes {
     let mut json = String::with_capacity(event.content.get().len() + 512);
-    json.push_str("{\"content\":");
-    json.push_str(event.content.get());
-    json.push_str(",\"event_id\":");
-    push_json(&mut json, event.event_id.as_str());
-    // Writing to a string does not fail.
-    let _ = write!(json, ",\"origin_server_ts\":{}", event.origin_server_ts);
-    json.push_str(",\"sender\":");
-    push_json(&mut json, event.sender.as_str());
-    if let Some(state_key) = &event.state_key {
-        json.push_str(",\"state_key\":");
-        push_json(&mut json, state_key);
-    }
-    if let Some(redacts) = &event.redacts {
-        json.push_str(",\"redacts\":");
-        push_json(&mut json, redacts.as_str());
-    }
-    json.push_str(",\"type\":");
-    push_json(&mut json, event.event_type.to_string());
+    push_body(&mut json, event, event.redacts.as_deref());
     json.push_str(",\"unsigned\":{");
+    if let Some(redaction) = &event.redaction {
+        // As its content says it: a redaction that was itself redacted keeps at most the id.
+        json.push_str("\"redacted_because\":");
+        push_body(&mut json, redaction, Some(&event.event_id));
+        json.push_str(",\"room_id\":");
+        push_json(&mut json, event.room_id.as_str());
+        json.push_str(",\"unsigned\":{}},");
+    }
     if let Some(replaced) = &event.replaced {
         json.push_str("\"prev_content\":");
         json.push_str(replaced.content.get());
@@ -127,6 +118,39 @@ pub(super) fn shared_json(event: &StoredEvent) -> Bytes {
         json.push(',');
     }
     json.into()
+}
+
+/// `{"content":…,…,"type":…`: all but `unsigned`. A redaction says what it `redacts` both in its content and beside it (Room
+/// Version 11, Moving the redacts property).
+fn push_body(json: &mut String, event: &super::Event, redacts: Option<&EventId>) {
+    json.push_str("{\"content\":");
+    match redacts.and_then(|redacts| with_redacts(&event.content, redacts)) {
+        Some(content) => json.push_str(&content),
+        None => json.push_str(event.content.get()),
+    }
+    json.push_str(",\"event_id\":");
+    push_json(json, event.event_id.as_str());
+    // Writing to a string does not fail.
+    let _ = write!(json, ",\"origin_server_ts\":{}", event.origin_server_ts);
+    json.push_str(",\"sender\":");
+    push_json(json, event.sender.as_str());
+    if let Some(state_key) = &event.state_key {
+        json.push_str(",\"state_key\":");
+        push_json(json, state_key);
+    }
+    if let Some(redacts) = redacts {
+        json.push_str(",\"redacts\":");
+        push_json(json, redacts.as_str());
+    }
+    json.push_str(",\"type\":");
+    push_json(json, event.event_type.to_string());
+}
+
+/// `content` with `redacts` in it; `None` where it is no object.
+fn with_redacts(content: &RawValue, redacts: &EventId) -> Option<String> {
+    let mut content: ruma::CanonicalJsonObject = serde_json::from_str(content.get()).ok()?;
+    content.insert("redacts".to_owned(), redacts.as_str().into());
+    serde_json::to_string(&content).ok()
 }
 
 /// A stripped state event (Client-Server API, Stripped state), appended to a JSON array.

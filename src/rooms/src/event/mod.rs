@@ -5,6 +5,7 @@ pub(crate) mod build;
 pub mod client;
 pub(crate) mod content;
 mod reference;
+pub(crate) mod relation;
 mod stored;
 
 use std::borrow::Cow;
@@ -18,6 +19,7 @@ use serde_json::value::RawValue;
 
 pub use client::ClientEvent;
 pub(crate) use reference::{Hashes, references};
+pub use relation::Marks;
 pub use stored::{Replaced, StoredEvent};
 
 /// Where an event stands in its room's timeline: depth as stated and clipped, then order. Live events have their position

@@ -6,15 +6,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use ruma::{OwnedEventId, OwnedUserId};
+use ruma::{EventId, OwnedEventId, OwnedUserId};
 use serde_json::value::RawValue;
 use wardstead_engine::Position;
 
 use crate::tables::Status;
 
-use super::{Event, TimelineKey, client};
+use super::{Event, Marks, TimelineKey, client};
 
-/// A stored event. Immutable and shared; dereferences to the [`Event`].
+/// A stored event as it was when it was read: shared, and replaced by another one when its stored form changes; dereferences to the [`Event`].
 #[derive(Debug)]
 pub struct StoredEvent {
     pub(crate) event: Arc<Event>,
@@ -32,6 +32,12 @@ pub struct StoredEvent {
     pub gap: bool,
     /// Snapshot of the state before it; 0 is no state at all.
     pub state_before: u64,
+    /// Which children it has, of those that are shown with it.
+    pub marks: Marks,
+    /// The event that it redacts.
+    pub redacts: Option<OwnedEventId>,
+    /// The event that redacted it.
+    pub redaction: Option<Arc<Event>>,
     /// The state event that it took the place of.
     pub replaced: Option<Replaced>,
     /// Short id of the sending device and its transaction id.
@@ -70,9 +76,18 @@ impl StoredEvent {
         self.shared.get_or_init(|| client::shared_json(self)).clone()
     }
 
+    /// Whether its client JSON shows parts of the event `id`.
+    pub(crate) fn shows(&self, id: &EventId) -> bool {
+        self.event_id == id
+            || self.replaced.as_ref().is_some_and(|replaced| replaced.event_id == id)
+            || self.redaction.as_ref().is_some_and(|redaction| redaction.event_id == id)
+    }
+
     /// Bytes that it takes in memory, about, its client JSON included.
     pub(crate) fn weight(&self) -> u64 {
         let replaced = self.replaced.as_ref().map_or(0, |replaced| 2 * replaced.content.get().len() + 256);
-        (self.event.weight() + self.event.content.get().len() + replaced + 512) as u64
+        let redaction =
+            self.redaction.as_ref().map_or(0, |redaction| redaction.weight() + redaction.content.get().len());
+        (redaction + self.event.weight() + self.event.content.get().len() + replaced + 512) as u64
     }
 }

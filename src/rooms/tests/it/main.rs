@@ -8,6 +8,7 @@ mod events;
 mod faults;
 mod history;
 mod hooks;
+mod redaction;
 mod rules;
 mod shares;
 mod signing;

@@ -135,6 +135,7 @@ impl World {
             Arc::clone(&engine),
             Position::ZERO,
             Arc::clone(&window),
+            Arc::default(),
             Arc::new(Notifier::new(Figures::default().woken.clone())),
             SeenEpochs::default(),
             hint.clone(),

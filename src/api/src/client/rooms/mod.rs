@@ -10,6 +10,7 @@ mod members;
 mod messages;
 mod read_markers;
 mod receipt;
+mod redact;
 mod send;
 mod shown;
 mod state;
@@ -27,6 +28,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .route(join::join)
         .route(leave::leave)
         .route(send::send)
+        .route(redact::redact)
         .route(state::state)
         .route_also(state_event::state_event, without_state_key)
         .route_also(state_event_set::state_event_set, without_state_key)
