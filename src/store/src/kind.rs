@@ -21,7 +21,7 @@ pub const ACCOUNT_DATA: u16 = 0x0204;
 
 /// The stored form of an event changed: it was redacted, or got a first relation of some kind. Scope: the room. Key: a byte that is 1
 /// when other events show parts of it, then the event's id. No sync reads it: nodes forget what they have of the event in memory.
-pub const EVENT_CHANGED: u16 = 0x0301;
+pub const EVENT_CHANGED: u16 = 0x0302;
 
 /// Whose scope an entry is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
