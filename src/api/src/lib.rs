@@ -10,6 +10,7 @@ mod body;
 mod client;
 mod error;
 mod figures;
+mod leftover;
 mod observe;
 mod routes;
 mod ruma_io;

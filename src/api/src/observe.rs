@@ -8,10 +8,10 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use futures::FutureExt as _;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use tracing::Instrument as _;
 
-use crate::{ApiError, ApiState, error::Cause};
+use crate::{ApiError, ApiState, error::Cause, leftover::lend};
 
 /// What the log says in the place of the route where there is none.
 const UNKNOWN: &str = "none";
@@ -30,6 +30,10 @@ pub(crate) async fn observe(State(state): State<ApiState>, request: Request, nex
 
     let under_way = state.figures.begin();
 
+    let closes = request.version() <= Version::HTTP_11;
+    let (head, body) = request.into_parts();
+    let (body, leftover) = lend(body);
+    let request = Request::from_parts(head, body);
     let mut response = if method == Method::OPTIONS {
         StatusCode::NO_CONTENT.into_response()
     } else {
@@ -45,6 +49,12 @@ pub(crate) async fn observe(State(state): State<ApiState>, request: Request, nex
         }
     };
     drop(under_way);
+    if let Some(leftover) = leftover
+        && !leftover.discard().await
+        && closes
+    {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     add_headers(response.headers_mut(), &id);
 
     let status = response.status().as_u16();

@@ -7,6 +7,9 @@ pub const BODY_BYTES: usize = 1024 * 1024;
 pub const HEAD_TIMEOUT_MS: u64 = 75_000;
 /// Milliseconds that a client may take to send its body.
 pub const BODY_TIMEOUT_MS: u64 = 60_000;
+/// Milliseconds for which the rest of a body is read that a refused request did not need. A client that sends slower than this loses
+/// its connection, and is told so.
+pub const BODY_LEFT_MS: u64 = 2_000;
 /// Connections open at once; the next waits in the backlog.
 pub const CONNECTIONS: usize = 20_000;
 /// HTTP/2 requests open at once on one connection.

@@ -156,3 +156,33 @@ async fn a_body_that_does_not_come_is_given_up() {
     let body = Body::from_stream(futures::stream::pending::<Result<&[u8], std::io::Error>>());
     server.ask(Method::POST, "/_matrix/client/v3/logout", &token, body).await.expect_error(408, "M_UNKNOWN");
 }
+
+/// A client that is refused before its body was read keeps its connection: the rest of the body is taken off it first. One that sends
+/// nothing more, or more than any body has, is told that the connection ends.
+#[tokio::test(start_paused = true)]
+async fn the_body_of_a_refused_request_is_read() {
+    let server = Server::new().await;
+    let ask = async |path: &str, body: Body| {
+        let answer = server.ask(Method::POST, path, "", body).await;
+        let closed = answer.headers.get(header::CONNECTION).map(|value| value.to_str().unwrap().to_owned());
+        (answer.status.as_u16(), closed)
+    };
+    let chunks = |count: usize| {
+        let (told, left) = tokio::sync::watch::channel(count);
+        let chunk = move |at| {
+            told.send_replace(count - 1 - at);
+            Ok::<_, std::io::Error>(vec![b' '; 1024])
+        };
+        (Body::from_stream(futures::stream::iter((0..count).map(chunk))), left)
+    };
+    for (path, status) in [("/_matrix/client/v3/logout", 401), ("/nowhere", 404), ("/_matrix/client/versions", 405)] {
+        let (body, left) = chunks(3);
+        assert_eq!(ask(path, body).await, (status, None), "{path}");
+        assert_eq!(*left.borrow(), 0, "{path}");
+        let silent = Body::from_stream(futures::stream::pending::<Result<&[u8], std::io::Error>>());
+        assert_eq!(ask(path, silent).await, (status, Some("close".to_owned())), "{path}");
+        let (body, left) = chunks(10 * BODY_BYTES / 1024);
+        assert_eq!(ask(path, body).await, (status, Some("close".to_owned())), "{path}");
+        assert!(*left.borrow() > 0, "{path}");
+    }
+}
