@@ -50,6 +50,19 @@ const CASES: &[(&str, &str, &str, u16, &str)] = &[
     ("GET", "/rooms/{room}/event/{foreign_event}", "", 404, "M_NOT_FOUND"),
     ("GET", "/rooms/{foreign}/event/{event}", "", 404, "M_NOT_FOUND"),
     ("GET", "/rooms/{foreign}/event/{foreign_event}", "", 404, "M_NOT_FOUND"),
+    ("POST", "/rooms/{room}/receipt/m.read/{foreign_event}", "{}", 404, "M_NOT_FOUND"),
+    // Threads.
+    ("POST", "/rooms/{room}/receipt/m.read/{event}", r#"{"thread_id":1}"#, 400, "M_INVALID_PARAM"),
+    ("POST", "/rooms/{room}/receipt/m.read/{event}", r#"{"thread_id":""}"#, 400, "M_INVALID_PARAM"),
+    ("POST", "/rooms/{room}/receipt/m.unknown/{event}", "{}", 400, "M_INVALID_PARAM"),
+    // Aliases.
+    ("PUT", "/directory/room/%23ward:example.org", r#"{"room_id":"ward"}"#, 400, "M_BAD_JSON"),
+    ("PUT", "/directory/room/%23ward:elsewhere.example", r#"{"room_id":"{room}"}"#, 400, "M_INVALID_PARAM"),
+    ("PUT", "/directory/room/%23ward:example.org", r#"{"room_id":"{foreign}"}"#, 403, "M_FORBIDDEN"),
+    ("POST", "/createRoom", r##"{"room_alias_name":"#ward:example.org"}"##, 400, "M_INVALID_PARAM"),
+    ("POST", "/createRoom", r#"{"room_alias_name":"a\u0000b"}"#, 400, "M_INVALID_PARAM"),
+    ("PUT", "/rooms/{room}/state/m.room.canonical_alias", r##"{"alias":"#nothing:example.org"}"##, 400, "M_BAD_ALIAS"),
+    ("PUT", "/rooms/{room}/state/m.room.canonical_alias", r#"{"alias":1}"#, 400, "M_INVALID_PARAM"),
     // Users and rooms that are none.
     ("POST", "/rooms/{room}/invite", "{}", 400, "M_BAD_JSON"),
     ("POST", "/rooms/{room}/invite", r#"{"user_id":"carl"}"#, 400, "M_BAD_JSON"),

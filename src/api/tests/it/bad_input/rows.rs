@@ -1,5 +1,7 @@
 //! What is known of each endpoint beyond its method and path.
 
+use crate::paths::newest;
+
 use Query::{Choice, Filter, Flag, Number, Text, Token};
 
 /// A refusal: status and error code.
@@ -71,7 +73,7 @@ pub fn of(method: &str, path: &str) -> Row {
 const PASSWORD: &str = r#"{"!type":"m.login.password","password":"x","identifier":{"!type":"m.id.user","!user":"anna"},
     "device_id":"D","initial_device_display_name":"d"}"#;
 const NEW_ROOM: &str = r#"{"name":"n","topic":"t","preset":"private_chat","visibility":"private","room_version":"12","is_direct":false,
-    "invite":["@bert:example.org"],"creation_content":{},"power_level_content_override":{},
+    "room_alias_name":"ward","invite":["@bert:example.org"],"creation_content":{},"power_level_content_override":{},
     "initial_state":[{"!type":"org.example.a","state_key":"","~content":{}}]}"#;
 const ACCOUNT: &str = r#"{"username":"dora","password":"correct horse","device_id":"D","initial_device_display_name":"d",
     "inhibit_login":false,"refresh_token":false,"auth":{"type":"m.login.dummy"}}"#;
@@ -118,5 +120,26 @@ pub const ROWS: &[Row] = &[
     row("GET", "/rooms/{room_id}/event/{event_id}").outside(NOT_FOUND, NOT_FOUND),
     row("GET", "/rooms/{room_id}/members"),
     row("GET", "/rooms/{room_id}/joined_members"),
+    row("GET", "/directory/room/{room_alias}"),
+    row("PUT", "/directory/room/{room_alias}").body(r#"{"!room_id":"!nowhere:example.org"}"#),
+    row("DELETE", "/directory/room/{room_alias}"),
+    row("GET", "/rooms/{room_id}/aliases"),
+    row("POST", "/rooms/{room_id}/receipt/{receipt_type}/{event_id}").body(r#"{"~thread_id":"main"}"#),
+    row("POST", "/rooms/{room_id}/read_markers")
+        .body(r#"{"m.fully_read":"$event","m.read":"$event","m.read.private":"$event"}"#),
     row("PUT", "/rooms/{room_id}/typing/{user_id}").body(r#"{"!typing":true,"timeout":1}"#),
 ];
+
+/// A new endpoint gets a line above.
+#[test]
+fn every_endpoint_has_a_row() {
+    let endpoints: Vec<_> = newest().collect();
+    let missing = endpoints.iter().filter(|endpoint| of(endpoint.method.as_str(), &endpoint.path).path.is_empty());
+    let missing: Vec<_> = missing.map(|endpoint| format!("{} {}", endpoint.method, endpoint.path)).collect();
+    assert!(missing.is_empty(), "without a row:\n{}", missing.join("\n"));
+    let gone = ROWS.iter().filter(|row| {
+        !endpoints.iter().any(|endpoint| endpoint.method == row.method && endpoint.path.ends_with(row.path))
+    });
+    let gone: Vec<_> = gone.map(|row| format!("{} {}", row.method, row.path)).collect();
+    assert!(gone.is_empty(), "not mounted any more:\n{}", gone.join("\n"));
+}
