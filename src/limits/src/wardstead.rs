@@ -19,6 +19,10 @@ pub const READY_BEHIND_MS: u64 = 2_000;
 pub const METRICS_BYTES: usize = 64 * 1024;
 /// Reading the table of nodes for the metrics; after this they are told without.
 pub const NODES_READ_MS: u64 = 500;
+/// Asking a running server for its health. Shorter than the time for which what watches a container waits.
+pub const HEALTH_ASK_MS: u64 = 3_000;
+/// Bytes of that answer: a few checks with a sentence each.
+pub const HEALTH_BYTES: u64 = 64 * 1024;
 /// Bytes of a request or an answer on the control socket: paths and tokens.
 pub const CONTROL_BYTES: u64 = 64 * 1024;
 /// Commands on the control socket at once: an operator has one or two.

@@ -17,7 +17,7 @@ use wardstead_identity::NewRegistrationToken;
 use wardstead_limits::api as limits;
 
 use crate::{
-    backup,
+    ask_health, backup,
     config::{self, Config, Secret},
     init, restore, server, verify,
 };
@@ -72,6 +72,8 @@ enum Command {
     Restore(restore::Arguments),
     /// Read all data, or backups, and name what is damaged: exit code 1. The server may be running.
     Verify(verify::Arguments),
+    /// Ask a running server whether it is ready: exit code 0 if it is, 1 with the reasons if not. For the health check of a container.
+    Health(ask_health::Arguments),
     /// Print a configuration file with every option, its meaning and its default.
     ExampleConfig,
 }
@@ -102,6 +104,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Backup(arguments) => on_a_runtime(backup::run(arguments)).flatten(),
         Command::Restore(arguments) => on_a_runtime(restore::run(arguments)).flatten(),
         Command::Verify(arguments) => on_a_runtime(verify::run(arguments)).flatten(),
+        Command::Health(arguments) => on_a_runtime(ask_health::run(arguments)).flatten(),
         Command::ExampleConfig => {
             say(&config::example());
             Ok(())

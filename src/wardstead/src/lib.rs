@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod server;
 
+mod ask_health;
 mod backup;
 mod banner;
 mod control;

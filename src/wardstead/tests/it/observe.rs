@@ -44,6 +44,28 @@ fn a_configuration_can_leave_it_out() {
     assert_eq!(Server::start(&["--config", config.to_str().unwrap()], 1).observed(), None);
 }
 
+/// The health check of a container: an exit code, without shell and curl.
+#[test]
+fn health_is_asked_by_a_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::configured(folder.path());
+    // The port that it got is in no configuration: a second one names it.
+    let beside = folder.path().join("beside.toml");
+    let observed = server.observed().unwrap();
+    let text_of =
+        |observe: &str| format!("[server]\nname = \"example.org\"\n[data]\ndir = \"data\"\n[observe]\n{observe}\n");
+    std::fs::write(&beside, text_of(&format!("listen = \"{observed}\""))).unwrap();
+    let ask = || run(&["health", "--config", beside.to_str().unwrap()]);
+    let ready = ask();
+    assert_eq!((ready.status.code(), text(&ready.stdout).as_str()), (Some(0), "ready\n"));
+    drop(server);
+    let gone = ask();
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(text(&gone.stderr).contains(&observed.to_string()), "{gone:?}");
+    std::fs::write(&beside, text_of("enabled = false")).unwrap();
+    assert_eq!(ask().status.code(), Some(2));
+}
+
 #[test]
 fn metrics_tell_what_an_operator_needs() {
     let folder = tempfile::tempdir().unwrap();
