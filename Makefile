@@ -13,10 +13,10 @@ in_env := .ci/deps exec
 target = $$(.ci/deps env | sed -n 's/^CARGO_TARGET_DIR=//p')
 
 .DEFAULT_GOAL := help
-.PHONY: help deps run test kill cluster bench faults complement fmt lint config ci
+.PHONY: help deps run test kill cluster bench faults complement fuzz-api container fmt lint config ci
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 deps: ## install missing Debian packages, compile RocksDB once per machine
 	@.ci/deps
@@ -50,6 +50,13 @@ faults: deps ## apply each named one-line fault to a copy of the tree; each must
 
 complement: deps ## the conformance suite, compared with the committed results; COMPLEMENT_BIN=… TESTS=…: complement/README.md
 	$(in_env) complement/run
+
+fuzz-api: deps ## ask everything that the specification's OpenAPI files describe: SPEC=…/matrix-spec/data/api OPTIONS=…: tests/fuzz-api/run
+	@.ci/deps python3-venv
+	$(in_env) tests/fuzz-api/run "$(SPEC)" $(OPTIONS)
+
+container: ## build the image with Docker and try it: health, a message, a quick stop, a restart; IMAGE=… tries that one
+	@tests/container/run
 
 fmt: ## format the code
 	cargo fmt --all
