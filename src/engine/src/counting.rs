@@ -14,7 +14,7 @@ use crate::{
 
 /// Numbers since the start. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Counts(Arc<[AtomicU64; 5]>);
+pub struct Counts(Arc<[AtomicU64; 6]>);
 
 /// One reading of [`Counts`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +37,12 @@ impl Counts {
     pub fn read(&self) -> Reading {
         let [gets, keys, scans, groups, batches] = std::array::from_fn(|at| self.0[at].load(Ordering::SeqCst));
         Reading { gets, keys, scans, groups, batches }
+    }
+
+    /// Rows that scans have given.
+    #[must_use]
+    pub fn scanned_rows(&self) -> u64 {
+        self.0[5].load(Ordering::SeqCst)
     }
 
     fn add(&self, at: usize, count: usize) {
@@ -76,7 +82,9 @@ impl Engine for CountingEngine {
 
     async fn scan(&self, at: Position, range: &ScanRange, page: PageLimit) -> Result<Page, EngineError> {
         self.counts.add(2, 1);
-        self.inner.scan(at, range, page).await
+        let page = self.inner.scan(at, range, page).await?;
+        self.counts.add(5, page.rows.len());
+        Ok(page)
     }
 
     async fn commit_group(&self, group: Group) -> Result<GroupOutcome, EngineError> {

@@ -78,4 +78,4 @@ pub const SHARE_WAIT_MS: u64 = 5_000;
 /// Rooms of which a node remembers at once that others append to them; with one more, those without a sign of that are forgotten.
 pub const CONTENDED_ROOMS: usize = 4_096;
 /// Relations followed from an event to the root of its thread (Client-Server API, Threaded read receipts, recommends three).
-pub const THREAD_HOPS: usize = 3;
+pub const THREAD_STEPS: usize = 3;

@@ -11,8 +11,8 @@ pub const TIMELINE_TOTAL: usize = 20_000;
 /// Rooms loaded side by side for one sync.
 pub const ROOMS_AT_ONCE: usize = 16;
 /// Receipts of one room in one answer: those that moved last, and the user's own whatever their age. About 100 bytes each.
-pub const ROOM_RECEIPTS: usize = 10_000;
-/// Receipts of one room, at least, where many rooms share [`TOTAL_RECEIPTS`].
-pub const LEAST_RECEIPTS: usize = 64;
+pub const ROOM_RECEIPT_ROWS: usize = 10_000;
+/// Receipts of one room, at least, where many rooms share [`TOTAL_RECEIPT_ROWS`].
+pub const LEAST_RECEIPT_ROWS: usize = 64;
 /// Receipts of all rooms in one answer, about.
-pub const TOTAL_RECEIPTS: usize = 100_000;
+pub const TOTAL_RECEIPT_ROWS: usize = 100_000;

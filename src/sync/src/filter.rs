@@ -62,7 +62,7 @@ impl Filter {
 
     /// Receipts of one room in an answer that shows those of `rooms` rooms.
     pub(crate) fn receipts_limit(rooms: usize) -> usize {
-        (limits::TOTAL_RECEIPTS / rooms.max(1)).clamp(limits::LEAST_RECEIPTS, limits::ROOM_RECEIPTS)
+        (limits::TOTAL_RECEIPT_ROWS / rooms.max(1)).clamp(limits::LEAST_RECEIPT_ROWS, limits::ROOM_RECEIPT_ROWS)
     }
 
     /// Whether account data of no room, of type `event_type`, is to be shown.

@@ -57,7 +57,7 @@ impl Syncer {
             news.account_data.entry(data.room).or_default().push(data);
         }
         if filter.receipts() {
-            let found = self.rooms.private_receipts(user, range.since, range.upto, limits::TOTAL_RECEIPTS).await?;
+            let found = self.rooms.private_receipts(user, range.since, range.upto, limits::TOTAL_RECEIPT_ROWS).await?;
             for receipt in found.receipts {
                 news.receipts.entry(receipt.room).or_default().push(receipt);
             }

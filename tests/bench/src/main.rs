@@ -1,9 +1,10 @@
-//! Measures the server: CPU a message and a sync, syncs a send, start and memory with a long journal. Prints the table that
+//! Measures the server: CPU a message and a sync, syncs a send, a room of 10,000, start and memory with a long journal. Prints the table that
 //! goes to `docs/benchmarks.md`.
 //!
 //! Give it a release binary. `ROWS` bounds the journal of the last part (1,000,000 by default), `ONLY` names one part.
 
 mod crowd;
+mod large;
 mod long_journal;
 mod median;
 mod postgres;
@@ -30,6 +31,7 @@ async fn main() -> Result<()> {
             "heard" => sends::heard(launch, &mut table).await,
             "group" => sends::group(launch, folder.path(), &mut table).await,
             "syncs" => syncs::incremental(launch, &mut table).await,
+            "crowd" => large::room(launch, &mut table).await,
             "postgres" => postgres::nodes(&mut table).await,
             _ => long_journal::start(launch, &mut table).await,
         };
@@ -40,4 +42,4 @@ async fn main() -> Result<()> {
 }
 
 /// In the order in which they run.
-const PARTS: [&str; 6] = ["sends", "heard", "group", "syncs", "postgres", "start"];
+const PARTS: [&str; 7] = ["sends", "heard", "group", "syncs", "crowd", "postgres", "start"];

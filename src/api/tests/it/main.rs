@@ -16,6 +16,7 @@ mod garbage;
 mod headers;
 mod log;
 mod lost;
+mod receipts;
 mod rooms;
 mod session;
 mod sync;

@@ -34,7 +34,7 @@ impl Rooms {
     ) -> Result<(), RoomError> {
         let mut at = Arc::clone(event);
         let mut belongs = thread == MAIN;
-        for _ in 0..=limits::THREAD_HOPS {
+        for _ in 0..=limits::THREAD_STEPS {
             if at.event_id == thread {
                 belongs = true;
                 break;

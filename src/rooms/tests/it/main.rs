@@ -8,6 +8,7 @@ mod events;
 mod faults;
 mod history;
 mod hooks;
+mod receipts;
 mod redaction;
 mod rules;
 mod shares;

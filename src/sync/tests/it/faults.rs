@@ -62,6 +62,13 @@ async fn situation(name: &str) -> Situation {
             server.member(&anna, &other, &ben, Membership::Invite).await;
             server.leave(&ben, &other).await;
         }
+        "receipts" | "all receipts" => {
+            let events = server.say_many(&anna, &third, 2).await;
+            server.read(&cora, &third, &events[0]).await;
+            server.read(&ben, &third, &events[1]).await;
+            server.read_silently(&ben, &third, &events[0]).await;
+            since = since.filter(|_| name == "receipts");
+        }
         "full state" => full_state = true,
         _ => {}
     }
@@ -71,8 +78,19 @@ async fn situation(name: &str) -> Situation {
     Situation { server, by: ben, request }
 }
 
-const SITUATIONS: [&str; 9] =
-    ["initial", "incremental", "gappy", "newly joined", "left", "back again", "invited", "rejected", "full state"];
+const SITUATIONS: [&str; 11] = [
+    "initial",
+    "incremental",
+    "gappy",
+    "newly joined",
+    "left",
+    "back again",
+    "invited",
+    "rejected",
+    "receipts",
+    "all receipts",
+    "full state",
+];
 
 /// Fails the `n`-th read of the request on `node`, for the node's memory as it is.
 async fn failing(node: &Server, situation: &Situation, n: u64, expected: &Answer, about: &str) -> bool {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what only tests call")]
 
+mod crowd;
 mod epochs;
 mod faults;
 mod filters;
@@ -13,6 +14,7 @@ mod nodes;
 mod position;
 mod presence;
 mod reads;
+mod receipts;
 mod state;
 mod support;
 mod tokens;

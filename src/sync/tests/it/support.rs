@@ -22,7 +22,9 @@ use wardstead_engine::{
 };
 use wardstead_engine_memory::MemoryEngine;
 use wardstead_limits::{Clock, SeededRng};
-use wardstead_rooms::{Draft, InitialState, Membership, Messages, NewRoom, RoomError, Rooms, Typing, signing};
+use wardstead_rooms::{
+    Draft, InitialState, Marks, Membership, Messages, NewRoom, ReceiptMark, RoomError, Rooms, Typing, signing,
+};
 use wardstead_store::{Store, testing};
 use wardstead_sync::{SyncError, SyncRequest, Syncer};
 
@@ -238,6 +240,19 @@ impl Server {
         self.try_send(by, room, state("m.room.topic", "", &json!({ "topic": topic }))).await.unwrap()
     }
 
+    /// Reads up to `event`, in no thread.
+    pub async fn read(&self, by: &Session, room: &RoomId, event: &OwnedEventId) {
+        let read = Some(ReceiptMark::unthreaded(event.clone()));
+        self.rooms.mark_read(by, room, &Marks { read, ..Marks::default() }).await.unwrap();
+    }
+
+    /// Reads up to `event` without telling anybody, and sets the fully read marker.
+    pub async fn read_silently(&self, by: &Session, room: &RoomId, event: &OwnedEventId) {
+        let private = Some(ReceiptMark::unthreaded(event.clone()));
+        let marks = Marks { private, fully_read: Some(event.clone()), ..Marks::default() };
+        self.rooms.mark_read(by, room, &marks).await.unwrap();
+    }
+
     pub async fn ask(&self, by: &Session, request: SyncRequest) -> Result<Answer, SyncError> {
         let bytes = Box::pin(self.syncer.sync(by, request)).await?;
         Ok(Answer(serde_json::from_slice(&bytes).unwrap()))
@@ -379,6 +394,28 @@ impl Answer {
 pub struct Section<'a>(pub &'a Value);
 
 impl<'a> Section<'a> {
+    /// Receipts by type and user: the event.
+    pub fn receipts(self) -> BTreeMap<(String, String), String> {
+        let mut receipts = BTreeMap::new();
+        for event in self.0["ephemeral"]["events"].as_array().into_iter().flatten() {
+            assert_eq!(event["type"], "m.receipt");
+            for (event_id, types) in event["content"].as_object().unwrap() {
+                for (name, users) in types.as_object().unwrap() {
+                    for user in users.as_object().unwrap().keys() {
+                        receipts.insert((name.clone(), user.clone()), event_id.clone());
+                    }
+                }
+            }
+        }
+        receipts
+    }
+
+    /// Account data by type.
+    pub fn account_data(self) -> BTreeMap<String, Value> {
+        let events = self.0["account_data"]["events"].as_array().into_iter().flatten();
+        events.map(|event| (event["type"].as_str().unwrap().to_owned(), event["content"].clone())).collect()
+    }
+
     pub fn events(self) -> &'a [Value] {
         self.0["timeline"]["events"].as_array().map_or(&[], Vec::as_slice)
     }
