@@ -2,6 +2,8 @@
 
 /// Bytes of one event in canonical JSON (Matrix specification, Client-Server API, Size limits).
 pub const EVENT_BYTES: usize = 65_536;
+/// Bytes that are reserved to write an event: that of a message in most rooms fits.
+pub const EVENT_USUAL_BYTES: usize = 1_024;
 /// Bytes of a user id, room id, event type, state key, event id (Size limits).
 pub const IDENTIFIER_BYTES: usize = 255;
 /// Random letters and digits of the id of an event in a room of version 2: 2^107 ids of one server.

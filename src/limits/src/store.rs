@@ -79,3 +79,5 @@ pub const WORK_SWEEP_MS: u64 = 1_000;
 pub const WORK_RETRY_MS: u64 = 1_000;
 /// The longest pause before something is tried again.
 pub const WORK_RETRY_MOST_MS: u64 = 60_000;
+/// Bytes that are reserved to write a row: an event's row fits in most rooms.
+pub const ROW_BYTES: usize = 1_024;

@@ -37,11 +37,15 @@ macro_rules! row {
 pub mod postcard_row {
     use bytes::Bytes;
     use serde::{Serialize, de::DeserializeOwned};
+    use wardstead_limits::store::ROW_BYTES;
 
     #[must_use]
     pub fn encode(format: u8, row: &impl Serialize) -> Bytes {
+        // Room for nearly every row, so that writing one never grows it; what is queued then takes just its own bytes.
+        let mut bytes = Vec::with_capacity(ROW_BYTES);
+        bytes.push(format);
         // Postcard fails only on types of unknown length, which rows do not have; such a row would decode as `None`.
-        postcard::to_extend(row, vec![format]).unwrap_or_default().into()
+        Bytes::copy_from_slice(&postcard::to_extend(row, bytes).unwrap_or_default())
     }
 
     pub fn decode<R: DeserializeOwned>(format: u8, bytes: &Bytes) -> Option<R> {

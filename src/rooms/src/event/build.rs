@@ -74,7 +74,8 @@ impl Maker<'_> {
         hash_and_sign_event(self.server_name.as_str(), self.key, &mut object, &self.rules.redaction)
             .map_err(|error| refused(&error))?;
         let hash = reference_hash(&object, self.rules).map_err(|error| refused(&error))?;
-        let pdu = serde_json::to_vec(&object).map_err(|error| RoomError::BadJson(error.to_string()))?;
+        let mut pdu = Vec::with_capacity(limits::EVENT_USUAL_BYTES);
+        serde_json::to_writer(&mut pdu, &object).map_err(|error| RoomError::BadJson(error.to_string()))?;
         if pdu.len() > limits::EVENT_BYTES {
             return Err(too_large(pdu.len()));
         }
