@@ -32,6 +32,40 @@ impl Access for AccessToken {
     }
 }
 
+/// No token is needed, but whoever sends one has to be known by it: the answer depends on who asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TokenIfAny;
+
+impl AuthScheme for TokenIfAny {
+    type Input<'a> = <AccessTokenOptional as AuthScheme>::Input<'a>;
+    type AddAuthenticationError = <AccessTokenOptional as AuthScheme>::AddAuthenticationError;
+    type Output = <AccessTokenOptional as AuthScheme>::Output;
+    type ExtractAuthenticationError = <AccessTokenOptional as AuthScheme>::ExtractAuthenticationError;
+
+    fn add_authentication<T: AsRef<[u8]>>(
+        request: &mut Request<T>,
+        input: Self::Input<'_>,
+    ) -> Result<(), Self::AddAuthenticationError> {
+        AccessTokenOptional::add_authentication(request, input)
+    }
+
+    fn extract_authentication<T>(request: &Request<T>) -> Result<Self::Output, Self::ExtractAuthenticationError> {
+        AccessTokenOptional::extract_authentication(request)
+    }
+}
+
+impl Access for TokenIfAny {
+    type Caller = Option<Session>;
+    const REQUIRED: bool = false;
+
+    async fn admit(state: &ApiState, head: &Request<()>) -> Result<Option<Session>, ApiError> {
+        if let Ok(None) = extract_bearer_or_query_token(head) {
+            return Ok(None);
+        }
+        authenticate(state, head).await.map(Some)
+    }
+}
+
 /// Schemes under which no endpoint here wants to know who asks. A token that is sent all the same is not looked at: a client that signs
 /// in again may still send the one that it lost, and `versions` is the same for all.
 macro_rules! open_to_all {

@@ -3,6 +3,7 @@
 //! Each part's own error becomes one in a file of its own below; nowhere else is an `M_…` code chosen for it.
 
 mod accounts;
+mod directory;
 mod identity;
 mod rooms;
 mod store;

@@ -97,6 +97,16 @@ impl<T: OutgoingResponse + Send + 'static> Answer for T {
 /// An answer that is JSON already.
 pub(crate) struct JsonBytes(pub(crate) Bytes);
 
+impl JsonBytes {
+    /// `answer` as JSON.
+    ///
+    /// # Errors
+    /// A fault of this server: a value that cannot be written as JSON.
+    pub(crate) fn of(answer: &impl serde::Serialize) -> Result<Self, ApiError> {
+        serde_json::to_vec(answer).map(|json| Self(json.into())).map_err(ApiError::internal)
+    }
+}
+
 impl Answer for JsonBytes {
     fn into_answer(self) -> Result<Response, ApiError> {
         Ok(([(header::CONTENT_TYPE, "application/json")], self.0).into_response())

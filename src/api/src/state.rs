@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use wardstead_accounts::Accounts;
+use wardstead_directory::Directory;
 use wardstead_identity::Identity;
 use wardstead_limits::{Clock, Rng};
 use wardstead_rooms::Rooms;
@@ -22,6 +23,8 @@ pub struct ApiParts {
     pub identity: Identity,
     /// Rooms and their events.
     pub rooms: Rooms,
+    /// How rooms are found.
+    pub directory: Directory,
     /// What clients have not been sent yet.
     pub syncer: Syncer,
     /// What the operator chose.

@@ -9,6 +9,7 @@ mod rng;
 
 pub mod accounts;
 pub mod api;
+pub mod directory;
 pub mod engine;
 pub mod ephemeral;
 pub mod postgres;

@@ -55,6 +55,8 @@ pub const HERO_ROWS: usize = 64;
 pub const HEROES: usize = 5;
 /// Bytes of a transaction id.
 pub const TRANSACTION_ID_BYTES: usize = 255;
+/// Rooms whose state is read at once for a list of them.
+pub const OVERVIEWS_AT_ONCE: usize = 32;
 /// Aliases of one room: they are listed in one answer.
 pub const ALIASES_PER_ROOM: usize = 500;
 /// Milliseconds within which [`CONFLICTS`] on one room mean that another node appends to it too.

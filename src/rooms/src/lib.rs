@@ -4,6 +4,7 @@
 //! the state before it ([`auth`], [`state`]), and queues one batch with all rows that follow from it ([`tables`]). Formats
 //! and reasons: `docs/design/03-rooms.md`.
 
+mod acts;
 mod aliases;
 mod append;
 mod auth;
@@ -13,6 +14,7 @@ mod create;
 mod error;
 pub mod event;
 mod events;
+mod glimpse;
 mod hooks;
 mod membership;
 mod names;
@@ -30,7 +32,7 @@ mod version;
 
 use std::sync::{Arc, atomic::AtomicU64};
 
-use ruma::{OwnedServerName, RoomVersionId};
+use ruma::{OwnedServerName, RoomVersionId, ServerName};
 use wardstead_accounts::Accounts;
 use wardstead_store::Store;
 
@@ -38,6 +40,7 @@ pub use change::{Act, AdministrativeAct, EventAppended, MembershipChanged, RoomC
 pub use create::{InitialState, NewRoom, Preset};
 pub use error::RoomError;
 pub use event::{ClientEvent, Event, Replaced, StoredEvent, TimelineKey, client::Viewer};
+pub use glimpse::{Child, Glimpse, JoinRule, Looker, Overview};
 pub use hooks::{Hooks, Proposed, RoomPolicy, StateBefore, Verdict};
 pub use membership::{HistoryVisibility, Membership};
 pub use names::Room;
@@ -120,6 +123,12 @@ impl Rooms {
             store,
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// The name of this server.
+    #[must_use]
+    pub fn server_name(&self) -> &ServerName {
+        &self.inner.server_name
     }
 
     /// The version of rooms whose creator names none.

@@ -4,6 +4,8 @@
 pub const ROOM_EVENT: u16 = 0x0101;
 /// A change of a room's current state without a live event, by state resolution. Key: empty.
 pub const ROOM_STATE: u16 = 0x0102;
+/// A room was published, or is not any more. Key: empty.
+pub const ROOM_PUBLISHED: u16 = 0x0110;
 /// A room alias was set, moved or removed; no sync tells it. Scope: the room. Key: the alias.
 pub const ROOM_ALIAS: u16 = 0x0301;
 /// A receipt that is shown to the members of the room moved. Scope: the room. Key: the short id of its user, eight bytes

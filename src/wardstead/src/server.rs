@@ -6,11 +6,12 @@ use axum::Router;
 use tokio::{net::TcpListener, sync::watch};
 use wardstead_accounts::{Accounts, Presence};
 use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures};
+use wardstead_directory::{Directory, Publisher};
 use wardstead_engine::EngineError;
 use wardstead_identity::{Identity, IdentityError, NewRegistrationToken};
 use wardstead_limits::api as limits;
-use wardstead_rooms::{RoomError, Rooms, Typing, signing};
-use wardstead_store::Store;
+use wardstead_rooms::{Hooks, RoomChange, RoomError, Rooms, Typing, signing};
+use wardstead_store::{CommitContributor, Contributors, Store};
 use wardstead_sync::Syncer;
 
 use crate::{
@@ -210,10 +211,13 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
     let first_token = identity.ensure_first_token().await?;
     let key = signing::load_or_create(store, store.rng().as_ref()).await?;
     let version = config.rooms.default_version.id().clone();
-    let rooms = Rooms::new(store.clone(), accounts.clone(), name.clone(), key, version);
+    let contributors: Vec<Arc<dyn CommitContributor<RoomChange>>> = vec![Arc::new(Publisher)];
+    let hooks = Hooks { contributors: Arc::new(Contributors::new(contributors)), ..Hooks::default() };
+    let rooms = Rooms::with_hooks(store.clone(), accounts.clone(), name.clone(), key, version, hooks);
     store.set_audience(Arc::new(rooms.clone()));
     let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), policy.presence));
     let syncer = Syncer::new(store.clone(), accounts.clone(), rooms.clone(), typing, presence);
+    let directory = Directory::new(store.clone(), rooms.clone());
     let figures = Figures::default();
     let nodes = Arc::new(Nodes::new(store.clone()));
     let looked = Looked {
@@ -229,6 +233,7 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
         accounts,
         identity,
         rooms,
+        directory,
         syncer,
         availability: Availability::watching(health.available()),
         figures,

@@ -35,6 +35,9 @@ pub(super) async fn create_room(Ruma { state, request, caller, .. }: Ruma<Reques
         room_alias_name: request.room_alias_name,
         third_party_invites: 0,
     };
+    if new.public {
+        state.directory.check_room_in_list().await?;
+    }
     Ok(Response::new(state.rooms.create(&caller, new).await?))
 }
 

@@ -15,8 +15,11 @@ mod logout_all;
 mod presence;
 mod presence_get;
 mod presence_set;
+mod public_rooms;
+mod public_rooms_search;
 mod register;
 mod register_available;
+mod room_summary;
 mod rooms;
 mod sync;
 mod versions;
@@ -45,6 +48,9 @@ pub(crate) fn routes() -> Routes {
         .route(joined_rooms::joined_rooms)
         .route(presence_get::presence_get)
         .route(presence_set::presence_set)
+        .route(public_rooms::public_rooms)
+        .route(public_rooms_search::public_rooms_search)
+        .route_also(room_summary::room_summary, room_summary::unstable_paths)
         .route(sync::sync);
     rooms::routes(directory::routes(routes))
 }

@@ -35,9 +35,16 @@ async fn every_other_endpoint_demands_a_token() {
         "/_matrix/client/v3/register/available",
     ];
     // What everybody may look up.
-    const OPEN_GET: [&str; 2] = [
+    const OPEN_GET: [&str; 9] = [
+        "/_matrix/client/r0/directory/list/room/!room:example.org",
+        "/_matrix/client/v3/directory/list/room/!room:example.org",
         "/_matrix/client/r0/directory/room/%23alias:example.org",
         "/_matrix/client/v3/directory/room/%23alias:example.org",
+        "/_matrix/client/r0/publicRooms",
+        "/_matrix/client/v3/publicRooms",
+        "/_matrix/client/v1/room_summary/%23alias:example.org",
+        "/_matrix/client/unstable/im.nheko.summary/rooms/%23alias:example.org/summary",
+        "/_matrix/client/unstable/im.nheko.summary/summary/%23alias:example.org",
     ];
     let server = Server::new().await;
     let mut closed = 0;

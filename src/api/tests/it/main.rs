@@ -7,6 +7,7 @@ mod server;
 
 mod aliases;
 mod bad_input;
+mod directory;
 mod discovery;
 mod ephemeral;
 mod errors;

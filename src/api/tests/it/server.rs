@@ -11,12 +11,13 @@ use tokio::sync::watch;
 use tower::ServiceExt as _;
 use wardstead_accounts::{Accounts, NewAccount, Presence};
 use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures, router};
+use wardstead_directory::{Directory, Publisher};
 use wardstead_engine::{Batch, Key};
 use wardstead_engine_memory::{Faults, MemoryEngine};
 use wardstead_identity::{HashCost, Identity, IdentityConfig, Registration};
 use wardstead_limits::ManualClock;
-use wardstead_rooms::{Rooms, Typing, signing};
-use wardstead_store::{Store, testing};
+use wardstead_rooms::{Hooks, RoomChange, Rooms, Typing, signing};
+use wardstead_store::{CommitContributor, Contributors, Store, testing};
 use wardstead_sync::Syncer;
 
 /// A router over an empty memory engine.
@@ -78,7 +79,9 @@ impl Server {
         let identity = Identity::new(store.clone(), accounts.clone(), config);
         let key = signing::load_or_create(&store, store.rng().as_ref()).await.unwrap();
         let name = server_name!("example.org").to_owned();
-        let rooms = Rooms::new(store.clone(), accounts.clone(), name, key, RoomVersionId::V12);
+        let contributors: Vec<Arc<dyn CommitContributor<RoomChange>>> = vec![Arc::new(Publisher)];
+        let hooks = Hooks { contributors: Arc::new(Contributors::new(contributors)), ..Hooks::default() };
+        let rooms = Rooms::with_hooks(store.clone(), accounts.clone(), name, key, RoomVersionId::V12, hooks);
         store.set_audience(Arc::new(rooms.clone()));
         let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), presence));
         let syncer = Syncer::new(store.clone(), accounts.clone(), rooms.clone(), typing, presence);
@@ -86,6 +89,7 @@ impl Server {
         let state = ApiState::new(ApiParts {
             accounts: accounts.clone(),
             identity,
+            directory: Directory::new(store.clone(), rooms.clone()),
             rooms,
             syncer,
             availability: Availability::watching(available.subscribe()),

@@ -59,7 +59,10 @@ fn without(content: &CanonicalJsonObject, alias: &str) -> Option<CanonicalJsonOb
 
 impl Rooms {
     /// Whether `by` is in `room` and has the power to say what its aliases are. Who has, also says whether it is published.
-    pub(crate) async fn may_set_canonical_alias(&self, by: &Session, room: &Room) -> Result<bool, RoomError> {
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn may_set_canonical_alias(&self, by: &Session, room: &Room) -> Result<bool, RoomError> {
         let key = USER_ROOMS.key(by.user).u64(room.short).key();
         let membership = self.inner.store.get(&USER_ROOMS, &key).await?.map(|found| found.row.membership);
         if membership != Some(Membership::Join) {

@@ -12,10 +12,10 @@ use wardstead_engine::{Batch, Key, Losing, PageLimit, ScanRange};
 use wardstead_limits::{rooms as limits, store::REBUILDS};
 use wardstead_store::{Found, StoreError};
 
-use crate::{Access, Inner, Membership, Room, RoomError, Rooms};
+use crate::{Access, Act, AdministrativeAct, Inner, Membership, Room, RoomError, Rooms};
 
 pub(crate) use canonical::{canonical_content, check_initial};
-use rows::{ALIASES, ROOM_ALIASES, alias_key, parsed, redirect, remove};
+use rows::{ALIASES, ROOM_ALIASES, alias_key, news, parsed, redirect, remove};
 pub(crate) use rows::{AliasRow, TAKEN, put};
 
 impl Rooms {
@@ -74,6 +74,14 @@ impl Rooms {
         }
         let mut batch = Batch::new();
         remove(&mut batch, alias, &found);
+        let act = AdministrativeAct {
+            room_id: room.room_id.clone(),
+            by: by.user_id.clone(),
+            act: Act::RemoveAlias,
+            target: alias.as_str().to_owned(),
+            reason: None,
+        };
+        self.contribute_act(&mut batch, news(room.short, alias.as_str()), act).await?;
         match self.inner.store.commit(batch).await {
             Ok(_) => Ok(()),
             // Somebody else removed it meanwhile.

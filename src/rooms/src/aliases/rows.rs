@@ -48,12 +48,11 @@ pub(crate) fn put(batch: &mut Batch, alias: &RoomAliasId, room: &Room, by: &str,
     write(batch, alias.as_str(), &row, version);
 }
 
-/// Makes the alias lead nowhere, if it is still as it was found.
+/// Makes the alias lead nowhere, if it is still as it was found. The [`news`] are still to be added.
 pub(crate) fn remove(batch: &mut Batch, alias: &RoomAliasId, found: &Found<AliasRow>) {
     batch.expect(found.key.clone(), Expect::Version(found.version), Losing::Rebuild);
     batch.delete(found.key.clone());
     batch.delete(room_key(found.row.room, alias.as_str()));
-    changed(batch, found.row.room, alias.as_str());
 }
 
 /// Makes the alias lead to `room` instead, if it is still as it was found. It stays that of who set it. `version` is a fresh short
@@ -61,7 +60,7 @@ pub(crate) fn remove(batch: &mut Batch, alias: &RoomAliasId, found: &Found<Alias
 pub(crate) fn redirect(batch: &mut Batch, alias: &RoomAliasId, found: &Found<AliasRow>, room: &Room, version: u64) {
     batch.expect(found.key.clone(), Expect::Version(found.version), Losing::Rebuild);
     batch.delete(room_key(found.row.room, alias.as_str()));
-    changed(batch, found.row.room, alias.as_str());
+    batch.journal(news(found.row.room, alias.as_str()));
     let row = AliasRow { room: room.short, room_id: room.room_id.as_str().to_owned(), ..found.row.clone() };
     write(batch, alias.as_str(), &row, version);
 }
@@ -69,12 +68,12 @@ pub(crate) fn redirect(batch: &mut Batch, alias: &RoomAliasId, found: &Found<Ali
 fn write(batch: &mut Batch, alias: &str, row: &AliasRow, version: u64) {
     ALIASES.put_with(batch, ALIASES.key(0).text(alias).key(), version, &[], row);
     ROOM_ALIASES.put(batch, room_key(row.room, alias), &RoomAliasRow { alias: alias.to_owned() });
-    changed(batch, row.room, alias);
+    batch.journal(news(row.room, alias));
 }
 
-fn changed(batch: &mut Batch, room: u64, alias: &str) {
-    let key = alias.as_bytes().to_vec().into();
-    batch.journal(JournalEntry { kind: kind::ROOM_ALIAS, scope: room, key });
+/// The news that an alias of `room` was set, moved or removed.
+pub(crate) fn news(room: u64, alias: &str) -> JournalEntry {
+    JournalEntry { kind: kind::ROOM_ALIAS, scope: room, key: alias.as_bytes().to_vec().into() }
 }
 
 /// The alias that a row of [`ROOM_ALIASES`] holds.

@@ -13,8 +13,12 @@ pub(crate) const CREATE: u64 = 1;
 pub(crate) const POWER_LEVELS: u64 = 2;
 pub(crate) const JOIN_RULES: u64 = 3;
 pub(crate) const HISTORY_VISIBILITY: u64 = 4;
+pub(crate) const GUEST_ACCESS: u64 = 5;
 pub(crate) const NAME: u64 = 6;
+pub(crate) const TOPIC: u64 = 7;
+pub(crate) const AVATAR: u64 = 8;
 pub(crate) const CANONICAL_ALIAS: u64 = 9;
+pub(crate) const ENCRYPTION: u64 = 10;
 
 /// Types with an empty state key, by number. Numbers are stored: add at the end, never change one.
 const WELL_KNOWN: [(&str, u64); 15] = [
@@ -22,12 +26,12 @@ const WELL_KNOWN: [(&str, u64); 15] = [
     ("m.room.power_levels", POWER_LEVELS),
     ("m.room.join_rules", JOIN_RULES),
     ("m.room.history_visibility", HISTORY_VISIBILITY),
-    ("m.room.guest_access", 5),
+    ("m.room.guest_access", GUEST_ACCESS),
     ("m.room.name", NAME),
-    ("m.room.topic", 7),
-    ("m.room.avatar", 8),
+    ("m.room.topic", TOPIC),
+    ("m.room.avatar", AVATAR),
     ("m.room.canonical_alias", CANONICAL_ALIAS),
-    ("m.room.encryption", 10),
+    ("m.room.encryption", ENCRYPTION),
     ("m.room.tombstone", 11),
     ("m.room.server_acl", 12),
     ("m.room.pinned_events", 13),

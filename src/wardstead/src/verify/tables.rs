@@ -47,6 +47,7 @@ const NAMES: &[(u16, &str)] = &[
     (0x081, "first_registration_token"),
     (0x082, "uia_session_key"),
     (0x083, "used_uia_sessions"),
+    (0x0c0, "published_rooms"),
 ];
 
 /// The name of a table; `None` for one of another version.

@@ -2,6 +2,7 @@
 
 mod aliases;
 mod event;
+mod hierarchy;
 mod invite;
 mod join;
 mod joined_members;
@@ -40,6 +41,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .route(read_markers::read_markers)
         .route(typing::typing)
         .route(aliases::aliases)
+        .route(hierarchy::hierarchy)
 }
 
 /// An empty state key may be left out, with the slash before it or without.

@@ -81,6 +81,9 @@ const A_FILTER: &str = r#"{"event_format":"client","event_fields":["type"],"pres
     "room":{"rooms":["!a:b.c"],"not_rooms":["!a:b.c"],"include_leave":false,"timeline":{"limit":1,"contains_url":true,
     "lazy_load_members":true},"state":{"types":["a"]},"ephemeral":{"not_types":["a"]}}}"#;
 
+const SEARCH: &str = r#"{"limit":1,"filter":{"generic_search_term":"a","room_types":["m.space"]},
+    "~include_all_networks":false,"~third_party_instance_id":"irc"}"#;
+
 /// Paths by their end.
 pub const ROWS: &[Row] = &[
     row("GET", "/.well-known/matrix/client"),
@@ -129,6 +132,20 @@ pub const ROWS: &[Row] = &[
     row("POST", "/rooms/{room_id}/read_markers")
         .body(r#"{"m.fully_read":"$event","m.read":"$event","m.read.private":"$event"}"#),
     row("PUT", "/rooms/{room_id}/typing/{user_id}").body(r#"{"!typing":true,"timeout":1}"#),
+    row("GET", "/directory/room/{room_alias}"),
+    row("PUT", "/directory/room/{room_alias}").body(r#"{"!room_id":"!nowhere:example.org"}"#),
+    row("DELETE", "/directory/room/{room_alias}"),
+    row("GET", "/rooms/{room_id}/aliases"),
+    // Everybody is told whether a room is listed, as the specification has it.
+    row("GET", "/directory/list/room/{room_id}").outside(NOT_FOUND, (200, "")),
+    row("PUT", "/directory/list/room/{room_id}").body(r#"{"visibility":"private"}"#).outside(NOT_FOUND, NOT_FOUND),
+    row("GET", "/v3/publicRooms").query("", &[("limit", Number), ("since", Token)]),
+    row("POST", "/v3/publicRooms").body(SEARCH),
+    row("GET", "/room_summary/{room_id_or_alias}").outside(NOT_FOUND, NOT_FOUND),
+    row("GET", "/im.nheko.summary/rooms/{room_id_or_alias}/summary").outside(NOT_FOUND, NOT_FOUND),
+    row("GET", "/im.nheko.summary/summary/{room_id_or_alias}").outside(NOT_FOUND, NOT_FOUND),
+    row("GET", "/rooms/{room_id}/hierarchy")
+        .query("", &[("limit", Number), ("max_depth", Number), ("from", Token), ("suggested_only", Flag)]),
 ];
 
 /// What is not mounted any more has no row. What is mounted without one gets the kinds that need none.

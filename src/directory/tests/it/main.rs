@@ -1,0 +1,8 @@
+//! The directory over the memory engine.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod hierarchy;
+mod listing;
+mod publishing;
+mod summary;
+mod support;
