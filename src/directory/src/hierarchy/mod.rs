@@ -112,9 +112,9 @@ impl Directory {
         let max_depth = query.max_depth.unwrap_or(limits::HIERARCHY_DEPTH).min(limits::HIERARCHY_DEPTH);
         let question = token::Question { root: room.short, user: by.user, max_depth, suggested: query.suggested_only };
         let from = query.from.as_deref().map(|text| question.read(self.inner.store.tokens(), text)).transpose()?;
-        let root = self.inner.rooms.glimpse(Looker::User(by), &[room]).await?.pop().flatten().ok_or(UNKNOWN)?;
+        let first = self.inner.rooms.glimpse(Looker::User(by), &[room]).await?.pop().flatten().ok_or(UNKNOWN)?;
         let limit = query.limit.unwrap_or(limits::HIERARCHY_DEFAULT).min(limits::HIERARCHY_PAGE);
-        let start = || Walk::new(&self.inner.rooms, by, question, root.clone());
+        let start = || Walk::new(&self.inner.rooms, by, question, first.clone());
         let mut walk = start();
         let mut skipped = 0;
         if let Some(place) = from {

@@ -44,11 +44,11 @@ struct Tree {
 }
 
 async fn tree(server: &Server, ada: &Session) -> Tree {
-    let room = async |name: &str| server.room(ada, open(name)).await;
+    let make = async |name: &str| server.room(ada, open(name)).await;
     let spaces = async |name: &str| server.room(ada, space(open(name))).await;
     let (root, s1, s2) = (spaces("root").await, spaces("s1").await, spaces("s2").await);
     let (r1, r2, r3, r4, r5) =
-        (room("r1").await, room("r2").await, room("r3").await, room("r4").await, room("r5").await);
+        (make("r1").await, make("r2").await, make("r3").await, make("r4").await, make("r5").await);
     let suggested = json!({ "suggested": true });
     add(server, ada, &root, &r1, suggested.clone()).await;
     add(server, ada, &root, &s1, json!({})).await;
@@ -136,8 +136,8 @@ async fn order_of_children() {
         ("B", json!({ "order": "B" })),
         ("no order, last", json!({ "order": "é" })),
     ] {
-        let room = server.room(&ada, open(name)).await;
-        add(&server, &ada, &root, &room, more).await;
+        let child = server.room(&ada, open(name)).await;
+        add(&server, &ada, &root, &child, more).await;
     }
     let expected = [
         "root",

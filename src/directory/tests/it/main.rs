@@ -1,5 +1,5 @@
 //! The directory over the memory engine.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+#![expect(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "a test that cannot go on should stop")]
 
 mod hierarchy;
 mod listing;

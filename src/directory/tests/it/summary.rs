@@ -10,13 +10,11 @@ use crate::support::{Server, kind, listed, open, server, with};
 async fn summary(server: &Server, by: Option<&Session>, room: &str) -> Option<Value> {
     let room = <&RoomOrAliasId>::try_from(room).unwrap();
     let answer = server.summary(by, room).await;
-    match &answer {
-        Ok(summary) => Some(serde_json::to_value(summary).unwrap()),
-        Err(_) => {
-            assert_eq!(kind(answer), "not found");
-            None
-        }
+    if let Ok(summary) = &answer {
+        return Some(serde_json::to_value(summary).unwrap());
     }
+    assert_eq!(kind(answer), "not found");
+    None
 }
 
 fn closed() -> NewRoom {

@@ -68,7 +68,7 @@ impl Rooms {
         let standing: HashMap<u64, Membership> = standing.into_iter().map(|row| (row.room, row.membership)).collect();
         let membership = |overview: &Overview| standing.get(&overview.room.short).copied();
         let closed = overviews.iter().filter(|overview| !overview.shown_to(membership(overview)));
-        let letting_in: HashSet<&OwnedRoomId> = closed.flat_map(|overview| overview.lets_in()).collect();
+        let letting_in: HashSet<&OwnedRoomId> = closed.flat_map(Overview::lets_in).collect();
         let joined = self.joined_among(session, letting_in).await?;
         let glimpses = overviews.into_iter().map(|overview| {
             let membership = membership(&overview);
