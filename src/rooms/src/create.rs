@@ -138,7 +138,9 @@ impl Inner {
                     build.room_id = Some(event.room_id.clone());
                 }
                 Ok(_) => {}
-                Err(RoomError::Forbidden(why)) => return Err(RoomError::InvalidState(why)),
+                Err(RoomError::Forbidden(why) | RoomError::InvalidParam(why)) => {
+                    return Err(RoomError::InvalidState(why));
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -28,34 +28,6 @@ pub struct Draft {
     pub txn_id: Option<OwnedTransactionId>,
 }
 
-/// What a member event states.
-#[derive(Clone, Debug)]
-pub(crate) struct MembershipChange {
-    pub(crate) membership: Membership,
-    /// Why, for people to read.
-    pub(crate) reason: Option<String>,
-    /// With an invitation: it is to a direct conversation.
-    pub(crate) is_direct: bool,
-}
-
-impl MembershipChange {
-    /// To `membership`, without more.
-    pub(crate) fn to(membership: Membership) -> Self {
-        Self { membership, reason: None, is_direct: false }
-    }
-
-    pub(crate) fn content(&self) -> CanonicalJsonObject {
-        let mut content = CanonicalJsonObject::from([("membership".to_owned(), self.membership.name().into())]);
-        if let Some(reason) = &self.reason {
-            content.insert("reason".to_owned(), reason.as_str().into());
-        }
-        if self.is_direct && self.membership == Membership::Invite {
-            content.insert("is_direct".to_owned(), true.into());
-        }
-        content
-    }
-}
-
 impl Rooms {
     /// Sends an event as one batch and returns its id once it is durable. State that is set to what it is, by the sender who
     /// set it, stays: the id is that of the event that set it.
@@ -93,7 +65,7 @@ impl Rooms {
     /// Appends `draft`. `act` is what the request is beside its transaction id.
     async fn say(&self, by: &Session, room_id: &RoomId, draft: Draft, act: &str) -> Result<OwnedEventId, RoomError> {
         let content = canonical(&draft.content)?;
-        let proposal = Proposal { event_type: draft.event_type, state_key: draft.state_key, content, unless: None };
+        let proposal = Proposal { event_type: draft.event_type, state_key: draft.state_key, content, guard: None };
         self.inner.check(&proposal)?;
         let room = self.inner.names.by_id(room_id).await?.ok_or_else(RoomError::not_in_room)?;
         if proposal.event_type == "m.room.canonical_alias" && proposal.state_key.is_some() {
@@ -116,32 +88,6 @@ impl Rooms {
         };
         append(&self.inner, &room, &Act { author, proposal, transaction: key }).await
     }
-
-    /// Changes `target`'s membership as one batch; `Leave` of somebody else removes or unbans. Joining a room that the user is
-    /// in changes nothing.
-    ///
-    /// # Errors
-    /// [`RoomError`]; `NotFound` when the room to join, or the user to invite, does not exist.
-    pub async fn set_membership(
-        &self,
-        by: &Session,
-        room_id: &RoomId,
-        target: &UserId,
-        membership: Membership,
-        reason: Option<String>,
-    ) -> Result<OwnedEventId, RoomError> {
-        let change = MembershipChange { reason, ..MembershipChange::to(membership) };
-        let mut proposal = Proposal::state("m.room.member", target.as_str(), change.content());
-        proposal.unless = (membership == Membership::Join).then_some(Membership::Join);
-        self.inner.check(&proposal)?;
-        let room = self.inner.names.by_id(room_id).await?;
-        let room = room.ok_or_else(|| match membership {
-            Membership::Join => RoomError::NotFound("There is no such room on this server.".into()),
-            _ => RoomError::not_in_room(),
-        })?;
-        let author = Author { user_id: by.user_id.clone(), user: by.user, transaction: None };
-        append(&self.inner, &room, &Act { author, proposal, transaction: None }).await
-    }
 }
 
 impl Inner {
@@ -150,6 +96,7 @@ impl Inner {
         let content = &proposal.content;
         match (proposal.event_type.as_str(), proposal.state_key.as_deref()) {
             ("m.room.member", Some(state_key)) => self.check_member(state_key, content),
+            ("m.room.create", _) => Err(RoomError::InvalidParam("A room is made once, and not by an event.".into())),
             _ => Ok(()),
         }
     }
@@ -157,16 +104,8 @@ impl Inner {
     fn check_member(&self, state_key: &str, content: &CanonicalJsonObject) -> Result<(), RoomError> {
         let target = UserId::parse(state_key)
             .map_err(|_| RoomError::InvalidParam("The state key of a member event is a user id.".into()))?;
-        let membership = text(content, "membership").and_then(Membership::from_name);
-        let membership = membership.ok_or_else(|| RoomError::BadJson("A member event states a membership.".into()))?;
-        if membership == Membership::Knock {
-            return Err(RoomError::Unsupported("This server cannot knock yet.".into()));
-        }
-        if content.contains_key("third_party_invite") {
-            return Err(RoomError::Unsupported("This server cannot invite by e-mail address or number yet.".into()));
-        }
-        if content.contains_key("join_authorised_via_users_server") {
-            return Err(RoomError::forbidden("Only the server says who authorised a join."));
+        if text(content, "membership").and_then(Membership::from_name).is_none() {
+            return Err(RoomError::BadJson("A member event states a membership.".into()));
         }
         if target.server_name() != self.server_name {
             return Err(RoomError::Forbidden(format!(

@@ -224,16 +224,41 @@ pub(crate) struct MemberRow {
 }
 row!(MemberRow, 1);
 
-/// Header: position of the change, position at which the user last stopped being joined (0: never).
+/// Versioned by the head's version, so that each change of the membership states another one. Header: position of the change,
+/// position at which the user last stopped being joined (0: never).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct UserRoomRow {
     pub(crate) room_id: String,
     pub(crate) membership: Membership,
     pub(crate) event_id: String,
-    /// With an invitation: a JSON array of stripped state events.
-    pub(crate) invite_state: Option<Content>,
+    /// With an invitation or a knock: a JSON array of stripped state events.
+    pub(crate) stripped: Option<Content>,
+    /// The user does not want to know of the room any more (since format 2).
+    pub(crate) forgotten: bool,
 }
-row!(UserRoomRow, 1);
+
+/// Before rooms could be forgotten.
+#[derive(Serialize, Deserialize)]
+struct UserRoomRow1 {
+    room_id: String,
+    membership: Membership,
+    event_id: String,
+    stripped: Option<Content>,
+}
+row!(UserRoomRow1, 1);
+
+impl Row for UserRoomRow {
+    fn encode(&self) -> Bytes {
+        postcard_row::encode(2, self)
+    }
+
+    fn decode(bytes: &Bytes) -> Option<Self> {
+        postcard_row::decode(2, bytes).or_else(|| {
+            let UserRoomRow1 { room_id, membership, event_id, stripped } = UserRoomRow1::decode(bytes)?;
+            Some(Self { room_id, membership, event_id, stripped, forgotten: false })
+        })
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MemberLogRow {
@@ -456,6 +481,17 @@ pub(crate) fn after<R: Row>(table: &Table<R>, scope: u64, at: Position) -> Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_users_room_of_before_forgetting_is_read() {
+        let (room_id, event_id) = ("!room:example.org".to_owned(), "$event".to_owned());
+        let stripped = Some(Content(Bytes::from_static(b"[]")));
+        let old = UserRoomRow1 { room_id, membership: Membership::Leave, event_id, stripped };
+        let read = UserRoomRow::decode(&old.encode()).unwrap();
+        assert!(!read.forgotten && read.membership == Membership::Leave && read.event_id == "$event");
+        let forgotten = UserRoomRow { forgotten: true, ..read };
+        assert_eq!(UserRoomRow::decode(&forgotten.encode()), Some(forgotten));
+    }
 
     #[test]
     fn events_of_the_first_format_are_read() {

@@ -135,14 +135,16 @@ impl Syncer {
                 changed.insert(room.room, ChangedRoom { room, stay: Stay::UNMOVED, news });
             }
         }
-        // An invitation that has been answered since then is for the next sync, which tells the answer.
+        // An invitation or a knock that has been answered since then is for the next sync, which tells the answer.
         changed.retain(|_, changed| {
-            changed.room.membership != Membership::Invite || !changed.room.invite_state.is_empty()
+            !matches!(changed.room.membership, Membership::Invite | Membership::Knock)
+                || !changed.room.stripped.is_empty()
         });
         Ok(changed.into_values().collect())
     }
 
-    /// Rooms in which the user's own membership changed in `range`. Those of `now` have the stripped state of invitations.
+    /// Rooms in which the user's own membership changed in `range`. Those of `now` have the stripped state of invitations
+    /// and knocks.
     async fn moved(
         &self,
         user: u64,
@@ -159,7 +161,7 @@ impl Syncer {
             if let Some(changed) = moved.get_mut(&room.room)
                 && changed.room.event_id == room.event_id
             {
-                changed.room.invite_state.clone_from(&room.invite_state);
+                changed.room.stripped.clone_from(&room.stripped);
             }
         }
         Ok(moved)

@@ -29,12 +29,14 @@ pub(crate) struct Rooms {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) invite: BTreeMap<OwnedRoomId, InvitedRoom>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) knock: BTreeMap<OwnedRoomId, KnockedRoom>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) leave: BTreeMap<OwnedRoomId, LeftRoom>,
 }
 
 impl Rooms {
     pub(crate) fn is_empty(&self) -> bool {
-        self.join.is_empty() && self.invite.is_empty() && self.leave.is_empty()
+        self.join.is_empty() && self.invite.is_empty() && self.knock.is_empty() && self.leave.is_empty()
     }
 }
 
@@ -156,6 +158,11 @@ pub(crate) struct LeftRoom {
 #[derive(Debug, Serialize)]
 pub(crate) struct InvitedRoom {
     pub(crate) invite_state: Events,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct KnockedRoom {
+    pub(crate) knock_state: Events,
 }
 
 #[derive(Debug, Default, Serialize)]

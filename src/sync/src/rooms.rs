@@ -14,7 +14,7 @@ use crate::{
     changes::{ChangedRoom, Stay},
     filter::Filter,
     own::{OwnRoomNews, room_events},
-    response::{EphemeralEvents, Events, InvitedRoom, JoinedRoom, LeftRoom, Rooms, Sections},
+    response::{EphemeralEvents, Events, InvitedRoom, JoinedRoom, KnockedRoom, LeftRoom, Rooms, Sections},
     room::{Section, State, Stretch, Wanted},
     wait::Range,
 };
@@ -23,6 +23,7 @@ use crate::{
 enum Shown {
     Joined(JoinedRoom),
     Invited(InvitedRoom),
+    Knocked(KnockedRoom),
     Left(LeftRoom),
     Nothing,
 }
@@ -48,9 +49,10 @@ impl Syncer {
             let shown = match room.membership {
                 Membership::Join => true,
                 // One that has been answered since then is for the next sync, which tells the answer.
-                Membership::Invite => !room.invite_state.is_empty(),
-                Membership::Leave | Membership::Ban => filter.include_leave() && room.left > Position::ZERO,
-                Membership::Knock => false,
+                Membership::Invite | Membership::Knock => !room.stripped.is_empty(),
+                Membership::Leave | Membership::Ban => {
+                    filter.include_leave() && room.left > Position::ZERO && !room.forgotten
+                }
             };
             shown && filter.room(&room.room_id)
         });
@@ -140,7 +142,7 @@ impl Syncer {
             }
             Membership::Invite => Ok(invited(user_room)),
             Membership::Leave | Membership::Ban => self.left(&wanted, own).await,
-            Membership::Knock => Ok(Shown::Nothing),
+            Membership::Knock => Ok(knocked(user_room)),
         }
     }
 
@@ -183,7 +185,7 @@ impl Syncer {
             }
             Membership::Invite => Ok(invited(user_room)),
             Membership::Leave | Membership::Ban => self.left(&wanted, own).await,
-            Membership::Knock => Ok(Shown::Nothing),
+            Membership::Knock => Ok(knocked(user_room)),
         }
     }
 
@@ -224,13 +226,18 @@ impl Syncer {
 }
 
 fn invited(room: UserRoom) -> Shown {
-    Shown::Invited(InvitedRoom { invite_state: Events { events: room.invite_state } })
+    Shown::Invited(InvitedRoom { invite_state: Events { events: room.stripped } })
+}
+
+fn knocked(room: UserRoom) -> Shown {
+    Shown::Knocked(KnockedRoom { knock_state: Events { events: room.stripped } })
 }
 
 async fn add(mut rooms: Rooms, (room_id, shown): (OwnedRoomId, Shown)) -> Result<Rooms, SyncError> {
     match shown {
         Shown::Joined(room) => drop(rooms.join.insert(room_id, room)),
         Shown::Invited(room) => drop(rooms.invite.insert(room_id, room)),
+        Shown::Knocked(room) => drop(rooms.knock.insert(room_id, room)),
         Shown::Left(room) => drop(rooms.leave.insert(room_id, room)),
         Shown::Nothing => {}
     }

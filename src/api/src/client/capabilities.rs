@@ -8,8 +8,8 @@ use std::{
 };
 
 use ruma::api::client::discovery::get_capabilities::v3::{
-    Capabilities, ChangePasswordCapability, Request, Response, RoomVersionStability, RoomVersionsCapability,
-    ThirdPartyIdChangesCapability,
+    Capabilities, ChangePasswordCapability, ForgetForcedUponLeaveCapability, Request, Response, RoomVersionStability,
+    RoomVersionsCapability, ThirdPartyIdChangesCapability,
 };
 use wardstead_rooms::ROOM_VERSIONS;
 
@@ -23,6 +23,8 @@ pub(super) fn capabilities(Ruma { state, .. }: Ruma<Request>) -> Ready<Result<Re
     // A capability that is left out counts as there, so what is missing must be denied.
     capabilities.change_password = ChangePasswordCapability::new(false);
     capabilities.thirdparty_id_changes = ThirdPartyIdChangesCapability::new(false);
+    // Who leaves a room can still read what they could read before.
+    capabilities.forget_forced_upon_leave = ForgetForcedUponLeaveCapability::new(false);
     #[expect(deprecated, reason = "clients older than v1.16 read only these")]
     {
         use ruma::api::client::discovery::get_capabilities::v3::{SetAvatarUrlCapability, SetDisplayNameCapability};

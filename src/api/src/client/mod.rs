@@ -8,6 +8,7 @@ mod filter_get;
 mod filter_id;
 mod join;
 mod joined_rooms;
+mod knock;
 mod login;
 mod login_types;
 mod logout;
@@ -45,6 +46,7 @@ pub(crate) fn routes() -> Routes {
         .route(filter_get::filter_get)
         .route(create_room::create_room)
         .route(join::join)
+        .route(knock::knock)
         .route(joined_rooms::joined_rooms)
         .route(presence_get::presence_get)
         .route(presence_set::presence_set)

@@ -100,8 +100,6 @@ impl<'a> Build<'a> {
     /// Every verdict of the rules, and the store's.
     pub(crate) async fn add(&mut self, author: &Author, proposal: &Proposal) -> Result<Added, RoomError> {
         let event_type = TimelineEventType::from(proposal.event_type.as_str());
-        let content = serde_json::value::to_raw_value(&proposal.content)
-            .map_err(|error| RoomError::BadJson(format!("The content cannot stand in an event: {error}.")))?;
         let key = match &proposal.state_key {
             None => None,
             Some(state_key) => Some(self.state_key(author, &proposal.event_type, state_key).await?),
@@ -110,8 +108,16 @@ impl<'a> Build<'a> {
             None => None,
             Some(key) => self.current(&[key]).await?.pop().flatten(),
         };
+        if let Some(guard) = proposal.guard
+            && let Some(same) = self.guarded(author, guard, replaced.as_ref()).await?
+        {
+            return Ok(Added::Same(same));
+        }
+        let proposal = &*self.complete(author, proposal, replaced.as_deref()).await?;
+        let content = serde_json::value::to_raw_value(&proposal.content)
+            .map_err(|error| RoomError::BadJson(format!("The content cannot stand in an event: {error}.")))?;
         if let Some(current) = &replaced
-            && says_so_already(current, author, proposal, &content)
+            && says_so_already(current, author, &content)
         {
             return Ok(Added::Same(Arc::clone(current)));
         }
@@ -418,7 +424,6 @@ impl Committable {
 }
 
 /// Setting state to what it is, by the sender who set it, appends nothing.
-fn says_so_already(current: &Event, author: &Author, proposal: &Proposal, content: &RawValue) -> bool {
-    let same = current.sender == author.user_id && current.content.get() == content.get();
-    same || proposal.unless.is_some_and(|unless| content::membership(current) == Some(unless))
+fn says_so_already(current: &Event, author: &Author, content: &RawValue) -> bool {
+    current.sender == author.user_id && current.content.get() == content.get()
 }

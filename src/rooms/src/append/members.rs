@@ -39,12 +39,19 @@ impl Build<'_> {
         } else {
             PositionSlot::Known(self.last_left(user).await?)
         };
-        let invite_state = match membership {
-            Membership::Invite => Some(Content(self.stripped_state(event).await?)),
+        let stripped = match membership {
+            Membership::Invite | Membership::Knock => Some(Content(self.stripped_state(event).await?)),
             _ => None,
         };
-        let row = UserRoomRow { room_id: room_id.clone(), membership, event_id: event_id.clone(), invite_state };
-        USER_ROOMS.put_with(&mut self.batch, USER_ROOMS.key(user).u64(room).key(), 0, &[at, left], &row);
+        let row = UserRoomRow {
+            room_id: room_id.clone(),
+            membership,
+            event_id: event_id.clone(),
+            stripped,
+            forgotten: false,
+        };
+        let version = self.head.version + 1;
+        USER_ROOMS.put_with(&mut self.batch, USER_ROOMS.key(user).u64(room).key(), version, &[at, left], &row);
 
         let row = MemberLogRow { room, room_id, event_id, membership, previous };
         MEMBER_LOG.put(&mut self.batch, MEMBER_LOG.key(user).slot(entry).template(), &row);
@@ -76,16 +83,18 @@ impl Build<'_> {
         Ok(found.and_then(|found| found.positions.get(1).copied()).unwrap_or_default())
     }
 
-    /// What an invited user is shown of the room (Client-Server API, Stripped state): the events that tell what it is, who
-    /// invites, and the invitation.
-    async fn stripped_state(&self, invitation: &Event) -> Result<bytes::Bytes, RoomError> {
+    /// What a user who is invited or knocks is shown of the room (Client-Server API, Stripped state): the events that tell what
+    /// it is, who invites, and `own`, the invitation or the knock.
+    async fn stripped_state(&self, own: &Event) -> Result<bytes::Bytes, RoomError> {
         let mut keys = key::STRIPPED.to_vec();
-        if let Some(inviter) = self.inner.accounts.user_short_id(&invitation.sender).await? {
+        if let Some(inviter) = self.inner.accounts.user_short_id(&own.sender).await?
+            && own.state_key.as_deref() != Some(own.sender.as_str())
+        {
             keys.push(key::member(inviter));
         }
         let mut array = BytesMut::from(&b"["[..]);
         self.current(&keys).await?.iter().flatten().for_each(|event| push_stripped(&mut array, event));
-        push_stripped(&mut array, invitation);
+        push_stripped(&mut array, own);
         array.put_u8(b']');
         Ok(array.freeze())
     }

@@ -8,6 +8,7 @@
 
 mod build;
 mod chain;
+mod complete;
 mod effects;
 mod follow;
 mod layer;

@@ -9,7 +9,7 @@ use crate::{
     Membership, NewRoom, Preset, RoomError,
     aliases::{canonical_content, check_initial},
     event::{build::Proposal, content::canonical},
-    send::MembershipChange,
+    membership::MembershipChange,
 };
 
 /// Create, creator's join, power levels, canonical alias, preset, initial state, name, topic, invitations.

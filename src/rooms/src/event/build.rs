@@ -8,7 +8,7 @@ use ruma::{
 };
 use wardstead_limits::{Rng, rooms as limits};
 
-use crate::{Membership, RoomError, SigningKey};
+use crate::{RoomError, SigningKey, membership::Guard};
 
 use super::{Event, Hashes, references, relation::place_redacts};
 
@@ -18,15 +18,15 @@ pub(crate) struct Proposal {
     pub(crate) event_type: String,
     pub(crate) state_key: Option<String>,
     pub(crate) content: CanonicalJsonObject,
-    /// Nothing is said when the target of this member event has this membership already.
-    pub(crate) unless: Option<Membership>,
+    /// What the target of this member event has to be before it.
+    pub(crate) guard: Option<Guard>,
 }
 
 impl Proposal {
     /// A state event.
     pub(crate) fn state(event_type: &str, state_key: &str, content: CanonicalJsonObject) -> Self {
         let state_key = Some(state_key.to_owned());
-        Self { event_type: event_type.to_owned(), state_key, content, unless: None }
+        Self { event_type: event_type.to_owned(), state_key, content, guard: None }
     }
 }
 

@@ -153,7 +153,8 @@ fn with_redacts(content: &RawValue, redacts: &EventId) -> Option<String> {
     serde_json::to_string(&content).ok()
 }
 
-/// A stripped state event (Client-Server API, Stripped state), appended to a JSON array.
+/// A stripped state event (Client-Server API, Stripped state), appended to a JSON array: for invitations, knocks, summaries and
+/// hierarchies. The create event is whole, so that its room can be told from it (MSC4311).
 pub(crate) fn push_stripped(array: &mut BytesMut, event: &super::Event) {
     let mut json = String::from("{\"content\":");
     json.push_str(event.content.get());
@@ -163,6 +164,11 @@ pub(crate) fn push_stripped(array: &mut BytesMut, event: &super::Event) {
     push_json(&mut json, event.state_key.as_deref().unwrap_or_default());
     json.push_str(",\"type\":");
     push_json(&mut json, event.event_type.to_string());
+    if event.event_type == ruma::events::TimelineEventType::RoomCreate {
+        json.push_str(",\"event_id\":");
+        push_json(&mut json, event.event_id.as_str());
+        let _ = write!(json, ",\"origin_server_ts\":{}", event.origin_server_ts);
+    }
     json.push('}');
     if array.len() > 1 {
         array.put_u8(b',');

@@ -41,7 +41,8 @@ impl Rooms {
     pub async fn access(&self, by: &Session, room_id: &RoomId) -> Result<Access, RoomError> {
         let room = self.inner.names.by_id(room_id).await?.ok_or_else(RoomError::not_in_room)?;
         let key = USER_ROOMS.key(by.user).u64(room.short).key();
-        let found = self.inner.store.get(&USER_ROOMS, &key).await?;
+        // Who has forgotten a room is a stranger to it.
+        let found = self.inner.store.get(&USER_ROOMS, &key).await?.filter(|found| !found.row.forgotten);
         let membership = found.as_ref().map(|found| found.row.membership);
         let left = found.and_then(|found| found.positions.get(1).copied()).unwrap_or_default();
         let reach = if membership == Some(Membership::Join) || self.is_world_readable(&room).await? {

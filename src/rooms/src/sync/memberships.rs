@@ -28,8 +28,10 @@ pub struct UserRoom {
     pub position: Position,
     /// When the user last stopped being joined; zero: never. Only rows of now know it.
     pub left: Position,
-    /// With an invitation: the room's stripped state, the invitation included.
-    pub invite_state: Vec<Box<RawValue>>,
+    /// With an invitation or a knock: the room's stripped state, the invitation or knock included.
+    pub stripped: Vec<Box<RawValue>>,
+    /// The user has forgotten the room. Only rows of now know it.
+    pub forgotten: bool,
 }
 
 /// When something last happened in a room.
@@ -161,7 +163,7 @@ impl Rooms {
                 self.inner.store.scan(&MEMBER_LOG, &range, PageLimit::rows(limits::MEMBER_LOG_ROWS)).await?;
             if let Some(found) = rows.into_iter().find(|found| found.row.room == room) {
                 let mut room = moved(&found)?.room;
-                self.add_invite_state(user, &mut room).await?;
+                self.add_stripped(user, &mut room).await?;
                 return Ok(Some(room));
             }
             let Some(resume) = resume else { return Ok(None) };
@@ -169,13 +171,13 @@ impl Rooms {
         }
     }
 
-    /// The stripped state of an invitation that is still the newest change.
-    async fn add_invite_state(&self, user: u64, room: &mut UserRoom) -> Result<(), RoomError> {
-        if room.membership == Membership::Invite
+    /// The stripped state of an invitation or a knock that is still the newest change.
+    async fn add_stripped(&self, user: u64, room: &mut UserRoom) -> Result<(), RoomError> {
+        if matches!(room.membership, Membership::Invite | Membership::Knock)
             && let Some(now) = self.user_rooms_among(user, &[room.room]).await?.pop()
             && now.event_id == room.event_id
         {
-            room.invite_state = now.invite_state;
+            room.stripped = now.stripped;
         }
         Ok(())
     }
@@ -184,7 +186,7 @@ impl Rooms {
 fn user_room(found: &Found<UserRoomRow>) -> Result<UserRoom, RoomError> {
     let corrupt = || RoomError::corrupt(&found.key, "not a user's room");
     let room = KeyReader::new(&found.key).u64().ok_or_else(corrupt)?;
-    let invite_state = match &found.row.invite_state {
+    let stripped = match &found.row.stripped {
         Some(content) => serde_json::from_slice(&content.0).map_err(|_| corrupt())?,
         None => Vec::new(),
     };
@@ -195,7 +197,8 @@ fn user_room(found: &Found<UserRoomRow>) -> Result<UserRoom, RoomError> {
         event_id: EventId::parse(found.row.event_id.as_str()).map_err(|_| corrupt())?,
         position: found.position(),
         left: found.positions.get(1).copied().unwrap_or_default(),
-        invite_state,
+        stripped,
+        forgotten: found.row.forgotten,
     })
 }
 
@@ -208,7 +211,8 @@ fn moved(found: &Found<MemberLogRow>) -> Result<MembershipMove, RoomError> {
         event_id: EventId::parse(found.row.event_id.as_str()).map_err(|_| corrupt())?,
         position: KeyReader::new(&found.key).position().ok_or_else(corrupt)?,
         left: Position::ZERO,
-        invite_state: Vec::new(),
+        stripped: Vec::new(),
+        forgotten: false,
     };
     Ok(MembershipMove { room, previous: found.row.previous })
 }

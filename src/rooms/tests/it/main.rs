@@ -8,6 +8,7 @@ mod events;
 mod faults;
 mod history;
 mod hooks;
+mod membership;
 mod receipts;
 mod redaction;
 mod rules;

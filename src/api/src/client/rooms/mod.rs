@@ -1,11 +1,14 @@
 //! Endpoints below `/_matrix/client/v3/rooms/{roomId}`.
 
 mod aliases;
+mod ban;
 mod event;
+mod forget;
 mod hierarchy;
 mod invite;
 mod join;
 mod joined_members;
+mod kick;
 mod leave;
 mod members;
 mod messages;
@@ -18,6 +21,7 @@ mod state;
 mod state_event;
 mod state_event_set;
 mod typing;
+mod unban;
 
 pub(super) use self::invite::no_third_party_ids;
 use crate::routes::Routes;
@@ -28,6 +32,10 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .route(invite::invite)
         .route(join::join)
         .route(leave::leave)
+        .route(forget::forget)
+        .route(kick::kick)
+        .route(ban::ban)
+        .route(unban::unban)
         .route(send::send)
         .route(redact::redact)
         .route(state::state)

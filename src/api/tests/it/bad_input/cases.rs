@@ -43,8 +43,8 @@ const CASES: &[(&str, &str, &str, u16, &str)] = &[
         "PUT",
         "/rooms/{room}/state/m.room.create",
         r#"{"room_version":"11","creator":"@bert:example.org"}"#,
-        403,
-        "M_FORBIDDEN",
+        400,
+        "M_INVALID_PARAM",
     ),
     // Events of other rooms.
     ("GET", "/rooms/{room}/event/{foreign_event}", "", 404, "M_NOT_FOUND"),

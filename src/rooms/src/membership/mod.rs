@@ -1,6 +1,15 @@
-//! Small closed sets of values that rooms are made of.
+//! Small closed sets of values that rooms are made of, and how a user's membership changes.
+
+mod change;
+mod forget;
+mod rule;
 
 use serde::{Deserialize, Serialize};
+
+use crate::RoomError;
+
+pub(crate) use change::MembershipChange;
+pub(crate) use rule::JoinRule;
 
 /// What a user is in a room (Matrix specification, Client-Server API, `m.room.member`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -48,4 +57,31 @@ pub enum HistoryVisibility {
     Invited,
     /// Whoever was in the room when the event happened.
     Joined,
+}
+
+/// What the target of a membership change has to be before it, where the rules of the room would allow more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Guard {
+    /// Who is in already stays so: nothing is said.
+    Join,
+    /// There is somebody to remove or to turn away.
+    Kick,
+    /// There is a ban to lift.
+    Unban,
+}
+
+impl Guard {
+    /// Whether `current` is what is wanted already.
+    ///
+    /// # Errors
+    /// `Forbidden` when there is nothing to do.
+    pub(crate) fn check(self, current: Option<Membership>) -> Result<bool, RoomError> {
+        match (self, current) {
+            (Self::Join, current) => Ok(current == Some(Membership::Join)),
+            (Self::Kick, Some(Membership::Join | Membership::Invite | Membership::Knock))
+            | (Self::Unban, Some(Membership::Ban)) => Ok(false),
+            (Self::Kick, _) => Err(RoomError::forbidden("Who is not in the room cannot be removed from it.")),
+            (Self::Unban, _) => Err(RoomError::forbidden("Who is not banned cannot be unbanned.")),
+        }
+    }
 }
