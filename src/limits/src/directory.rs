@@ -9,12 +9,12 @@ pub const PUBLISHED_ROOMS: usize = 10_000;
 /// Bytes of a room's name, and of its topic, that are searched: what comes after them is found by nobody.
 pub const SEARCH_TEXT_BYTES: usize = 3 * 1024;
 /// Rooms of one page of a space's hierarchy.
-pub const HIERARCHY_PAGE: usize = 100;
+pub const HIERARCHY_PAGE_ROOMS: usize = 100;
 /// Rooms of one page of a space's hierarchy when the client names no number.
-pub const HIERARCHY_DEFAULT: usize = 50;
+pub const HIERARCHY_DEFAULT_ROOMS: usize = 50;
 /// Bytes of the contents of `m.space.child` events after which a page of a hierarchy ends: a space may have thousands.
 pub const HIERARCHY_PAGE_BYTES: usize = 1024 * 1024;
 /// Levels below the space that a hierarchy goes down, and the number when the client names none.
-pub const HIERARCHY_DEPTH: u32 = 32;
+pub const HIERARCHY_STEPS: u32 = 32;
 /// Rooms of one hierarchy: a later page walks through those of the earlier ones again.
 pub const HIERARCHY_ROOMS: usize = 10_000;

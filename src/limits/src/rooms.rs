@@ -55,10 +55,12 @@ pub const HERO_ROWS: usize = 64;
 pub const HEROES: usize = 5;
 /// Bytes of a transaction id.
 pub const TRANSACTION_ID_BYTES: usize = 255;
+/// Characters of an `order` in a space that counts (Client-Server API, `m.space.child`).
+pub const CHILD_ORDER_CHARS: usize = 50;
 /// Rooms whose state is read at once for a list of them.
-pub const OVERVIEWS_AT_ONCE: usize = 32;
+pub const OVERVIEW_ROOMS: usize = 32;
 /// Aliases of one room: they are listed in one answer.
-pub const ALIASES_PER_ROOM: usize = 500;
+pub const ROOM_ALIAS_ENTRIES: usize = 500;
 /// Milliseconds within which [`CONFLICTS`] on one room mean that another node appends to it too.
 pub const CONFLICT_WINDOW_MS: u64 = 1_000;
 /// Conflicts on one room in [`CONFLICT_WINDOW_MS`] after which a node appends in shares of time, in turn with the others.

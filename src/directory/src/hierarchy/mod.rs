@@ -21,9 +21,9 @@ use walk::Walk;
 pub struct HierarchyQuery {
     /// Only what the spaces suggest.
     pub suggested_only: bool,
-    /// Levels below the space; `None`: [`limits::HIERARCHY_DEPTH`], which is also the most.
+    /// Levels below the space; `None`: [`limits::HIERARCHY_STEPS`], which is also the most.
     pub max_depth: Option<u32>,
-    /// Rooms at most; `None`: [`limits::HIERARCHY_DEFAULT`].
+    /// Rooms at most; `None`: [`limits::HIERARCHY_DEFAULT_ROOMS`].
     pub limit: Option<usize>,
     /// Token of an earlier page, which was asked for with the same `suggested_only` and `max_depth`.
     pub from: Option<String>,
@@ -109,11 +109,11 @@ impl Directory {
             return Err(DirectoryError::InvalidParam("limit is an integer above zero."));
         }
         let room = self.inner.rooms.room(room_id).await?.ok_or(UNKNOWN)?;
-        let max_depth = query.max_depth.unwrap_or(limits::HIERARCHY_DEPTH).min(limits::HIERARCHY_DEPTH);
+        let max_depth = query.max_depth.unwrap_or(limits::HIERARCHY_STEPS).min(limits::HIERARCHY_STEPS);
         let question = token::Question { root: room.short, user: by.user, max_depth, suggested: query.suggested_only };
         let from = query.from.as_deref().map(|text| question.read(self.inner.store.tokens(), text)).transpose()?;
         let first = self.inner.rooms.glimpse(Looker::User(by), &[room]).await?.pop().flatten().ok_or(UNKNOWN)?;
-        let limit = query.limit.unwrap_or(limits::HIERARCHY_DEFAULT).min(limits::HIERARCHY_PAGE);
+        let limit = query.limit.unwrap_or(limits::HIERARCHY_DEFAULT_ROOMS).min(limits::HIERARCHY_PAGE_ROOMS);
         let start = || Walk::new(&self.inner.rooms, by, question, first.clone());
         let mut walk = start();
         let mut skipped = 0;

@@ -34,12 +34,12 @@ impl Rooms {
     ///
     /// # Errors
     /// `InvalidParam` for an alias of another server; `AliasTaken`; `Forbidden` for those who are not in the room;
-    /// `TooLarge` when the room has [`limits::ALIASES_PER_ROOM`].
+    /// `TooLarge` when the room has [`limits::ROOM_ALIAS_ENTRIES`].
     pub async fn add_alias(&self, by: &Session, alias: &RoomAliasId, room_id: &RoomId) -> Result<(), RoomError> {
         self.inner.own_alias(alias)?;
         let room = self.joined_room(by, room_id).await?;
         let range = ScanRange::scope(ROOM_ALIASES.id(), room.short);
-        let most = limits::ALIASES_PER_ROOM;
+        let most = limits::ROOM_ALIAS_ENTRIES;
         let (there, _) = self.inner.store.scan(&ROOM_ALIASES, &range, PageLimit::rows(most)).await?;
         if there.len() >= most {
             return Err(RoomError::TooLarge(format!("A room has at most {most} aliases.")));

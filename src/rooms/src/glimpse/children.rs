@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ruma::{OwnedRoomId, RoomId};
 use serde_json::{Map, Value};
+use wardstead_limits::rooms as limits;
 
 use super::Overview;
 use crate::{
@@ -13,9 +14,6 @@ use crate::{
         store::Committed,
     },
 };
-
-/// Characters of an `order` that counts.
-const ORDER_CHARS: usize = 50;
 
 /// A room that a space says is in it.
 #[derive(Clone, Debug)]
@@ -48,7 +46,7 @@ impl Child {
 
 /// Whether an order is one: at most 50 printable ASCII characters.
 fn counts(order: &str) -> bool {
-    order.len() <= ORDER_CHARS && order.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+    order.len() <= limits::CHILD_ORDER_CHARS && order.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
 impl Rooms {

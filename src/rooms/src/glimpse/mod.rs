@@ -108,7 +108,7 @@ impl Rooms {
         for (room, head) in rooms.iter().zip(heads) {
             overviews.push(self.overview(Arc::clone(room), head));
         }
-        stream::iter(overviews).buffered(limits::OVERVIEWS_AT_ONCE).try_collect().await
+        stream::iter(overviews).buffered(limits::OVERVIEW_ROOMS).try_collect().await
     }
 
     async fn overview(&self, room: Arc<Room>, head: HeadRow) -> Result<Overview, RoomError> {
