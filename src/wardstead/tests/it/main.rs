@@ -4,6 +4,7 @@
 mod backup;
 mod command;
 mod complement;
+mod container;
 mod database;
 mod observe;
 mod process;
