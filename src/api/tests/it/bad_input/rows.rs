@@ -136,10 +136,6 @@ pub const ROWS: &[Row] = &[
     row("POST", "/rooms/{room_id}/read_markers")
         .body(r#"{"m.fully_read":"$event","m.read":"$event","m.read.private":"$event"}"#),
     row("PUT", "/rooms/{room_id}/typing/{user_id}").body(r#"{"!typing":true,"timeout":1}"#),
-    row("GET", "/directory/room/{room_alias}"),
-    row("PUT", "/directory/room/{room_alias}").body(r#"{"!room_id":"!nowhere:example.org"}"#),
-    row("DELETE", "/directory/room/{room_alias}"),
-    row("GET", "/rooms/{room_id}/aliases"),
     // Everybody is told whether a room is listed, as the specification has it.
     row("GET", "/directory/list/room/{room_id}").outside(NOT_FOUND, (200, "")),
     row("PUT", "/directory/list/room/{room_id}").body(r#"{"visibility":"private"}"#).outside(NOT_FOUND, NOT_FOUND),
