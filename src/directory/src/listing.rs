@@ -83,9 +83,9 @@ impl Directory {
             // What was committed in another epoch may be lost, and nothing would say that it changed.
             Some((known_epoch, known_at)) if known_epoch == epoch => match store.rooms_since(known_at) {
                 Changes::Rooms(rooms) => self.look_again(&mut known, &rooms).await?,
-                Changes::Many | Changes::Unknown => self.look_at_all(&mut known).await?,
+                Changes::Many | Changes::Unknown => self.look_at_all(&mut known, known_at).await?,
             },
-            _ => self.look_at_all(&mut known).await?,
+            _ => self.look_at_all(&mut known, Position::ZERO).await?,
         }
         if known.at.is_none_or(|(known_epoch, known_at)| known_epoch != epoch || known_at < at) {
             known.at = Some((epoch, at));
@@ -93,11 +93,17 @@ impl Directory {
         Ok(Arc::clone(&known.in_order))
     }
 
-    async fn look_at_all(&self, known: &mut Known) -> Result<(), DirectoryError> {
+    /// Looks which rooms are published, and at those of them that are new or have changed after `since`, as their heads say.
+    async fn look_at_all(&self, known: &mut Known, since: Position) -> Result<(), DirectoryError> {
         let rows = self.inner.store.scan_all(&PUBLISHED, ScanRange::scope(PUBLISHED.id(), 0)).await?;
         let rooms: Vec<u64> = rows.iter().filter_map(|found| KeyReader::new(&found.key).u64()).collect();
-        let lines = self.lines(&rooms).await?;
-        known.by_room = lines.into_iter().collect();
+        let heads = self.inner.rooms.heads(&rooms).await?;
+        let as_before = |(room, head): &(&u64, Position)| *head <= since && known.by_room.contains_key(room);
+        let (same, changed): (Vec<_>, Vec<_>) = rooms.iter().zip(heads).partition(as_before);
+        let changed: Vec<u64> = changed.into_iter().map(|(room, _)| *room).collect();
+        let lines = self.lines(&changed).await?;
+        let same = same.into_iter().filter_map(|(room, _)| Some((*room, known.by_room.get(room)?.clone())));
+        known.by_room = same.chain(lines).collect();
         known.sort();
         Ok(())
     }

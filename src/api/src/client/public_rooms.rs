@@ -1,6 +1,6 @@
 //! `GET /_matrix/client/v3/publicRooms`
 //!
-//! Section: <https://spec.matrix.org/v1.16/client-server-api/#get_matrixclientv3publicrooms>
+//! Section: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3publicrooms>
 
 use ruma::{ServerName, UInt, api::client::directory::get_public_rooms::v3::Request};
 use wardstead_directory::PublicRoomsQuery;

@@ -1,6 +1,6 @@
 //! `POST /_matrix/client/v3/publicRooms`
 //!
-//! Section: <https://spec.matrix.org/v1.16/client-server-api/#post_matrixclientv3publicrooms>
+//! Section: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3publicrooms>
 
 use ruma::{api::client::directory::get_public_rooms_filtered::v3::Request, directory::RoomNetwork};
 use wardstead_directory::{PublicRooms, PublicRoomsQuery};

@@ -1,6 +1,6 @@
 //! `GET /_matrix/client/v1/room_summary/{roomIdOrAlias}`
 //!
-//! Section: <https://spec.matrix.org/v1.16/client-server-api/#get_matrixclientv1room_summaryroomidoralias>
+//! Section: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1room_summaryroomidoralias>
 
 use http::Method;
 use ruma::{

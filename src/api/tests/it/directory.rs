@@ -88,6 +88,25 @@ async fn the_list_of_published_rooms() {
     server.post(&path, "", &json!({})).await.expect_error(401, "M_MISSING_TOKEN");
 }
 
+/// What is done to the list is nothing that a sync would tell.
+#[tokio::test]
+async fn publishing_and_aliases_are_no_news_for_members() {
+    let server = Server::new().await;
+    let anna = server.token("anna").await;
+    let ward = room(&server, &anna, &json!({})).await;
+    let sync = format!("{V3}/sync");
+    let before = server.get(&sync, &anna).await.ok();
+    let since = before["next_batch"].as_str().unwrap();
+    server.put(&listing(&ward), &anna, &json!({ "visibility": "public" })).await.ok();
+    let alias = format!("{V3}/directory/room/{}", encoded("#ward:example.org"));
+    server.put(&alias, &anna, &json!({ "room_id": ward })).await.ok();
+    let after = server.get(&format!("{sync}?since={since}"), &anna).await.ok();
+    assert!(after.get("rooms").is_none(), "{after}");
+    let next = after["next_batch"].as_str().unwrap();
+    let again = server.get(&format!("{sync}?since={next}"), &anna).await.ok();
+    assert!(again.get("rooms").is_none(), "{again}");
+}
+
 #[tokio::test]
 async fn searching_and_paging() {
     let server = Server::new().await;

@@ -291,6 +291,32 @@ async fn a_page_costs_few_reads() {
     assert_eq!(reads(&asked("changed")).await, quiet);
 }
 
+/// After more changes than the window tells one by one, the rooms' heads say which of them are to be read again.
+#[tokio::test]
+async fn many_changes_cost_no_more_than_what_they_change() {
+    let server = server().await;
+    let ada = server.user("ada").await;
+    let mut rooms = Vec::new();
+    for number in 0..20 {
+        rooms.push(server.room(&ada, listed(&format!("r{number}"))).await);
+    }
+    assert_eq!(server.all().await.chunk.len(), 20);
+    for _ in 0..=wardstead_limits::store::WALK_CHANGES {
+        server.room(&ada, NewRoom::default()).await;
+    }
+    server.set(&ada, &rooms[7], "m.room.name", "", json!({ "name": "changed" })).await;
+    server.set_published(&ada, &rooms[3], false).await.unwrap();
+    server.room(&ada, listed("new")).await;
+    let before = server.counts.read();
+    let found = server.public_rooms(&asked("changed")).await.unwrap();
+    let after = server.counts.read();
+    assert_eq!(names(&found), ["changed"]);
+    assert_eq!(after.scans - before.scans, 1, "which are published");
+    assert!(after.keys - before.keys < 2 * 20, "{} keys: heads, and the two that changed", after.keys - before.keys);
+    let names = server.names().await;
+    assert_eq!((names.len(), names[3].as_str(), names[6].as_str(), names[19].as_str()), (20, "r4", "changed", "new"));
+}
+
 /// A read that fails fails the request, and the list is right afterwards.
 #[tokio::test]
 async fn failing_reads() {

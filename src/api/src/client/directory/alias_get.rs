@@ -1,6 +1,6 @@
 //! `GET /_matrix/client/v3/directory/room/{roomAlias}`
 //!
-//! Section: <https://spec.matrix.org/v1.16/client-server-api/#get_matrixclientv3directoryroomroomalias>
+//! Section: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3directoryroomroomalias>
 
 use ruma::{
     ServerName,

@@ -1,6 +1,6 @@
 //! `DELETE /_matrix/client/v3/directory/room/{roomAlias}`
 //!
-//! Section: <https://spec.matrix.org/v1.16/client-server-api/#delete_matrixclientv3directoryroomroomalias>
+//! Section: <https://spec.matrix.org/v1.19/client-server-api/#delete_matrixclientv3directoryroomroomalias>
 
 use ruma::api::client::alias::delete_alias::v3::{Request, Response};
 

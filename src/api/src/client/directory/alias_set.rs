@@ -1,6 +1,6 @@
 //! `PUT /_matrix/client/v3/directory/room/{roomAlias}`
 //!
-//! Section: <https://spec.matrix.org/v1.16/client-server-api/#put_matrixclientv3directoryroomroomalias>
+//! Section: <https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3directoryroomroomalias>
 
 use ruma::api::client::alias::create_alias::v3::{Request, Response};
 

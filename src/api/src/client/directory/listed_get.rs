@@ -1,6 +1,6 @@
 //! `GET /_matrix/client/v3/directory/list/room/{roomId}`
 //!
-//! Section: <https://spec.matrix.org/v1.16/client-server-api/#get_matrixclientv3directorylistroomroomid>
+//! Section: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3directorylistroomroomid>
 
 use ruma::api::client::{
     directory::get_room_visibility::v3::{Request, Response},

@@ -1,6 +1,6 @@
 //! `PUT /_matrix/client/v3/directory/list/room/{roomId}`
 //!
-//! Section: <https://spec.matrix.org/v1.16/client-server-api/#put_matrixclientv3directorylistroomroomid>
+//! Section: <https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3directorylistroomroomid>
 
 use http::Method;
 use ruma::{

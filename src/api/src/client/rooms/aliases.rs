@@ -1,6 +1,6 @@
 //! `GET /_matrix/client/v3/rooms/{roomId}/aliases`
 //!
-//! Section: <https://spec.matrix.org/v1.16/client-server-api/#get_matrixclientv3roomsroomidaliases>
+//! Section: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidaliases>
 
 use ruma::api::client::room::aliases::v3::{Request, Response};
 

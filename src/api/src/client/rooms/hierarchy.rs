@@ -1,6 +1,6 @@
 //! `GET /_matrix/client/v1/rooms/{roomId}/hierarchy`
 //!
-//! Section: <https://spec.matrix.org/v1.16/client-server-api/#get_matrixclientv1roomsroomidhierarchy>
+//! Section: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1roomsroomidhierarchy>
 
 use ruma::api::client::space::get_hierarchy::v1::Request;
 use wardstead_directory::HierarchyQuery;
