@@ -21,6 +21,7 @@ mod names;
 mod power;
 mod read;
 mod receipts;
+mod report;
 mod send;
 mod shared;
 pub mod signing;
@@ -44,11 +45,15 @@ pub use glimpse::{Child, Glimpse, JoinRule, Looker, Overview};
 pub use hooks::{Hooks, Proposed, RoomPolicy, StateBefore, Verdict};
 pub use membership::{HistoryVisibility, Membership};
 pub use names::Room;
-pub use read::{Access, EventFilter, Messages, MessagesPage, Reach, Sight, matches};
+pub use read::{
+    Access, Context, EventFilter, Messages, MessagesPage, Reach, Relations, RelationsPage, Seen, Sight, Slice, Threads,
+    ThreadsPage, matches,
+};
 pub use receipts::{Marks, Receipt, ReceiptMark, Receipts};
+pub use report::Complaint;
 pub use send::Draft;
 pub use signing::SigningKey;
-pub use sync::{LastMoved, MembershipMove, Slice, StateAt, Summary, UserRoom};
+pub use sync::{LastMoved, MembershipMove, StateAt, Summary, UserRoom};
 pub use tables::Status;
 pub use typing::{RoomTyping, Typing};
 pub use version::{OLD_ROOM_VERSIONS, ROOM_VERSIONS, rules};

@@ -57,6 +57,8 @@ pub(crate) const THREADS: Table<ThreadRow> = Table::new(AccessPattern::Scan, 0x0
 pub(crate) const ORIGINALS: Table<OriginalRow> = Table::new(AccessPattern::Point, 0x05a, "redacted_events", "rooms");
 /// What is known of events that others name and that are not here.
 pub(crate) const AWAITED: Table<AwaitedRow> = Table::new(AccessPattern::Point, 0x05b, "awaited_events", "rooms");
+/// What users reported, by number.
+pub(crate) const REPORTS: Table<ReportRow> = Table::new(AccessPattern::Append, 0x05c, "reports", "rooms");
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RoomIdRow {
@@ -367,6 +369,19 @@ pub(crate) struct AwaitedRow {
     pub(crate) redacted_by: Option<String>,
 }
 row!(AwaitedRow, 1);
+
+/// A report of an event (with its room), a room or a user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReportRow {
+    pub(crate) reporter: String,
+    pub(crate) room_id: Option<String>,
+    pub(crate) event_id: Option<String>,
+    pub(crate) user_id: Option<String>,
+    pub(crate) score: Option<i64>,
+    pub(crate) at_ms: u64,
+    pub(crate) reason: Content,
+}
+row!(ReportRow, 1);
 
 /// Content of events, in the envelope.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use ruma::events::TimelineEventType;
 use serde_json::value::RawValue;
 use wardstead_accounts::Session;
 use wardstead_engine::Position;
-use wardstead_rooms::{Membership, Room, Sight, Slice, StoredEvent};
+use wardstead_rooms::{Membership, Room, Seen, Sight, Slice};
 
 use crate::{
     SyncError, Syncer,
@@ -74,8 +74,13 @@ impl Section {
 
 impl Syncer {
     pub(crate) async fn section(&self, wanted: &Wanted<'_>) -> Result<Section, SyncError> {
-        let slice = self.slice(wanted).await?;
-        let mut state = self.state_before(wanted, &slice).await?;
+        let mut sight = sight(wanted);
+        let mut slice = self.slice(wanted, &mut sight).await?;
+        if slice.more {
+            // Of what the gap hides the client is told what it needs to show these (Aggregations of child events).
+            self.rooms.bundle(wanted.by, &mut sight, &mut slice.events, false).await?;
+        }
+        let mut state = self.state_before(wanted, &sight, &slice).await?;
         let members_changed = state.iter().chain(slice.events.iter().map(|(event, _)| event)).any(is_member);
         if wanted.state != State::Nothing {
             add_untold(&mut state, wanted.filter, &slice);
@@ -86,33 +91,28 @@ impl Syncer {
         Ok(Section { timeline, state: Events { events: state }, members_changed })
     }
 
-    async fn slice(&self, wanted: &Wanted<'_>) -> Result<Slice, SyncError> {
-        let Wanted { by, room, limit, since, upto, .. } = wanted;
-        let mut sight = match wanted.timeline {
-            Stretch::Throughout => Sight::throughout(Arc::clone(room), by),
-            _ => Sight::of(Arc::clone(room), by, wanted.joined, wanted.left),
-        };
+    async fn slice(&self, wanted: &Wanted<'_>, sight: &mut Sight) -> Result<Slice, SyncError> {
+        let Wanted { room, limit, since, upto, .. } = wanted;
         Ok(match wanted.timeline {
             Stretch::Throughout | Stretch::Since => {
-                self.rooms.timeline_range(room, *since, *upto, *limit, &mut sight).await?
+                self.rooms.timeline_range(room, *since, *upto, *limit, sight).await?
             }
             Stretch::Tail => {
                 let mut slice = if wanted.joined {
-                    self.rooms.timeline_tail(room, *upto, *limit, &mut sight).await?
+                    self.rooms.timeline_tail(room, *upto, *limit, sight).await?
                 } else {
                     // A left room's end is found by position: how much happened there since then does not matter.
-                    self.rooms.timeline_range(room, Position::ZERO, *upto, *limit, &mut sight).await?
+                    self.rooms.timeline_range(room, Position::ZERO, *upto, *limit, sight).await?
                 };
                 // Who came back is shown events again. `limited` says that they do not follow what the client has.
-                let sent_before = |(event, then): &(Arc<StoredEvent>, Membership)| {
-                    event.position <= *since && *then == Membership::Join
-                };
+                let sent_before =
+                    |(event, then): &(Seen, Membership)| event.position <= *since && *then == Membership::Join;
                 slice.more |= slice.events.iter().any(sent_before);
                 slice
             }
             Stretch::Own => {
                 let just_before = Position(upto.0.saturating_sub(1));
-                let slice = self.rooms.timeline_range(room, just_before, *upto, 1, &mut sight).await?;
+                let slice = self.rooms.timeline_range(room, just_before, *upto, 1, sight).await?;
                 // There is nothing that the user could page back to.
                 Slice { more: false, oldest: None, ..slice }
             }
@@ -120,7 +120,7 @@ impl Syncer {
     }
 
     /// The state that the client needs to understand the first event of the timeline, beyond what it has.
-    async fn state_before(&self, wanted: &Wanted<'_>, slice: &Slice) -> Result<Vec<Arc<StoredEvent>>, SyncError> {
+    async fn state_before(&self, wanted: &Wanted<'_>, sight: &Sight, slice: &Slice) -> Result<Vec<Seen>, SyncError> {
         if wanted.state == State::Nothing {
             return Ok(Vec::new());
         }
@@ -136,9 +136,9 @@ impl Syncer {
         Ok(match wanted.state {
             State::SinceToken => {
                 let before = self.rooms.snapshot_at(room.short, wanted.since).await?.snapshot;
-                self.rooms.state_between(room, before, after).await?
+                self.rooms.state_between(sight, before, after).await?
             }
-            State::All | State::Nothing => self.rooms.state_events(room, after).await?,
+            State::All | State::Nothing => self.rooms.state_events(sight, after).await?,
         })
     }
 
@@ -158,7 +158,7 @@ impl Syncer {
 
     fn json(
         &self,
-        event: &StoredEvent,
+        event: &Seen,
         by: &Session,
         membership: Option<Membership>,
     ) -> Result<Box<RawValue>, serde_json::Error> {
@@ -166,12 +166,22 @@ impl Syncer {
     }
 }
 
-fn is_member(event: &Arc<StoredEvent>) -> bool {
+/// What the user may see of the room.
+fn sight(wanted: &Wanted<'_>) -> Sight {
+    let room = Arc::clone(&wanted.room);
+    let sight = match wanted.timeline {
+        Stretch::Throughout => Sight::throughout(room, wanted.by, wanted.since, wanted.upto),
+        _ => Sight::of(room, wanted.by, wanted.joined, wanted.left),
+    };
+    sight.up_to(wanted.upto)
+}
+
+fn is_member(event: &Seen) -> bool {
     event.event_type == TimelineEventType::RoomMember && event.state_key.is_some()
 }
 
 /// State that changed within the timeline, but in events that the timeline's filter hides: the client would never be told.
-fn add_untold(state: &mut Vec<Arc<StoredEvent>>, filter: &Filter, slice: &Slice) {
+fn add_untold(state: &mut Vec<Seen>, filter: &Filter, slice: &Slice) {
     if slice.events.iter().all(|(event, _)| filter.timeline(event)) {
         return;
     }
@@ -180,7 +190,7 @@ fn add_untold(state: &mut Vec<Arc<StoredEvent>>, filter: &Filter, slice: &Slice)
         let Some(state_key) = &event.state_key else { continue };
         if newest.insert((&event.event_type, state_key)) && !filter.timeline(event) {
             state.retain(|other| !other.is_state(&event.event_type, state_key));
-            state.push(Arc::clone(event));
+            state.push(event.clone());
         }
     }
 }

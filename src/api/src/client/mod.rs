@@ -21,6 +21,7 @@ mod public_rooms_search;
 mod register;
 mod register_available;
 mod room_summary;
+mod report_user;
 mod rooms;
 mod sync;
 mod versions;
@@ -53,6 +54,7 @@ pub(crate) fn routes() -> Routes {
         .route(public_rooms::public_rooms)
         .route(public_rooms_search::public_rooms_search)
         .route_also(room_summary::room_summary, room_summary::unstable_paths)
+        .route(report_user::report_user)
         .route(sync::sync);
     rooms::routes(directory::routes(routes))
 }

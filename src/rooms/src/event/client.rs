@@ -10,7 +10,7 @@ use ruma::{EventId, serde::Raw};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::Membership;
+use crate::{Membership, Seen};
 
 use super::StoredEvent;
 
@@ -35,7 +35,7 @@ pub struct ClientEvent {
 }
 
 impl ClientEvent {
-    pub(crate) fn new(event: &StoredEvent, viewer: &Viewer) -> Self {
+    pub(crate) fn new(event: &Seen, viewer: &Viewer) -> Self {
         let mut tail = format!("\"age\":{}", viewer.now_ms.saturating_sub(event.origin_server_ts));
         if let Some(membership) = viewer.membership {
             tail.push_str(",\"membership\":\"");
@@ -48,6 +48,11 @@ impl ClientEvent {
         {
             tail.push_str(",\"transaction_id\":");
             push_json(&mut tail, id);
+        }
+        if let Some(relations) = event.relations() {
+            tail.push_str(",\"m.relations\":{");
+            tail.push_str(relations);
+            tail.push('}');
         }
         tail.push('}');
         if viewer.with_room_id {

@@ -31,6 +31,8 @@ pub struct Access {
     pub left: Position,
     /// Up to when.
     pub reach: Reach,
+    /// Only [`Rooms::access`] gives it.
+    _given: (),
 }
 
 impl Rooms {
@@ -52,7 +54,7 @@ impl Rooms {
         } else {
             return Err(RoomError::not_in_room());
         };
-        Ok(Access { room, membership, left, reach })
+        Ok(Access { room, membership, left, reach, _given: () })
     }
 
     async fn is_world_readable(&self, room: &Room) -> Result<bool, RoomError> {

@@ -1,16 +1,50 @@
 //! Which events a user sees (Matrix specification, Client-Server API, Room History Visibility, Server behaviour).
+//!
+//! The one way from an event to a client: only what is [`Seen`] can be written for one, and only a [`Sight`] makes that.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, ops::Deref, sync::Arc};
 
 use ruma::{OwnedUserId, events::TimelineEventType};
 use wardstead_accounts::Session;
 use wardstead_engine::Position;
 
 use crate::{
-    Access, HistoryVisibility, Membership, Room, RoomError, Rooms, StoredEvent,
+    Access, HistoryVisibility, Membership, Room, RoomError, Rooms, Status, StoredEvent,
     event::content::{self, history_visibility},
     state::{key, store::Committed},
 };
+
+/// An event that somebody may see. Dereferences to the [`StoredEvent`].
+#[derive(Clone, Debug)]
+pub struct Seen {
+    event: Arc<StoredEvent>,
+    /// What is shown with it of the events that relate to it: members of a JSON object.
+    relations: Option<Arc<str>>,
+}
+
+impl Seen {
+    /// The event.
+    #[must_use]
+    pub fn event(&self) -> &Arc<StoredEvent> {
+        &self.event
+    }
+
+    pub(crate) fn relations(&self) -> Option<&str> {
+        self.relations.as_deref()
+    }
+
+    pub(super) fn show_with(&mut self, relations: String) {
+        self.relations = Some(relations.into());
+    }
+}
+
+impl Deref for Seen {
+    type Target = StoredEvent;
+
+    fn deref(&self) -> &StoredEvent {
+        &self.event
+    }
+}
 
 /// One user looking at one room's events. Remembers what it found for each snapshot, so that a page of messages costs one
 /// look at the state.
@@ -21,8 +55,12 @@ pub struct Sight {
     user_id: OwnedUserId,
     joined: bool,
     left: Position,
-    /// The user was in the room at every event that will be looked at.
-    throughout: bool,
+    /// Positions after the first up to the second at which the user was in the room.
+    throughout: Option<(Position, Position)>,
+    /// What is done to the user's own membership is told although the rules hide it.
+    tells_own: bool,
+    /// What came later is not shown.
+    upto: Option<Position>,
     known: HashMap<u64, At>,
 }
 
@@ -38,43 +76,103 @@ impl Sight {
     #[must_use]
     pub fn new(by: &Session, access: &Access) -> Self {
         let joined = access.membership == Some(Membership::Join);
-        Self::of(Arc::clone(&access.room), by, joined, access.left)
+        Self { tells_own: false, ..Self::of(Arc::clone(&access.room), by, joined, access.left) }
     }
 
-    /// The sight of `by`, who is `joined` now or stopped being so at `left` (zero: never was).
+    /// The sight of `by`, who is `joined` now or stopped being so at `left` (zero: never was), for a sync: it tells in any case what
+    /// is done to the user's own membership, an invitation taken back, a ban.
     #[must_use]
     pub fn of(room: Arc<Room>, by: &Session, joined: bool, left: Position) -> Self {
-        let known = HashMap::new();
-        Self { room, user: by.user, user_id: by.user_id.clone(), joined, left, throughout: false, known }
+        Self {
+            room,
+            user: by.user,
+            user_id: by.user_id.clone(),
+            joined,
+            left,
+            throughout: None,
+            tells_own: true,
+            upto: None,
+            known: HashMap::new(),
+        }
     }
 
-    /// The sight of `by` on a stretch of time during all of which they were in the room: nothing of it is hidden from them, and no
-    /// state has to be read to know that.
+    /// The sight of `by`, who was in the room at all positions after `since` up to `upto`: nothing of those is hidden from them, and
+    /// no state has to be read to know that. Whatever else it is made to look at is looked at as by [`Self::of`].
     #[must_use]
-    pub fn throughout(room: Arc<Room>, by: &Session) -> Self {
-        Self { throughout: true, ..Self::of(room, by, true, Position::ZERO) }
+    pub fn throughout(room: Arc<Room>, by: &Session, since: Position, upto: Position) -> Self {
+        Self { throughout: Some((since, upto)), ..Self::of(room, by, true, Position::ZERO) }
     }
 
-    /// What the user was when `event` had happened, if the user may see it.
+    /// The same, for an answer that shows nothing later than `upto`.
+    #[must_use]
+    pub fn up_to(self, upto: Position) -> Self {
+        Self { upto: Some(upto), ..self }
+    }
+
+    /// The room.
+    #[must_use]
+    pub fn room(&self) -> &Arc<Room> {
+        &self.room
+    }
+
+    /// Whether the user is in the room now, so that nothing is hidden from them that everybody could see who was in it.
+    pub(super) fn is_joined(&self) -> bool {
+        self.joined
+    }
+
+    /// Whether an event at `position` (zero: not live) is too late for the answer.
+    pub(super) fn is_later(&self, position: Position) -> bool {
+        self.upto.is_some_and(|upto| position > upto)
+    }
+
+    /// `event` and what the user was when it had happened, if the user may see it.
     ///
     /// # Errors
     /// The store's.
-    pub async fn look(&mut self, rooms: &Rooms, event: &StoredEvent) -> Result<Option<Membership>, RoomError> {
-        if self.throughout {
-            return Ok(Some(Membership::Join));
+    pub(crate) async fn look(
+        &mut self,
+        rooms: &Rooms,
+        event: Arc<StoredEvent>,
+    ) -> Result<Option<(Seen, Membership)>, RoomError> {
+        let shown = matches!(event.status, Status::Timeline | Status::Backfilled);
+        if !shown || event.room != self.room.short || self.is_later(event.position) {
+            return Ok(None);
+        }
+        if self.throughout.is_some_and(|(since, upto)| since < event.position && event.position <= upto) {
+            return Ok(Some((Seen { event, relations: None }, Membership::Join)));
         }
         let before = self.at(rooms, event.state_before).await?;
         let mut after = before;
+        let own = event.is_state(&TimelineEventType::RoomMember, self.user_id.as_str());
         if event.is_state(&TimelineEventType::RoomHistoryVisibility, "") {
             after.visibility = history_visibility(Some(&event.event));
-        } else if event.is_state(&TimelineEventType::RoomMember, self.user_id.as_str()) {
+        } else if own {
             after.membership = content::membership(&event.event).unwrap_or(Membership::Leave);
         }
-        let joined_later = self.joined || event.position < self.left;
-        // What is done to somebody's own membership is always told to them: an invitation taken back, a ban.
-        let own = event.is_state(&TimelineEventType::RoomMember, self.user_id.as_str());
-        let seen = own || sees(before, joined_later) || sees(after, joined_later);
-        Ok(seen.then_some(after.membership))
+        let joined_later = self.joined_after(event.position);
+        let seen = (own && self.tells_own) || sees(before, joined_later) || sees(after, joined_later);
+        Ok(seen.then_some((Seen { event, relations: None }, after.membership)))
+    }
+
+    /// Whether the user sees an event, which is neither state nor later than the answer, by the snapshot before it and its position.
+    pub(super) async fn sees(
+        &mut self,
+        rooms: &Rooms,
+        state_before: u64,
+        position: Position,
+    ) -> Result<bool, RoomError> {
+        let joined_later = self.joined_after(position);
+        Ok(!self.is_later(position) && sees(self.at(rooms, state_before).await?, joined_later))
+    }
+
+    /// State events, which are shown to whoever may read the room at their snapshot.
+    pub(crate) async fn state(&self, rooms: &Rooms, shorts: &[u64]) -> Result<Vec<Seen>, RoomError> {
+        let events = rooms.inner.events.load_short(&self.room, shorts).await?;
+        Ok(events.into_iter().map(|event| Seen { event, relations: None }).collect())
+    }
+
+    fn joined_after(&self, position: Position) -> bool {
+        self.joined || position < self.left
     }
 
     async fn at(&mut self, rooms: &Rooms, snapshot: u64) -> Result<At, RoomError> {

@@ -83,7 +83,7 @@ impl Rooms {
         for event_id in receipts.map(|mark| &mark.event_id).chain(&marks.fully_read) {
             if !events.contains_key(event_id) {
                 let (event, _) = self.event(by, room_id, event_id).await?;
-                events.insert(event_id.clone(), event);
+                events.insert(event_id.clone(), Arc::clone(event.event()));
             }
         }
         Ok(events)

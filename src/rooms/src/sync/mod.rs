@@ -4,8 +4,6 @@
 mod audience;
 mod memberships;
 mod state;
-mod timeline;
 
 pub use memberships::{LastMoved, MembershipMove, UserRoom};
 pub use state::{StateAt, Summary};
-pub use timeline::Slice;

@@ -7,7 +7,7 @@ use wardstead_engine::{KeyReader, PageLimit, Position, ScanRange};
 use wardstead_limits::rooms as limits;
 
 use crate::{
-    Membership, Room, RoomError, Rooms, StoredEvent,
+    Membership, Room, RoomError, Rooms, Seen, Sight, StoredEvent,
     state::{Change, key, store::Committed},
     tables::MEMBERS,
 };
@@ -66,30 +66,26 @@ impl Rooms {
         state.diff(room, &before, &after).await
     }
 
-    /// The state events that `after` has and `before` has not, without those of keys that have no event any more.
+    /// The state events that `after` has and `before` has not, for whom `sight` is, without those of keys that have no event any more.
     ///
     /// # Errors
     /// The store's.
-    pub async fn state_between(
-        &self,
-        room: &Room,
-        before: u64,
-        after: u64,
-    ) -> Result<Vec<Arc<StoredEvent>>, RoomError> {
-        let changes = self.state_diff(room.short, before, after).await?;
+    pub async fn state_between(&self, sight: &Sight, before: u64, after: u64) -> Result<Vec<Seen>, RoomError> {
+        let changes = self.state_diff(sight.room().short, before, after).await?;
         let shorts: Vec<u64> = changes.iter().map(|change| change.after).filter(|short| *short != 0).collect();
-        self.inner.events.load_short(room, &shorts).await
+        sight.state(self, &shorts).await
     }
 
-    /// All state events of a snapshot.
+    /// All state events of a snapshot of the room that `sight` looks at.
     ///
     /// # Errors
     /// The store's.
-    pub async fn state_events(&self, room: &Room, snapshot: u64) -> Result<Vec<Arc<StoredEvent>>, RoomError> {
-        let snapshot = self.inner.state.snapshot(&Committed, room.short, snapshot).await?;
-        let entries = self.inner.state.list(&Committed, room.short, &snapshot, 0..=u64::MAX).await?;
+    pub async fn state_events(&self, sight: &Sight, snapshot: u64) -> Result<Vec<Seen>, RoomError> {
+        let room = sight.room().short;
+        let snapshot = self.inner.state.snapshot(&Committed, room, snapshot).await?;
+        let entries = self.inner.state.list(&Committed, room, &snapshot, 0..=u64::MAX).await?;
         let shorts: Vec<u64> = entries.into_iter().map(|entry| entry.event).collect();
-        self.inner.events.load_short(room, &shorts).await
+        sight.state(self, &shorts).await
     }
 
     /// The rooms with these short ids, in their order. At most one read.

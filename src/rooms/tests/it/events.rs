@@ -9,7 +9,7 @@ use ruma::{
 };
 use serde_json::{Value, json};
 use wardstead_engine::{AccessPattern, Key, ScanRange, TableId};
-use wardstead_rooms::{Membership, NewRoom, StoredEvent, rules};
+use wardstead_rooms::{Membership, NewRoom, Seen, rules};
 
 use crate::support::{Server, server};
 
@@ -62,7 +62,7 @@ async fn ids_hashes_and_signatures() {
     }
 }
 
-fn json_of(server: &Server, event: &StoredEvent, by: &wardstead_accounts::Session) -> Value {
+fn json_of(server: &Server, event: &Seen, by: &wardstead_accounts::Session) -> Value {
     serde_json::from_str(&server.client_json(event, by, Some(Membership::Join)).to_json()).unwrap()
 }
 

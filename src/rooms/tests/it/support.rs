@@ -11,7 +11,7 @@ use wardstead_engine::{
 };
 use wardstead_engine_memory::MemoryEngine;
 use wardstead_limits::ManualClock;
-use wardstead_rooms::{Draft, Hooks, Membership, Messages, NewRoom, RoomError, Rooms, StoredEvent, signing};
+use wardstead_rooms::{Draft, Hooks, Membership, Messages, NewRoom, RoomError, Rooms, Seen, StoredEvent, signing};
 use wardstead_store::{Store, testing};
 
 pub struct Server {
@@ -132,7 +132,7 @@ impl Server {
     }
 
     /// All events that `by` sees, the oldest first, page by page.
-    pub async fn timeline(&self, by: &Session, room: &RoomId) -> Vec<Arc<StoredEvent>> {
+    pub async fn timeline(&self, by: &Session, room: &RoomId) -> Vec<Seen> {
         let mut events = Vec::new();
         let mut request = Messages { limit: Some(7), ..Messages::default() };
         loop {

@@ -462,7 +462,7 @@ pub fn key(event: &Value) -> (String, String) {
 /// Current state of a room, as another endpoint tells it.
 pub async fn state_of(server: &Server, by: &Session, room: &RoomId) -> BTreeMap<(String, String), String> {
     let events = server.rooms.state(by, room).await.unwrap();
-    let entry = |event: &Arc<wardstead_rooms::StoredEvent>| {
+    let entry = |event: &wardstead_rooms::Seen| {
         ((event.event_type.to_string(), event.state_key.clone().unwrap()), event.event_id.to_string())
     };
     events.iter().map(entry).collect()

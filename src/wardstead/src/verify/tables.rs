@@ -38,6 +38,7 @@ const NAMES: &[(u16, &str)] = &[
     (0x059, "threads"),
     (0x05a, "redacted_events"),
     (0x05b, "awaited_events"),
+    (0x05c, "reports"),
     (0x05d, "receipts"),
     (0x05e, "receipt_log"),
     (0x05f, "receipt_cells"),

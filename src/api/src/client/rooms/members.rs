@@ -12,9 +12,8 @@ use wardstead_rooms::StoredEvent;
 use super::shown::show_all;
 use crate::{ApiError, ruma_io::Ruma};
 
-/// `at` is answered with the members of now: a client that asks as of its last sync gets those it has yet to hear of as well.
 pub(super) async fn members(Ruma { state, request, caller, .. }: Ruma<Request>) -> Result<Response, ApiError> {
-    let mut events = state.rooms.members(&caller, &request.room_id).await?;
+    let mut events = state.rooms.members_at(&caller, &request.room_id, request.at.as_deref()).await?;
     events.retain(|event| {
         let membership = membership(event);
         // Either condition lets a member pass, when both are given.

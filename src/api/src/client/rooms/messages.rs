@@ -8,23 +8,28 @@ use ruma::api::{
 };
 use wardstead_rooms::Messages;
 
-use super::shown::show;
+use super::{
+    shown::{count, show_all, show_seen},
+    with_filter::WithFilter,
+};
 use crate::{ApiError, ruma_io::Ruma};
 
-pub(super) async fn messages(Ruma { state, request, caller, .. }: Ruma<Request>) -> Result<Response, ApiError> {
+pub(super) async fn messages(
+    Ruma { state, request, caller, .. }: Ruma<WithFilter<Request>>,
+) -> Result<Response, ApiError> {
+    let WithFilter { request, filter } = request;
     let asked = Messages {
         // There are clients that send an empty token where they have none.
         from: request.from.filter(|from| !from.is_empty()),
         to: request.to,
         backwards: request.dir == Direction::Backward,
-        // More than a number of this machine is more than the rooms' own bound.
-        limit: Some(usize::try_from(u64::from(request.limit)).unwrap_or(usize::MAX)),
-        filter: request.filter.into(),
+        limit: Some(count(request.limit)),
+        filter,
     };
     let page = state.rooms.messages(&caller, &request.room_id, &asked).await?;
-    let shown = page.events.iter().map(|(event, membership)| show(&state, &caller, event, Some(*membership)));
     let mut response = Response::new();
-    response.chunk = shown.collect::<Result<_, _>>()?;
+    response.chunk = show_seen(&state, &caller, &page.events)?;
+    response.state = show_all(&state, &caller, &page.state)?;
     response.start = page.start;
     response.end = page.end;
     Ok(response)

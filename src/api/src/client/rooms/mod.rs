@@ -2,6 +2,7 @@
 
 mod aliases;
 mod ban;
+mod context;
 mod event;
 mod forget;
 mod hierarchy;
@@ -15,13 +16,21 @@ mod messages;
 mod read_markers;
 mod receipt;
 mod redact;
+mod relations;
+mod relations_by_event_type;
+mod relations_by_type;
+mod report;
+mod report_event;
 mod send;
 mod shown;
 mod state;
 mod state_event;
 mod state_event_set;
+mod threads;
+mod timestamp_to_event;
 mod typing;
 mod unban;
+mod with_filter;
 
 pub(super) use self::invite::no_third_party_ids;
 use crate::routes::Routes;
@@ -38,6 +47,14 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .route(unban::unban)
         .route(send::send)
         .route(redact::redact)
+        .route(context::context)
+        .route(report::report)
+        .route(report_event::report_event)
+        .route(relations::relations)
+        .route(relations_by_type::relations_by_type)
+        .route(relations_by_event_type::relations_by_event_type)
+        .route(threads::threads)
+        .route(timestamp_to_event::timestamp_to_event)
         .route(state::state)
         .route_also(state_event::state_event, without_state_key)
         .route_also(state_event_set::state_event_set, without_state_key)

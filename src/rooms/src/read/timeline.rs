@@ -1,0 +1,268 @@
+//! A room's timeline, by position and by timeline key. Nothing else reads those rows for a client, and what leaves this module was
+//! looked at by a [`Sight`].
+
+use std::sync::Arc;
+
+use ruma::EventId;
+use wardstead_accounts::Session;
+use wardstead_engine::{KeyReader, PageLimit, Position, ScanRange};
+use wardstead_limits::rooms as limits;
+use wardstead_store::Found;
+
+use crate::{
+    ClientEvent, EventFilter, Membership, Room, RoomError, Rooms, Seen, Sight, StoredEvent, TimelineKey, Viewer,
+    events::order_of,
+    tables::{ARRIVALS, ArrivalRow, TIMELINE, TimelineRow, after, read_timeline_key, timeline_key},
+};
+
+use super::places::{TOP, before};
+
+/// Visible events of a room, the newest first.
+#[derive(Clone, Debug, Default)]
+pub struct Slice {
+    /// Events, and what the user was in the room when each had happened.
+    pub events: Vec<(Seen, Membership)>,
+    /// Whether there is more in the range asked for, visible or not.
+    pub more: bool,
+    /// Timeline key of the oldest event looked at, from which `prev_batch` goes on; `None`: none was.
+    pub oldest: Option<TimelineKey>,
+}
+
+/// A stretch of the timeline.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stretch {
+    /// Without the event there.
+    pub(super) above: TimelineKey,
+    /// With the event there.
+    pub(super) upto: TimelineKey,
+    pub(super) backwards: bool,
+}
+
+/// Visible and wanted events of a stretch, in its direction.
+#[derive(Debug, Default)]
+pub(super) struct Walked {
+    pub(super) events: Vec<(Seen, Membership)>,
+    /// The first and the last event looked at.
+    pub(super) first: Option<TimelineKey>,
+    pub(super) last: Option<TimelineKey>,
+    /// Whether something was not looked at.
+    pub(super) more: bool,
+}
+
+impl Rooms {
+    /// At most `limit` of the events that arrived in `room` after `since` up to `upto` and that `sight` sees, the newest
+    /// first by position. At most two scans and two reads per [`limits::TIMELINE_OVERREAD`] · `limit` rows.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn timeline_range(
+        &self,
+        room: &Room,
+        since: Position,
+        upto: Position,
+        limit: usize,
+        sight: &mut Sight,
+    ) -> Result<Slice, RoomError> {
+        let range = ScanRange::new(after(&ARRIVALS, room.short, since), after(&ARRIVALS, room.short, upto));
+        if range.from >= range.to {
+            return Ok(Slice::default());
+        }
+        let page = PageLimit::rows(limit.saturating_add(1));
+        let mut walk = Walk { limit, scanned: 0, slice: Slice::default() };
+        let mut rest = Some(range.descending());
+        while let Some(range) = rest {
+            let (rows, resume) = self.inner.store.scan(&ARRIVALS, &range, page).await?;
+            let id = |row: &ArrivalRow| EventId::parse(row.event_id.as_str());
+            let ids =
+                rows.iter().map(|found| id(&found.row).map_err(|_| RoomError::corrupt(&found.key, "not an event id")));
+            let events = self.inner.events.load(room, &ids.collect::<Result<Vec<_>, _>>()?).await?;
+            let done = walk.take(self, sight, events, resume.is_some()).await?;
+            rest = if done { None } else { resume.map(|resume| range.resumed(resume)) };
+        }
+        Ok(walk.slice)
+    }
+
+    /// At most `limit` of the newest events of `room`'s timeline that arrived up to `upto` (or were fetched later) and that
+    /// `sight` sees, the newest first by timeline key.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn timeline_tail(
+        &self,
+        room: &Room,
+        upto: Position,
+        limit: usize,
+        sight: &mut Sight,
+    ) -> Result<Slice, RoomError> {
+        let page = PageLimit::rows(limit.saturating_add(1));
+        let mut walk = Walk { limit, scanned: 0, slice: Slice::default() };
+        let mut rest = Some(ScanRange::scope(TIMELINE.id(), room.short).descending());
+        while let Some(range) = rest {
+            let (rows, resume) = self.inner.store.scan(&TIMELINE, &range, page).await?;
+            let (_, mut events) = self.timeline_events(room, &rows).await?;
+            events.retain(|event| event.position <= upto);
+            let done = walk.take(self, sight, events, resume.is_some()).await?;
+            rest = if done { None } else { resume.map(|resume| range.resumed(resume)) };
+        }
+        Ok(walk.slice)
+    }
+
+    /// The token from which `/messages` goes back from just before the event with `key`.
+    #[must_use]
+    pub fn prev_batch(&self, room: u64, key: TimelineKey) -> String {
+        self.timeline_token(room, before(key))
+    }
+
+    /// An event as /sync shows it to `by`: without the room id.
+    #[must_use]
+    pub fn client_json(&self, event: &Seen, by: &Session, membership: Option<Membership>) -> ClientEvent {
+        self.written(event, by, membership, false)
+    }
+
+    /// An event as every other endpoint shows it to `by`.
+    #[must_use]
+    pub fn client_json_with_room(&self, event: &Seen, by: &Session, membership: Option<Membership>) -> ClientEvent {
+        self.written(event, by, membership, true)
+    }
+
+    pub(super) fn written(
+        &self,
+        event: &Seen,
+        by: &Session,
+        membership: Option<Membership>,
+        with_room_id: bool,
+    ) -> ClientEvent {
+        let now_ms = self.inner.store.clock().now_ms();
+        ClientEvent::new(event, &Viewer { device: by.device, now_ms, membership, with_room_id })
+    }
+
+    /// At most `limit` events of `stretch` that `sight` sees and `filter` lets pass. Looks at [`limits::MESSAGES_SCANNED`] at most.
+    pub(super) async fn walk(
+        &self,
+        stretch: Stretch,
+        sight: &mut Sight,
+        filter: &EventFilter,
+        limit: usize,
+    ) -> Result<Walked, RoomError> {
+        let room = Arc::clone(sight.room());
+        let Stretch { above, upto, backwards } = stretch;
+        let range =
+            ScanRange::new(timeline_key(room.short, above).successor(), timeline_key(room.short, upto).successor());
+        let mut walked = Walked::default();
+        if range.from >= range.to {
+            return Ok(walked);
+        }
+        let (mut scanned, mut rest) = (0, Some(if backwards { range.descending() } else { range }));
+        while let Some(range) = rest.take() {
+            walked.more = true;
+            if walked.events.len() >= limit || scanned >= limits::MESSAGES_SCANNED {
+                return Ok(walked);
+            }
+            let wanted = (limit - walked.events.len()).max(limits::MESSAGES_LEAST_ROWS);
+            let (rows, resume) = self.inner.store.scan(&TIMELINE, &range, PageLimit::rows(wanted)).await?;
+            let (keys, events) = self.timeline_events(&room, &rows).await?;
+            for (key, event) in keys.into_iter().zip(events) {
+                if walked.events.len() >= limit {
+                    return Ok(walked);
+                }
+                walked.first.get_or_insert(key);
+                walked.last = Some(key);
+                scanned += 1;
+                if let Some(seen) = sight.look(self, event).await?
+                    && filter.passes(&seen.0)
+                {
+                    walked.events.push(seen);
+                }
+            }
+            rest = resume.map(|resume| range.resumed(resume));
+        }
+        walked.more = false;
+        Ok(walked)
+    }
+
+    /// The nearest event at or after `from` in the order of the timeline, at or before it when going back; whoever may see it.
+    pub(super) async fn nearest(
+        &self,
+        room: &Room,
+        from: TimelineKey,
+        backwards: bool,
+    ) -> Result<Option<Arc<StoredEvent>>, RoomError> {
+        let key = timeline_key(room.short, from);
+        let whole = ScanRange::scope(TIMELINE.id(), room.short);
+        let range = if backwards {
+            ScanRange::new(whole.from, key.successor()).descending()
+        } else {
+            ScanRange::new(key, whole.to)
+        };
+        let (rows, _) = self.inner.store.scan(&TIMELINE, &range, PageLimit::rows(1)).await?;
+        Ok(self.timeline_events(room, &rows).await?.1.pop())
+    }
+
+    /// The keys and events of timeline rows.
+    async fn timeline_events(
+        &self,
+        room: &Room,
+        rows: &[Found<TimelineRow>],
+    ) -> Result<(Vec<TimelineKey>, Vec<Arc<StoredEvent>>), RoomError> {
+        let (mut keys, mut ids) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+        for found in rows {
+            let corrupt = || RoomError::corrupt(&found.key, "not a timeline row");
+            keys.push(read_timeline_key(&found.key).ok_or_else(corrupt)?);
+            ids.push(EventId::parse(found.row.event_id.as_str()).map_err(|_| corrupt())?);
+        }
+        Ok((keys, self.inner.events.load(room, &ids).await?))
+    }
+
+    /// The timeline key of the newest event of `room` up to `at`.
+    pub(super) async fn key_at(&self, room: &Room, at: Position) -> Result<Option<TimelineKey>, RoomError> {
+        let range = ScanRange::new(ARRIVALS.key(room.short).key(), after(&ARRIVALS, room.short, at)).descending();
+        let (rows, _) = self.inner.store.scan(&ARRIVALS, &range, PageLimit::rows(1)).await?;
+        let Some(found) = rows.first() else { return Ok(None) };
+        let position = KeyReader::new(&found.key).position();
+        let position = position.ok_or_else(|| RoomError::corrupt(&found.key, "no position in the key"))?;
+        Ok(Some(TimelineKey { depth: found.row.depth, order: order_of(position) }))
+    }
+
+    /// The largest depth of the timeline.
+    pub(super) async fn top_depth(&self, room: &Room) -> Result<u64, RoomError> {
+        Ok(self.nearest(room, TOP, true).await?.map_or(0, |event| event.timeline_key.depth))
+    }
+}
+
+struct Walk {
+    limit: usize,
+    scanned: usize,
+    slice: Slice,
+}
+
+impl Walk {
+    /// Takes visible events until there are enough. Whether that is so, or too much was looked at.
+    async fn take(
+        &mut self,
+        rooms: &Rooms,
+        sight: &mut Sight,
+        events: Vec<Arc<StoredEvent>>,
+        more_rows: bool,
+    ) -> Result<bool, RoomError> {
+        self.slice.more = more_rows;
+        for event in events {
+            if self.slice.events.len() >= self.limit {
+                self.slice.more = true;
+                return Ok(true);
+            }
+            self.scanned += 1;
+            self.slice.oldest = Some(event.timeline_key);
+            match sight.look(rooms, event).await? {
+                Some(seen) => self.slice.events.push(seen),
+                // State that changed in a hole would be told neither by the timeline nor by what stands before it.
+                None if !self.slice.events.is_empty() => {
+                    self.slice.more = true;
+                    return Ok(true);
+                }
+                None => {}
+            }
+        }
+        let enough = self.slice.events.len() >= self.limit;
+        Ok(enough || self.scanned >= limits::TIMELINE_OVERREAD.saturating_mul(self.limit.max(1)))
+    }
+}
