@@ -37,7 +37,7 @@ impl Ward {
 
     async fn send(&self, by: &str, event_type: &str, txn: &str, content: &Value) -> Answer {
         self.server.clock.advance_ms(10);
-        self.server.put(&self.v3(&format!("/send/{event_type}/{txn}")), by, content).await
+        self.server.put(&self.v3(&format!("/send/{event_type}/{}", encoded(txn))), by, content).await
     }
 
     async fn say(&self, by: &str, txn: &str) -> String {
@@ -235,9 +235,9 @@ async fn relations() {
     assert_eq!(ward.relations(&root, "").await.get("recursion_depth"), None);
     assert_eq!(ids(&ward.relations(&root, "/m.thread?recurse=true").await["chunk"]), threaded);
     let page = ward.relations(&root, "?recurse=true&dir=f&limit=8").await;
-    let rest =
-        ward.relations(&root, &format!("?recurse=true&dir=f&from={}", encoded(page["next_batch"].as_str().unwrap())));
-    assert_eq!((ids(&page["chunk"]).len(), ids(&rest.await["chunk"]).len()), (8, 1));
+    let next = encoded(page["next_batch"].as_str().unwrap());
+    let rest = ward.relations(&root, &format!("?recurse=true&dir=f&from={next}")).await;
+    assert_eq!((ids(&page["chunk"]).len(), ids(&rest["chunk"]).len()), (8, 1));
 
     // What is redacted relates to nothing.
     ward.redact(&ward.bert, &children[1], "r").await.ok();
@@ -318,7 +318,7 @@ async fn what_is_shown_with_an_event() {
 
     // Wherever the event is shown.
     let messages = ward.get(&ward.v3("/messages?dir=b&limit=50")).await;
-    let context = ward.get(&ward.v3(&format!("/context/{}", encoded(&reply)))).await;
+    let context = ward.get(&ward.v3(&format!("/context/{}?limit=50", encoded(&reply)))).await;
     let filter = encoded(r#"{"room":{"timeline":{"limit":10}}}"#);
     let sync = ward.server.get(&format!("{V3}/sync?filter={filter}"), &ward.anna).await.ok();
     let timeline = &sync["rooms"]["join"][&ward.room]["timeline"];
@@ -365,7 +365,7 @@ async fn messages_by_relation_and_with_members() {
     ward.server
         .get(&ward.v3("/messages?dir=b&filter=%7B%22rel_types%22%3A1%7D"), &ward.anna)
         .await
-        .expect_error(400, "M_BAD_JSON");
+        .expect_error(400, "M_INVALID_PARAM");
 }
 
 #[tokio::test]
@@ -423,7 +423,7 @@ async fn reports() {
     let reason = json!({ "reason": "rude" });
     assert_eq!(ward.server.post(&ward.v3("/report"), &ward.cleo, &reason).await.ok(), json!({}));
     let elsewhere = format!("{V3}/rooms/!none:example.org/report");
-    ward.server.post(&elsewhere, &ward.cleo, &reason).await.expect_error(404, "M_NOT_FOUND");
+    assert_eq!(ward.server.post(&elsewhere, &ward.cleo, &reason).await.ok(), json!({}), "rooms cannot be told apart");
     for user in ["@anna:example.org", "@nobody:example.org"] {
         let path = format!("{V3}/users/{}/report", encoded(user));
         assert_eq!(ward.server.post(&path, &ward.cleo, &reason).await.ok(), json!({}));

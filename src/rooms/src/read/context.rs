@@ -95,7 +95,7 @@ impl Rooms {
     }
 
     /// The event `event_id`, if `sight` sees it.
-    pub(super) async fn look_at(&self, sight: &mut Sight, event_id: &EventId) -> Result<(Seen, Membership), RoomError> {
+    pub(crate) async fn look_at(&self, sight: &mut Sight, event_id: &EventId) -> Result<(Seen, Membership), RoomError> {
         if event_id.as_str().len() > limits::IDENTIFIER_BYTES {
             return Err(missing());
         }

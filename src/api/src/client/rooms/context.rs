@@ -2,25 +2,45 @@
 //!
 //! Section: <https://spec.matrix.org/v1.16/client-server-api/#get_matrixclientv3roomsroomidcontexteventid>
 
-use ruma::api::client::context::get_context::v3::{Request, Response};
+use ruma::{
+    api::client::context::get_context::v3::Request,
+    events::{AnyStateEvent, AnyTimelineEvent},
+    serde::Raw,
+};
+use serde::Serialize;
 
 use super::{
     shown::{count, show, show_all, show_seen},
     with_filter::WithFilter,
 };
-use crate::{ApiError, ruma_io::Ruma};
+use crate::{
+    ApiError,
+    ruma_io::{JsonBytes, Ruma},
+};
+
+/// As ruma's, but that empty lists are written: there are clients that fail without them.
+#[derive(Serialize)]
+struct Response {
+    start: String,
+    end: String,
+    events_before: Vec<Raw<AnyTimelineEvent>>,
+    event: Raw<AnyTimelineEvent>,
+    events_after: Vec<Raw<AnyTimelineEvent>>,
+    state: Vec<Raw<AnyStateEvent>>,
+}
 
 pub(super) async fn context(
     Ruma { state, request, caller, .. }: Ruma<WithFilter<Request>>,
-) -> Result<Response, ApiError> {
+) -> Result<JsonBytes, ApiError> {
     let WithFilter { request: Request { room_id, event_id, limit, .. }, filter } = request;
     let around = state.rooms.context(&caller, &room_id, &event_id, count(limit), &filter).await?;
-    let mut response = Response::new();
-    response.start = Some(around.start);
-    response.end = Some(around.end);
-    response.events_before = show_seen(&state, &caller, &around.before)?;
-    response.event = Some(show(&state, &caller, &around.event.0, Some(around.event.1))?);
-    response.events_after = show_seen(&state, &caller, &around.after)?;
-    response.state = show_all(&state, &caller, &around.state)?;
-    Ok(response)
+    let response = Response {
+        start: around.start,
+        end: around.end,
+        events_before: show_seen(&state, &caller, &around.before)?,
+        event: show(&state, &caller, &around.event.0, Some(around.event.1))?,
+        events_after: show_seen(&state, &caller, &around.after)?,
+        state: show_all(&state, &caller, &around.state)?,
+    };
+    Ok(JsonBytes(serde_json::to_vec(&response).map_err(ApiError::internal)?.into()))
 }

@@ -32,7 +32,7 @@ mod typing;
 mod unban;
 mod with_filter;
 
-pub(super) use self::invite::no_third_party_ids;
+pub(super) use self::{invite::no_third_party_ids, report::check_reported};
 use crate::routes::Routes;
 
 /// Adds them to `routes`.

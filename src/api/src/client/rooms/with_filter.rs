@@ -5,7 +5,7 @@ use ruma::{
     api::{IncomingRequest, Metadata, error::DeserializationError},
     exports::serde_html_form,
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::Error as _};
 use wardstead_rooms::EventFilter;
 
 /// ruma's request, and the filter as the rooms read it.
@@ -36,7 +36,7 @@ impl<R: IncomingRequest> IncomingRequest for WithFilter<R> {
         }
         let query: Query = serde_html_form::from_str(request.uri().query().unwrap_or_default())?;
         let filter = match query.filter.as_deref() {
-            Some(filter) => EventFilter::parse(filter)?,
+            Some(filter) => EventFilter::parse(filter).map_err(serde_html_form::de::Error::custom)?,
             None => EventFilter::default(),
         };
         Ok(Self { request: R::try_from_http_request_inner(request, path_args)?, filter })

@@ -9,6 +9,10 @@ pub type Refusal = (u16, &'static str);
 
 const FORBIDDEN: Refusal = (403, "M_FORBIDDEN");
 const NOT_FOUND: Refusal = (404, "M_NOT_FOUND");
+const KEPT: Refusal = (200, "");
+
+const RELATIONS: &[(&str, Query)] =
+    &[("dir", Choice), ("limit", Number), ("from", Token), ("to", Token), ("recurse", Flag)];
 
 /// A parameter of a query.
 #[derive(Clone, Copy, Debug)]
@@ -131,6 +135,18 @@ pub const ROWS: &[Row] = &[
     row("PUT", "/directory/room/{room_alias}").body(r#"{"!room_id":"!nowhere:example.org"}"#),
     row("DELETE", "/directory/room/{room_alias}"),
     row("GET", "/rooms/{room_id}/aliases"),
+    row("GET", "/context/{event_id}").query("", &[("limit", Number), ("filter", Filter)]),
+    row("GET", "/relations/{event_id}").query("", RELATIONS).outside(NOT_FOUND, NOT_FOUND),
+    row("GET", "/relations/{event_id}/{rel_type}").query("", RELATIONS).outside(NOT_FOUND, NOT_FOUND),
+    row("GET", "/relations/{event_id}/{rel_type}/{event_type}").query("", RELATIONS).outside(NOT_FOUND, NOT_FOUND),
+    row("GET", "/rooms/{room_id}/threads").query("", &[("include", Choice), ("limit", Number), ("from", Token)]),
+    row("GET", "/rooms/{room_id}/timestamp_to_event").query("ts=1&dir=f", &[("ts", Number), ("dir", Choice)]),
+    // Whoever reports a room or a user is not told whether there is one.
+    row("POST", "/rooms/{room_id}/report").body(r#"{"reason":"r"}"#).outside(KEPT, KEPT),
+    row("POST", "/rooms/{room_id}/report/{event_id}")
+        .body(r#"{"reason":"r","~score":-1}"#)
+        .outside(NOT_FOUND, NOT_FOUND),
+    row("POST", "/users/{user_id}/report").body(r#"{"!reason":"r"}"#),
     row("PUT", "/rooms/{room_id}/redact/{event_id}/{txn_id}").body(r#"{"reason":"r"}"#),
     row("POST", "/rooms/{room_id}/receipt/{receipt_type}/{event_id}").body(r#"{"~thread_id":"main"}"#),
     row("POST", "/rooms/{room_id}/read_markers")
