@@ -18,7 +18,6 @@ use crate::{
     event::{
         Hashes, Marks,
         build::{Maker, NewEvent, Place, Proposal},
-        content,
         relation::redacts,
     },
     events::{Ticket, order_of, short_key},

@@ -85,7 +85,7 @@ impl Rooms {
         let (mut children, mut more, depth) = if request.recurse {
             (self.descendants(room, request).await?, false, Some(limits::RELATIONS_DEPTH))
         } else {
-            let (children, more) = self.children(room, request, &range, limit).await?;
+            let (children, more) = self.related(room, request, &range, limit).await?;
             (children, more, None)
         };
         children.retain(|(at, _)| range.low < *at && *at <= range.high);
@@ -113,7 +113,7 @@ impl Rooms {
 
     /// The direct children in `range`, of each type as many as may be needed; and whether there are more. In the order of the timeline
     /// nothing is missing between those that are given.
-    async fn children(
+    async fn related(
         &self,
         room: u64,
         request: &Relations,
