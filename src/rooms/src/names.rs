@@ -5,7 +5,7 @@ use std::sync::Arc;
 use quick_cache::{Weighter, sync::Cache};
 use ruma::{OwnedRoomId, RoomId, RoomVersionId, room_version_rules::RoomVersionRules};
 use wardstead_engine::{Batch, Key};
-use wardstead_limits::rooms as limits;
+use wardstead_limits::{engine::GET_KEYS, rooms as limits};
 use wardstead_store::Store;
 
 use crate::{
@@ -72,6 +72,23 @@ impl Names {
         let room = opened(&key, found.row.room, room_id.as_str(), &found.row.version)?;
         self.by_id.insert(room.room_id.clone(), Arc::clone(&room));
         Ok(Some(room))
+    }
+
+    /// The rooms `ids`, in their order, `None` where this server knows none. One read per 10,000 that are not in memory.
+    pub(crate) async fn by_ids(&self, ids: &[OwnedRoomId]) -> Result<Vec<Option<Arc<Room>>>, RoomError> {
+        let mut found: Vec<Option<Arc<Room>>> = ids.iter().map(|room_id| self.by_id.get(room_id)).collect();
+        let short = |at: &usize| ids[*at].as_str().len() <= limits::IDENTIFIER_BYTES;
+        let missing: Vec<usize> = (0..ids.len()).filter(|at| found[*at].is_none()).filter(short).collect();
+        for missing in missing.chunks(GET_KEYS) {
+            let keys: Vec<Key> = missing.iter().map(|at| id_key(&ids[*at])).collect();
+            for ((at, key), row) in missing.iter().zip(&keys).zip(self.store.get_many(&ROOM_IDS, &keys).await?) {
+                let Some(row) = row.map(|found| found.row) else { continue };
+                let room = opened(key, row.room, ids[*at].as_str(), &row.version)?;
+                self.by_id.insert(room.room_id.clone(), Arc::clone(&room));
+                found[*at] = Some(room);
+            }
+        }
+        Ok(found)
     }
 
     /// The rooms with these short ids, in their order, with at most one read.

@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc, vec};
 
+use ruma::OwnedRoomId;
 use wardstead_accounts::Session;
 use wardstead_limits::directory as limits;
 use wardstead_rooms::{Child, Glimpse, Looker, Room, Rooms};
@@ -72,11 +73,9 @@ impl<'a> Walk<'a> {
 
     /// Those of `children` that this server knows and the user may see are to be visited next.
     async fn go_down(&mut self, children: &[Child]) -> Result<(), DirectoryError> {
-        let mut known: Vec<Arc<Room>> = Vec::new();
-        for child in children {
-            let room = self.rooms.room(&child.room_id).await?;
-            known.extend(room.filter(|room| !self.seen.contains(&room.short)));
-        }
+        let ids: Vec<OwnedRoomId> = children.iter().map(|child| child.room_id.clone()).collect();
+        let known = self.rooms.rooms_by_id(&ids).await?.into_iter().flatten();
+        let known: Vec<Arc<Room>> = known.filter(|room| !self.seen.contains(&room.short)).collect();
         let glimpses = self.rooms.glimpse(Looker::User(self.by), &known).await?;
         let shown: Vec<Glimpse> = glimpses.into_iter().flatten().collect();
         if !shown.is_empty() {

@@ -322,3 +322,24 @@ async fn a_chain_of_spaces() {
     }
     assert_eq!(all(&server, &ada, &chain[0]).await.len(), 33);
 }
+
+/// A space with a hundred links to rooms that are not there, and a room that lets in the members of a hundred of them.
+#[tokio::test]
+async fn links_that_lead_nowhere_cost_no_read_each() {
+    let server = server().await;
+    let (ada, ben) = (server.user("ada").await, server.user("ben").await);
+    let root = server.room(&ada, space(open("root"))).await;
+    let nowhere: Vec<String> = (0..100).map(|number| format!("!nowhere{number}:example.org")).collect();
+    for room in &nowhere {
+        server.set(&ada, &root, "m.space.child", room, json!({ "via": ["example.org"] })).await;
+    }
+    let allow = nowhere.iter().map(|room| json!({ "type": "m.room_membership", "room_id": room }));
+    let rule = json!({ "join_rule": "restricted", "allow": allow.collect::<Vec<_>>() });
+    let restricted = server.room(&ada, with(open("restricted"), "m.room.join_rules", &rule)).await;
+    add(&server, &ada, &root, &restricted, json!({})).await;
+    assert_eq!(all(&server, &ben, &root).await, ["root"]);
+    let before = server.reads();
+    assert_eq!(all(&server, &ben, &root).await, ["root"]);
+    let reads = server.reads() - before;
+    assert!(reads <= 8, "{reads}");
+}
