@@ -14,6 +14,7 @@ mod leftover;
 mod observe;
 mod routes;
 mod ruma_io;
+mod server;
 mod state;
 
 use axum::{Router, middleware};
@@ -30,7 +31,7 @@ pub use self::{
 
 /// All endpoints, ready to be served. Whatever is asked, the answer is Matrix JSON with CORS headers.
 pub fn router(state: ApiState) -> Router {
-    client::routes()
+    all()
         .router
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
@@ -41,7 +42,11 @@ pub fn router(state: ApiState) -> Router {
 /// What [`router`] serves.
 #[must_use]
 pub fn endpoints() -> Vec<Endpoint> {
-    client::routes().endpoints
+    all().endpoints
+}
+
+fn all() -> routes::Routes {
+    server::routes(client::routes())
 }
 
 /// 404 `M_UNRECOGNIZED`, which tells clients that this server lacks the endpoint

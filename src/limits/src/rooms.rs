@@ -123,3 +123,12 @@ pub const THREAD_STEPS: usize = 3;
 pub const JOIN_CONDITIONS: usize = 64;
 /// Users with power who are looked at, and members read at once, when somebody is sought who authorises a restricted join.
 pub const JOIN_AUTHORISERS: usize = 64;
+/// Signing keys that are kept and published: one a month for more than twenty years.
+pub const KEYS: usize = 256;
+/// Milliseconds after which a node that signs reads the signing keys again.
+pub const KEYRING_MS: u64 = 10_000;
+/// Milliseconds between the making of a signing key and its first use: more than [`KEYRING_MS`], the time that a batch waits and what
+/// the nodes' clocks differ by, so that all nodes know the key by then.
+pub const KEY_ROTATION_MS: u64 = 60_000;
+/// Milliseconds for which other servers may rely on the published signing keys. They ask again at half of that.
+pub const KEYS_VALID_MS: u64 = 24 * 60 * 60 * 1_000;

@@ -4,7 +4,10 @@ mod content;
 
 use std::sync::{Arc, atomic::Ordering};
 
-use ruma::{OwnedRoomId, OwnedUserId, RoomAliasId, RoomId, RoomVersionId, room_version_rules::RoomIdFormatVersion};
+use ruma::{
+    OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomAliasId, RoomId, RoomVersionId,
+    room_version_rules::{RoomIdFormatVersion, RoomVersionRules},
+};
 use serde_json::value::RawValue;
 use wardstead_accounts::Session;
 use wardstead_engine::{Expect, Losing};
@@ -43,8 +46,6 @@ pub struct NewRoom {
     pub initial_state: Vec<InitialState>,
     /// Local part of the alias that the room is to have.
     pub room_alias_name: Option<String>,
-    /// How many people are to be invited by e-mail address or number.
-    pub third_party_invites: usize,
 }
 
 /// A state event of a new room.
@@ -84,15 +85,28 @@ impl Rooms {
             .iter()
             .filter(|proposal| proposal.event_type != "m.room.create")
             .try_for_each(|proposal| self.inner.check(proposal))?;
+        self.make(by, version, &rules, &proposals, request.public, alias).await
+    }
+
+    /// Makes the room that begins with `proposals`.
+    pub(crate) async fn make(
+        &self,
+        by: &Session,
+        version: &RoomVersionId,
+        rules: &RoomVersionRules,
+        proposals: &[Proposal],
+        public: bool,
+        alias: Option<OwnedRoomAliasId>,
+    ) -> Result<OwnedRoomId, RoomError> {
         for _ in 0..=REBUILDS {
             let short = self.inner.store.next_id().await?;
             let room_id = match rules.room_id_format {
                 RoomIdFormatVersion::V2 => None,
                 _ => Some(self.inner.random_room_id()?),
             };
-            let mut build = Build::new(&self.inner, short, room_id, version, &rules);
+            let mut build = Build::new(&self.inner, short, room_id, version, rules);
             build.now_ms = self.inner.unique_ms(build.now_ms);
-            match self.inner.commit_room(by, build, &proposals, request.public, alias.as_deref()).await {
+            match self.inner.commit_room(by, build, proposals, public, alias.as_deref()).await {
                 Err(RoomError::Store(StoreError::Lost(Losing::Fail(aliases::TAKEN)))) if let Some(alias) = alias => {
                     return Err(RoomError::RoomInUse(alias));
                 }
@@ -106,9 +120,6 @@ impl Rooms {
 }
 
 fn check(request: &NewRoom) -> Result<(), RoomError> {
-    if request.third_party_invites > 0 {
-        return Err(RoomError::Unsupported("This server cannot invite by e-mail address or number yet.".into()));
-    }
     if request.initial_state.len() + request.invite.len() > limits::CREATE_EVENTS {
         let allowed = limits::CREATE_EVENTS;
         return Err(RoomError::TooLarge(format!(

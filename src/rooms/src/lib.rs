@@ -16,6 +16,7 @@ pub mod event;
 mod events;
 mod glimpse;
 mod hooks;
+mod keyring;
 mod membership;
 mod names;
 mod power;
@@ -29,6 +30,7 @@ pub mod state;
 pub mod sync;
 mod tables;
 mod typing;
+mod upgrade;
 mod version;
 
 use std::sync::{Arc, atomic::AtomicU64};
@@ -52,7 +54,7 @@ pub use read::{
 pub use receipts::{Marks, Receipt, ReceiptMark, Receipts};
 pub use report::Complaint;
 pub use send::Draft;
-pub use signing::SigningKey;
+pub use signing::{Keyring, Rotated, SigningKey};
 pub use sync::{LastMoved, MembershipMove, StateAt, Summary, UserRoom};
 pub use tables::Status;
 pub use typing::{RoomTyping, Typing};
@@ -73,7 +75,7 @@ pub(crate) struct Inner {
     store: Store,
     accounts: Accounts,
     server_name: OwnedServerName,
-    key: SigningKey,
+    keys: Keyring,
     default_version: RoomVersionId,
     names: Names,
     events: Events,
@@ -91,17 +93,17 @@ impl std::fmt::Debug for Rooms {
 }
 
 impl Rooms {
-    /// The rooms in `store` of the server `server_name`, whose events `key` signs ([`signing::load_or_create`]). New rooms
+    /// The rooms in `store` of the server `server_name`, whose events `keys` sign ([`signing::load_or_create`]). New rooms
     /// have `default_version` when their creator names none.
     #[must_use]
     pub fn new(
         store: Store,
         accounts: Accounts,
         server_name: OwnedServerName,
-        key: SigningKey,
+        keys: Keyring,
         default_version: RoomVersionId,
     ) -> Self {
-        Self::with_hooks(store, accounts, server_name, key, default_version, Hooks::default())
+        Self::with_hooks(store, accounts, server_name, keys, default_version, Hooks::default())
     }
 
     /// The same, with what the binary wires into each commit.
@@ -110,14 +112,14 @@ impl Rooms {
         store: Store,
         accounts: Accounts,
         server_name: OwnedServerName,
-        key: SigningKey,
+        keys: Keyring,
         default_version: RoomVersionId,
         hooks: Hooks,
     ) -> Self {
         let inner = Inner {
             accounts,
             server_name,
-            key,
+            keys,
             default_version,
             names: Names::new(store.clone()),
             events: Events::new(store.clone()),
@@ -146,11 +148,5 @@ impl Rooms {
     #[must_use]
     pub fn busy_rooms(&self) -> usize {
         self.inner.chains.len()
-    }
-
-    /// The key that signs this server's events.
-    #[must_use]
-    pub fn signing_key(&self) -> &SigningKey {
-        &self.inner.key
     }
 }

@@ -1,14 +1,8 @@
 //! This server's own signing key (Matrix specification, Server-Server API, Retrieving server keys).
 
 use ruma::signatures::{Ed25519KeyPair, KeyPair, Signature};
-use wardstead_engine::{Batch, Expect, Key, Losing};
-use wardstead_limits::Rng;
-use wardstead_store::{Store, StoreError};
 
-use crate::{
-    RoomError,
-    tables::{SIGNING_KEYS, SigningKeyRow},
-};
+pub use crate::keyring::{Keyring, Rotated, load_or_create, rotate};
 
 /// An Ed25519 key with its id.
 pub struct SigningKey {
@@ -49,34 +43,4 @@ impl KeyPair for SigningKey {
     fn sign(&self, message: &[u8]) -> Signature {
         self.pair.sign(message)
     }
-}
-
-/// The installation's key. The first node that asks makes it; `Absent` decides between two.
-///
-/// # Errors
-/// The store's.
-pub async fn load_or_create(store: &Store, rng: &dyn Rng) -> Result<SigningKey, RoomError> {
-    let key = SIGNING_KEYS.key(0).text("ed25519").key();
-    if let Some(found) = store.get(&SIGNING_KEYS, &key).await? {
-        return opened(&key, &found.row);
-    }
-    let mut seed = [0; 32];
-    rng.fill(&mut seed);
-    let version = format!("a_{}", rng.alphanumeric(6));
-    let row = SigningKeyRow { version, seed, created_ms: store.clock().now_ms() };
-    let mut batch = Batch::new();
-    batch.expect(key.clone(), Expect::Absent, Losing::Done(key.clone()));
-    SIGNING_KEYS.put(&mut batch, key.clone(), &row);
-    match store.commit(batch).await {
-        Ok(_) => opened(&key, &row),
-        Err(StoreError::Lost(_)) => match store.get(&SIGNING_KEYS, &key).await? {
-            Some(found) => opened(&key, &found.row),
-            None => Err(RoomError::corrupt(&key, "a signing key that another node made is missing")),
-        },
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn opened(key: &Key, row: &SigningKeyRow) -> Result<SigningKey, RoomError> {
-    SigningKey::from_seed(&row.seed, &row.version).ok_or_else(|| RoomError::corrupt(key, "not an Ed25519 key"))
 }

@@ -65,6 +65,13 @@ enum Command {
         #[arg(long)]
         admin: bool,
     },
+    /// Make a new key that signs events, print its id, and let it take the place of the old one a minute later. The old one stays
+    /// published. The server may be running.
+    RotateSigningKey {
+        /// Read the configuration from FILE.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Add a backup of the data to a folder of backups, read it back, and remove the oldest. The server may be running. Data
     /// in PostgreSQL is backed up with its own means.
     Backup(backup::Arguments),
@@ -101,6 +108,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 .and_then(|database| make(&folder, &init::New { server_name, listen, database }, if_missing))
         }
         Command::RegistrationToken { config, uses, admin } => registration_token(&config, uses, admin),
+        Command::RotateSigningKey { config } => rotate_signing_key(&config),
         Command::Backup(arguments) => on_a_runtime(backup::run(arguments)).flatten(),
         Command::Restore(arguments) => on_a_runtime(restore::run(arguments)).flatten(),
         Command::Verify(arguments) => on_a_runtime(verify::run(arguments)).flatten(),
@@ -138,6 +146,14 @@ fn registration_token(config: &Path, uses: u32, admin: bool) -> Result<(), Failu
     let made = on_a_runtime(server::make_registration_token(&config, token))?;
     let made = made.map_err(|error| Failure::Went(config::reasons(&error)))?;
     say(&format!("{made}\n"));
+    Ok(())
+}
+
+fn rotate_signing_key(config: &Path) -> Result<(), Failure> {
+    let config = Config::load(config).map_err(|error| Failure::Asked(error.to_string()))?;
+    let rotated = on_a_runtime(server::rotate_signing_key(&config))?;
+    let rotated = rotated.map_err(|error| Failure::Went(config::reasons(&error)))?;
+    say(&format!("{}\n", rotated.key_id));
     Ok(())
 }
 

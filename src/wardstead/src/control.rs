@@ -22,6 +22,7 @@ use wardstead_engine::EngineError;
 use wardstead_engine_rocksdb::RocksEngine;
 use wardstead_identity::NewRegistrationToken;
 use wardstead_limits::wardstead as limits;
+use wardstead_rooms::signing;
 use wardstead_store::Store;
 
 use crate::{config::Config, server};
@@ -41,6 +42,8 @@ pub(crate) enum Request {
     Checkpoint { name: String },
     /// A registration token.
     RegistrationToken { uses: Option<u32>, admin: bool },
+    /// A new signing key.
+    RotateSigningKey,
 }
 
 /// What the server did.
@@ -53,6 +56,8 @@ pub(crate) enum Answer {
     Checkpoint { folder: PathBuf },
     /// This token.
     RegistrationToken { token: String },
+    /// This key, which signs from then on, in milliseconds since 1970.
+    SigningKey { key_id: String, from_ms: u64 },
     /// Nothing, for this reason.
     Failed { why: String },
 }
@@ -217,6 +222,11 @@ impl Service {
                 let token = NewRegistrationToken { uses, admin, expires_ms: None };
                 let made = server::registration_token(&self.store, &self.config, token).await;
                 Ok(Answer::RegistrationToken { token: made.map_err(|error| error.to_string())? })
+            }
+            Request::RotateSigningKey => {
+                let made = signing::rotate(&self.store).await.map_err(|error| error.to_string())?;
+                tracing::info!(key_id = made.key_id, from_ms = made.from_ms, "a new signing key");
+                Ok(Answer::SigningKey { key_id: made.key_id, from_ms: made.from_ms })
             }
         }
     }

@@ -10,7 +10,7 @@ use wardstead_directory::{Directory, Publisher};
 use wardstead_engine::EngineError;
 use wardstead_identity::{Identity, IdentityError, NewRegistrationToken};
 use wardstead_limits::api as limits;
-use wardstead_rooms::{Hooks, RoomChange, RoomError, Rooms, Typing, signing};
+use wardstead_rooms::{Hooks, RoomChange, RoomError, Rooms, Rotated, Typing, signing};
 use wardstead_store::{CommitContributor, Contributors, Store};
 use wardstead_sync::Syncer;
 
@@ -280,4 +280,29 @@ pub(crate) async fn registration_token(
     let accounts = Accounts::new(store.clone(), config.server.name.clone());
     let identity = Identity::new(store.clone(), accounts, Policy::production(config).identity());
     identity.create_registration_token(token).await
+}
+
+/// Makes a signing key that takes the place of the one that signs now: asks the server that runs on the data folder, or opens the
+/// data.
+///
+/// # Errors
+/// [`ServerError`].
+pub async fn rotate_signing_key(config: &Config) -> Result<Rotated, ServerError> {
+    if let Place::Folder(folder) = config.place() {
+        match control::ask(folder, &Request::RotateSigningKey).await.map_err(ServerError::Asked)? {
+            Some(Answer::SigningKey { key_id, from_ms }) => return Ok(Rotated { key_id, from_ms }),
+            Some(_) => return Err(ServerError::Asked("the server answered something else".to_owned())),
+            None => {}
+        }
+    }
+    let data = Data::open(config, true).await?;
+    let rotated = rotate(&data.store).await;
+    data.close().await?;
+    Ok(rotated?)
+}
+
+async fn rotate(store: &Store) -> Result<Rotated, RoomError> {
+    // A server that never ran has no key yet.
+    signing::load_or_create(store, store.rng().as_ref()).await?;
+    signing::rotate(store).await
 }

@@ -14,12 +14,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use wardstead_rooms::{InitialState, NewRoom, Preset};
 
-use super::rooms::no_third_party_ids;
+use super::rooms::no_identity_server;
 use crate::{ApiError, ruma_io::Ruma};
 
 pub(super) async fn create_room(Ruma { state, request, caller, .. }: Ruma<Request>) -> Result<Response, ApiError> {
     if !request.invite_3pid.is_empty() {
-        return Err(no_third_party_ids());
+        return Err(no_identity_server());
     }
     let new = NewRoom {
         version: request.room_version,
@@ -33,7 +33,6 @@ pub(super) async fn create_room(Ruma { state, request, caller, .. }: Ruma<Reques
         power_level_content_override: request.power_level_content_override.map(Raw::into_json),
         initial_state: request.initial_state.iter().map(initial_state).collect::<Result<_, _>>()?,
         room_alias_name: request.room_alias_name,
-        third_party_invites: 0,
     };
     if new.public {
         state.directory.check_room_in_list().await?;

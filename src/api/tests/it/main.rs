@@ -15,6 +15,7 @@ mod faults;
 mod filters;
 mod garbage;
 mod headers;
+mod keys;
 mod log;
 mod lost;
 mod reading;

@@ -189,3 +189,24 @@ async fn members_of_the_space_come_in() {
     let member = ward.server.get(&member, &ward.bert).await.ok();
     assert_eq!(member["join_authorised_via_users_server"], "@anna:example.org");
 }
+
+#[tokio::test]
+async fn a_room_is_upgraded() {
+    let ward = Ward::new(&json!({ "preset": "public_chat", "room_version": "11", "name": "Ward 7" })).await;
+    ward.post(&ward.bert, "/join", &json!({})).await.ok();
+    ward.post(&ward.bert, "/upgrade", &json!({ "new_version": "12" })).await.expect_error(403, "M_FORBIDDEN");
+    ward.post(&ward.anna, "/upgrade", &json!({})).await.expect_error(400, "M_MISSING_PARAM");
+    let unknown = json!({ "new_version": "org.example" });
+    ward.post(&ward.anna, "/upgrade", &unknown).await.expect_error(400, "M_UNSUPPORTED_ROOM_VERSION");
+    let named = json!({ "new_version": "12", "additional_creators": ["@bert:example.org"] });
+    let new = ward.post(&ward.anna, "/upgrade", &named).await.ok()["replacement_room"].as_str().unwrap().to_owned();
+    let state = async |room: &str, event_type: &str| {
+        let path = format!("{V3}/rooms/{}/state/{event_type}/", encoded(room));
+        ward.server.get(&path, &ward.anna).await.ok()
+    };
+    assert_eq!(state(&ward.room, "m.room.tombstone").await["replacement_room"], new);
+    let create = state(&new, "m.room.create").await;
+    assert_eq!(create["predecessor"], json!({ "room_id": ward.room }));
+    assert_eq!((&create["room_version"], &create["additional_creators"]), (&json!("12"), &named["additional_creators"]));
+    assert_eq!(state(&new, "m.room.name").await, json!({ "name": "Ward 7" }));
+}

@@ -104,7 +104,7 @@ async fn rooms_that_are_not_made() {
         (
             json!({ "invite_3pid": [{ "id_server": "x", "id_access_token": "x", "medium": "email", "address": "a@b" }] }),
             403,
-            "M_THREEPID_DENIED",
+            "M_SERVER_NOT_TRUSTED",
         ),
     ];
     for (request, status, errcode) in cases {
@@ -145,9 +145,10 @@ async fn what_cannot_be_joined_or_invited() {
     assert!(matches!(answer.status.as_u16(), 403 | 404), "{}", answer.json());
     let invite = async |request: Value| ward.server.post(&ward.path("/invite"), &ward.anna, &request).await;
     let by_mail = json!({ "id_server": "x", "id_access_token": "x", "medium": "email", "address": "a@b" });
-    invite(by_mail).await.expect_error(403, "M_THREEPID_DENIED");
+    invite(by_mail).await.expect_error(403, "M_SERVER_NOT_TRUSTED");
     invite(json!({ "user_id": "bert" })).await.expect_error(400, "M_BAD_JSON");
-    invite(json!({})).await.expect_error(400, "M_BAD_JSON");
+    invite(json!({})).await.expect_error(400, "M_MISSING_PARAM");
+    invite(json!({ "medium": "email", "address": "a@b" })).await.expect_error(400, "M_MISSING_PARAM");
     let bert = json!({ "user_id": "@bert:example.org" });
     ward.server.post(&ward.path("/invite"), &ward.bert, &bert).await.expect_error(403, "M_FORBIDDEN");
 }

@@ -178,7 +178,8 @@ impl<'a> Build<'a> {
             depth: depth.min(limits::DEPTH_MAX),
             origin_server_ts: self.now_ms,
         };
-        let (server_name, key, rng) = (&self.inner.server_name, &self.inner.key, self.inner.store.rng().as_ref());
+        let key = &*self.inner.keys.signing(self.now_ms).await?;
+        let (server_name, rng) = (&self.inner.server_name, self.inner.store.rng().as_ref());
         let maker = Maker { server_name, key, rules: self.rules, rng };
         let new = maker.make(proposal, &place)?;
         auth::authorise(self.rules, &new.event, &state)?;

@@ -111,7 +111,6 @@ async fn what_cannot_be_made_is_refused() {
     let cases = [
         ("unsupported version", NewRoom { version: Some(RoomVersionId::V1), ..default() }),
         ("unsupported version", NewRoom { version: Some("org.example".try_into().unwrap()), ..default() }),
-        ("unsupported", NewRoom { third_party_invites: 1, ..default() }),
         ("forbidden", NewRoom { invite: vec![user_id!("@x:elsewhere.org").to_owned()], ..default() }),
         ("not found", NewRoom { invite: vec![user_id!("@nobody:example.org").to_owned()], ..default() }),
         ("invalid param", NewRoom { initial_state: vec![state("m.room.create")], ..default() }),

@@ -17,4 +17,5 @@ mod signing;
 mod support;
 mod sync;
 mod transactions;
+mod upgrade;
 mod versions;

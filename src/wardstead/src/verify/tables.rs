@@ -34,6 +34,7 @@ const NAMES: &[(u16, &str)] = &[
     (0x04e, "member_log"),
     (0x04f, "transactions"),
     (0x050, "signing_keys"),
+    (0x051, "signing_keyring"),
     (0x058, "relations"),
     (0x059, "threads"),
     (0x05a, "redacted_events"),

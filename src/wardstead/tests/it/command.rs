@@ -180,6 +180,33 @@ fn a_registration_token_is_made_whether_the_server_runs_or_not() {
     assert!(is_valid(&server, &after_it_ran));
 }
 
+/// The key is made by the server that runs, or in its data; one that does not sign yet has no successor.
+#[test]
+fn a_signing_key_is_made_whether_the_server_runs_or_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::configured(folder.path());
+    let published = |server: &Server| {
+        let (status, keys) = server.ask("GET", "/_matrix/key/v2/server", "", &Value::Null);
+        assert_eq!(status, 200, "{keys}");
+        keys["verify_keys"].as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(published(&server).len(), 1);
+    let file = folder.path().join("config.toml");
+    let rotate = || run(&["rotate-signing-key", "--config", file.to_str().unwrap()]);
+    let made = rotate();
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let made = text(&made.stdout).trim().to_owned();
+    let keys = published(&server);
+    assert!(keys.len() == 2 && keys.contains(&made), "{made}: {keys:?}");
+    assert_eq!(rotate().status.code(), Some(1), "the server does not make another one at once");
+    server.terminate();
+    server.wait();
+    let refused = rotate();
+    assert_eq!(refused.status.code(), Some(1), "nor is it made without the server");
+    assert!(text(&refused.stderr).contains("does not sign yet"), "{}", text(&refused.stderr));
+    assert_eq!(published(&Server::configured(folder.path())).len(), 2);
+}
+
 #[test]
 fn sigterm_answers_a_waiting_sync_and_exits_0() {
     let folder = tempfile::tempdir().unwrap();

@@ -30,9 +30,10 @@ mod threads;
 mod timestamp_to_event;
 mod typing;
 mod unban;
+mod upgrade;
 mod with_filter;
 
-pub(super) use self::{invite::no_third_party_ids, report::check_reported};
+pub(super) use self::{invite::no_identity_server, report::check_reported};
 use crate::routes::Routes;
 
 /// Adds them to `routes`.
@@ -45,6 +46,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .route(kick::kick)
         .route(ban::ban)
         .route(unban::unban)
+        .route(upgrade::upgrade)
         .route(send::send)
         .route(redact::redact)
         .route(context::context)

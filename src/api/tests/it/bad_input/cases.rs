@@ -64,7 +64,7 @@ const CASES: &[(&str, &str, &str, u16, &str)] = &[
     ("PUT", "/rooms/{room}/state/m.room.canonical_alias", r##"{"alias":"#nothing:example.org"}"##, 400, "M_BAD_ALIAS"),
     ("PUT", "/rooms/{room}/state/m.room.canonical_alias", r#"{"alias":1}"#, 400, "M_INVALID_PARAM"),
     // Users and rooms that are none.
-    ("POST", "/rooms/{room}/invite", "{}", 400, "M_BAD_JSON"),
+    ("POST", "/rooms/{room}/invite", "{}", 400, "M_MISSING_PARAM"),
     ("POST", "/rooms/{room}/invite", r#"{"user_id":"carl"}"#, 400, "M_BAD_JSON"),
     ("POST", "/rooms/{room}/invite", r#"{"user_id":"@nobody:example.org"}"#, 404, "M_NOT_FOUND"),
     ("POST", "/createRoom", r#"{"invite":["carl"]}"#, 400, "M_BAD_JSON"),

@@ -117,7 +117,7 @@ pub const ROWS: &[Row] = &[
     row("POST", "/rooms/{room_id}/kick").body(r#"{"!user_id":"@carl:example.org","reason":"r"}"#),
     row("POST", "/rooms/{room_id}/ban").body(r#"{"!user_id":"@carl:example.org","reason":"r"}"#),
     row("POST", "/rooms/{room_id}/unban").body(r#"{"!user_id":"@carl:example.org","reason":"r"}"#),
-    row("POST", "/rooms/{room_id}/invite").body(r#"{"user_id":"@carl:example.org","reason":"r"}"#),
+    row("POST", "/rooms/{room_id}/invite").body(r#"{"!user_id":"@carl:example.org","reason":"r"}"#),
     row("PUT", "/rooms/{room_id}/send/{event_type}/{txn_id}"),
     row("GET", "/rooms/{room_id}/state"),
     row("GET", "/state/{event_type}/{state_key}").query("", &[("format", Choice)]),
