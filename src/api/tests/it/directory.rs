@@ -107,6 +107,30 @@ async fn publishing_and_aliases_are_no_news_for_members() {
     assert!(again.get("rooms").is_none(), "{again}");
 }
 
+/// The new room is listed in the place of the old one, and the alias leads to it.
+#[tokio::test]
+async fn an_upgraded_room_is_found() {
+    let server = Server::new().await;
+    let anna = server.token("anna").await;
+    let request = json!({ "visibility": "public", "name": "Ward", "room_alias_name": "ward", "room_version": "10" });
+    let old = room(&server, &anna, &request).await;
+    let other = room(&server, &anna, &json!({ "room_version": "10" })).await;
+    let upgrade = async |room: &str| {
+        let path = format!("{V3}/rooms/{}/upgrade", encoded(room));
+        let new = server.post(&path, &anna, &json!({ "new_version": "11" })).await.ok();
+        new["replacement_room"].as_str().unwrap().to_owned()
+    };
+    let new = upgrade(&old).await;
+    let listed = server.get(&format!("{V3}/publicRooms"), "").await.ok();
+    assert_eq!(ids(&listed), [&new]);
+    assert_eq!(listed["chunk"][0]["canonical_alias"], "#ward:example.org");
+    assert_eq!(server.get(&listing(&old), "").await.ok()["visibility"], "private");
+    let alias = format!("{V3}/directory/room/{}", encoded("#ward:example.org"));
+    assert_eq!(server.get(&alias, "").await.ok()["room_id"], new);
+    let never = upgrade(&other).await;
+    assert_eq!(server.get(&listing(&never), "").await.ok()["visibility"], "private");
+}
+
 #[tokio::test]
 async fn searching_and_paging() {
     let server = Server::new().await;

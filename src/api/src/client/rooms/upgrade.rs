@@ -8,5 +8,8 @@ use crate::{ApiError, ruma_io::Ruma};
 
 pub(super) async fn upgrade(Ruma { state, request, caller, .. }: Ruma<Request>) -> Result<Response, ApiError> {
     let Request { room_id, new_version, additional_creators, .. } = request;
-    Ok(Response::new(state.rooms.upgrade(&caller, &room_id, &new_version, &additional_creators).await?))
+    let new_id = state.rooms.upgrade(&caller, &room_id, &new_version, &additional_creators).await?;
+    // Done again where the request is repeated: an upgrade that ended before this finds its room.
+    state.directory.replace(&room_id, &new_id).await?;
+    Ok(Response::new(new_id))
 }
