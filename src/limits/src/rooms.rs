@@ -28,6 +28,15 @@ pub const ROOM_CACHE_BYTES: u64 = 8 * 1024 * 1024;
 pub const PREV_EVENTS: usize = 10;
 /// Largest depth: the largest integer of canonical JSON, 2^53 − 1.
 pub const DEPTH_MAX: u64 = (1 << 53) - 1;
+/// Depths by which an event may stand below what it follows in the timeline, whatever depth it states: one that states the largest
+/// depth does not take the end of the timeline for ever.
+pub const DEPTH_JUMP: u64 = 10_000;
+/// Events that one state resolution may load. It takes seconds then; a room that needs more is under attack.
+pub const RESOLUTION_EVENTS: usize = 100_000;
+/// Soft-failed and rejected events through which one event is followed back to the extremities that it stands on.
+pub const COVERED_EVENTS: usize = 1_000;
+/// Events that are remembered to wait for one event that is not here.
+pub const WAITING_EVENTS: usize = 64;
 /// Batches of one room that may wait for the committer at once; the next is answered `Busy`.
 pub const PENDING_PER_ROOM: usize = 512;
 /// Times that a request takes its turn in a room (it lost, another's loss made its head void, it waited for a queued batch
@@ -83,6 +92,8 @@ pub const TIME_PAGES: usize = 16;
 pub const MEMBER_LOG_ROWS: usize = 256;
 /// Timeline rows that a sync looks at, for one room, per visible event that it wants.
 pub const TIMELINE_OVERREAD: usize = 4;
+/// Changes of a room's state read at once to find its state at two positions: mostly they lie close together.
+pub const STATE_SPAN_ROWS: usize = 8;
 /// Membership rows looked at to find a room's heroes.
 pub const HERO_ROWS: usize = 64;
 /// Heroes of a room summary (Client-Server API, GET sync).

@@ -61,7 +61,7 @@ impl Events {
             for (((at, row), replaced), redaction) in missing.iter().zip(rows).zip(replaced).zip(redactions) {
                 if let Some(found) = row {
                     let event = opened(room, ids[*at].clone(), found, replaced, redaction)?;
-                    events[*at] = Some(self.remember(ticket, event));
+                    events[*at] = Some(if event.is_final() { self.remember(ticket, event) } else { Arc::new(event) });
                 }
             }
         }

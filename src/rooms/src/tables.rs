@@ -62,6 +62,11 @@ pub(crate) const AWAITED: Table<AwaitedRow> = Table::new(AccessPattern::Point, 0
 /// What users reported, by number.
 pub(crate) const REPORTS: Table<ReportRow> = Table::new(AccessPattern::Append, 0x05c, "reports", "rooms");
 
+/// Events of the timeline that lack events before them, by id.
+pub(crate) const GAPS: Table<GapRow> = Table::new(AccessPattern::Point, 0x054, "gaps", "rooms");
+/// Events that such events lack, by id.
+pub(crate) const MISSING: Table<MissingRow> = Table::new(AccessPattern::Point, 0x055, "missing_events", "rooms");
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RoomIdRow {
     pub(crate) room: u64,
@@ -176,9 +181,31 @@ row!(TimelineRow, 1);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ArrivalRow {
     pub(crate) event_id: String,
+    /// Depth in the timeline.
     pub(crate) depth: u64,
+    /// Largest depth in the timeline of all that had arrived by then.
+    pub(crate) top: u64,
 }
-row!(ArrivalRow, 1);
+
+/// Format 1: when every event stood below all others.
+#[derive(Serialize, Deserialize)]
+struct FirstArrivalRow {
+    event_id: String,
+    depth: u64,
+}
+
+impl Row for ArrivalRow {
+    fn encode(&self) -> Bytes {
+        postcard_row::encode(2, self)
+    }
+
+    fn decode(bytes: &Bytes) -> Option<Self> {
+        postcard_row::decode(2, bytes).or_else(|| {
+            let FirstArrivalRow { event_id, depth } = postcard_row::decode(1, bytes)?;
+            Some(Self { event_id, depth, top: depth })
+        })
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StateAtRow {
@@ -274,6 +301,24 @@ pub(crate) struct MemberLogRow {
     pub(crate) previous: Option<Membership>,
 }
 row!(MemberLogRow, 1);
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GapRow {
+    /// Depth of the event in the timeline.
+    pub(crate) depth: u64,
+    /// The events before it that are still not here.
+    pub(crate) missing: Vec<String>,
+}
+row!(GapRow, 1);
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MissingRow {
+    /// Smallest depth in the timeline of the events that name it.
+    pub(crate) depth: u64,
+    /// Those events.
+    pub(crate) waiting: Vec<String>,
+}
+row!(MissingRow, 1);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TransactionRow {

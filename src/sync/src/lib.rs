@@ -17,6 +17,7 @@ mod error;
 mod filter;
 mod gappy;
 mod joined;
+mod merged;
 mod own;
 mod presence;
 mod receipts;

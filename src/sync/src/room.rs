@@ -6,11 +6,12 @@ use ruma::events::TimelineEventType;
 use serde_json::value::RawValue;
 use wardstead_accounts::Session;
 use wardstead_engine::Position;
-use wardstead_rooms::{Membership, Room, Seen, Sight, Slice};
+use wardstead_rooms::{Membership, Room, Seen, Sight, Slice, StoredEvent};
 
 use crate::{
     SyncError, Syncer,
     filter::Filter,
+    merged::Ends,
     response::{Events, Summary, Timeline},
 };
 
@@ -32,6 +33,17 @@ pub(crate) struct Wanted<'a> {
     pub(crate) left: Position,
     /// After which position receipts may have moved that the client has not; `None`: none have.
     pub(crate) receipts: Option<Position>,
+}
+
+impl Wanted<'_> {
+    /// Up to when the state is shown.
+    pub(crate) fn state_upto(&self) -> Position {
+        if self.joined || self.left == Position::ZERO { self.upto } else { self.upto.min(self.left) }
+    }
+
+    pub(crate) fn is_after_leaving(&self, event: &StoredEvent) -> bool {
+        !self.joined && event.position > self.left
+    }
 }
 
 /// Which part of the timeline is shown.
@@ -76,11 +88,14 @@ impl Syncer {
     pub(crate) async fn section(&self, wanted: &Wanted<'_>) -> Result<Section, SyncError> {
         let mut sight = sight(wanted);
         let mut slice = self.slice(wanted, &mut sight).await?;
+        let ends = self.ends(wanted, &slice).await?;
+        let unsaid = self.reconcile(wanted, &sight, &mut slice, &ends).await?;
         if slice.more {
             // Of what the gap hides the client is told what it needs to show these (Aggregations of child events).
             self.rooms.bundle(wanted.by, &mut sight, &mut slice.events, false).await?;
         }
-        let mut state = self.state_before(wanted, &sight, &slice).await?;
+        let mut state = self.state_before(wanted, &sight, &slice, &ends).await?;
+        unsaid.add_to(&mut state);
         let members_changed = state.iter().chain(slice.events.iter().map(|(event, _)| event)).any(is_member);
         if wanted.state != State::Nothing {
             add_untold(&mut state, wanted.filter, &slice);
@@ -120,25 +135,27 @@ impl Syncer {
     }
 
     /// The state that the client needs to understand the first event of the timeline, beyond what it has.
-    async fn state_before(&self, wanted: &Wanted<'_>, sight: &Sight, slice: &Slice) -> Result<Vec<Seen>, SyncError> {
-        if wanted.state == State::Nothing {
-            return Ok(Vec::new());
-        }
-        let room = &wanted.room;
+    async fn state_before(
+        &self,
+        wanted: &Wanted<'_>,
+        sight: &Sight,
+        slice: &Slice,
+        ends: &Ends,
+    ) -> Result<Vec<Seen>, SyncError> {
         let after = match slice.events.last() {
             // A ban that came after the user had left is shown; the state of that time is none of theirs.
-            Some((first, _)) if !wanted.joined && first.position > wanted.left => {
-                self.rooms.snapshot_at(room.short, wanted.left).await?.snapshot
-            }
+            Some((first, _)) if wanted.is_after_leaving(first) => ends.upto.snapshot,
             Some((first, _)) => first.state_before,
-            None => self.rooms.snapshot_at(room.short, wanted.upto).await?.snapshot,
+            None => ends.upto.snapshot,
         };
         Ok(match wanted.state {
-            State::SinceToken => {
-                let before = self.rooms.snapshot_at(room.short, wanted.since).await?.snapshot;
-                self.rooms.state_between(sight, before, after).await?
+            State::SinceToken => self.rooms.state_between(sight, ends.since.snapshot, after).await?,
+            State::All => self.rooms.state_events(sight, after).await?,
+            // The user is told at least what they are now, when no event of the timeline says so.
+            State::Nothing if slice.events.is_empty() => {
+                self.rooms.member_at(sight, wanted.by.user, wanted.upto).await?.into_iter().collect()
             }
-            State::All | State::Nothing => self.rooms.state_events(sight, after).await?,
+            State::Nothing => Vec::new(),
         })
     }
 

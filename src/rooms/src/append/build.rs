@@ -1,6 +1,9 @@
 //! Building a batch: events one after another on a head, with all rows that follow from them.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+};
 
 use ruma::{
     OwnedEventId, OwnedRoomId, OwnedUserId, RoomVersionId, UserId,
@@ -51,15 +54,69 @@ pub(crate) enum Added {
     Same(Arc<Event>),
 }
 
+/// What somebody's proposal comes to.
+#[derive(Debug)]
+pub(crate) enum Wish<'p> {
+    /// The state says so already, by the same sender: this event does.
+    Same(Arc<Event>),
+    /// An event is to be made.
+    New {
+        /// With what the server adds.
+        proposal: Cow<'p, Proposal>,
+        content: Box<RawValue>,
+        /// Its state key, and what it will take the place of.
+        key: Option<u64>,
+        replaced: Option<Arc<Event>>,
+    },
+}
+
 /// An event in the batch.
 #[derive(Debug)]
-struct Made {
-    event: Arc<Event>,
-    short: u64,
-    state_before: u64,
-    replaced: Option<Replaced>,
-    transaction: Option<(u64, String)>,
-    entry: usize,
+pub(crate) struct Made {
+    pub(crate) event: Arc<Event>,
+    pub(crate) short: u64,
+    pub(crate) state_before: u64,
+    /// Depth in the timeline.
+    pub(crate) depth: u64,
+    /// Events before it are not here.
+    pub(crate) gap: bool,
+    pub(crate) replaced: Option<Replaced>,
+    pub(crate) transaction: Option<(u64, String)>,
+    /// Number of its journal entry.
+    pub(crate) entry: usize,
+}
+
+impl Made {
+    /// The depth, where it is not the one that the event states.
+    pub(crate) fn clipped(&self) -> Option<u64> {
+        (self.depth != self.event.depth).then_some(self.depth)
+    }
+
+    /// The event as it will be read.
+    pub(crate) fn stored(
+        &self,
+        rules: &RoomVersionRules,
+        room: u64,
+        status: Status,
+        position: Position,
+    ) -> StoredEvent {
+        StoredEvent {
+            redacts: redacts(&self.event, rules),
+            timeline_key: TimelineKey { depth: self.depth, order: order_of(position) },
+            event: Arc::clone(&self.event),
+            room,
+            short: self.short,
+            status,
+            position,
+            gap: self.gap,
+            state_before: self.state_before,
+            marks: Marks::default(),
+            redaction: None,
+            replaced: self.replaced.clone(),
+            transaction: self.transaction.clone(),
+            shared: OnceLock::new(),
+        }
+    }
 }
 
 /// A batch that is being built for one room.
@@ -77,6 +134,8 @@ pub(crate) struct Build<'a> {
     made: Vec<Made>,
     /// Taken before anything was read.
     ticket: Ticket,
+    /// Number of the journal entry of a change of state without an event.
+    moved: Option<usize>,
 }
 
 impl<'a> Build<'a> {
@@ -89,8 +148,8 @@ impl<'a> Build<'a> {
     ) -> Self {
         let now_ms = inner.store.clock().now_ms();
         let (head, pending, batch) = (Head::default(), Pending::default(), Batch::new());
-        let ticket = inner.events.cache().ticket();
-        Self { inner, room, room_id, version, rules, head, pending, batch, now_ms, made: Vec::new(), ticket }
+        let (ticket, made) = (inner.events.cache().ticket(), Vec::new());
+        Self { inner, room, room_id, version, rules, head, pending, batch, now_ms, made, ticket, moved: None }
     }
 
     /// Adds the event that says `proposal`, or tells that the state says so already.
@@ -98,33 +157,14 @@ impl<'a> Build<'a> {
     /// # Errors
     /// Every verdict of the rules, and the store's.
     pub(crate) async fn add(&mut self, author: &Author, proposal: &Proposal) -> Result<Added, RoomError> {
+        let (proposal, content, key, replaced) = match self.wish(author, proposal).await? {
+            Wish::Same(event) => return Ok(Added::Same(event)),
+            Wish::New { proposal, content, key, replaced } => (proposal, content, key, replaced),
+        };
         let event_type = TimelineEventType::from(proposal.event_type.as_str());
-        let key = match &proposal.state_key {
-            None => None,
-            Some(state_key) => Some(self.state_key(author, &proposal.event_type, state_key).await?),
-        };
-        let replaced = match key {
-            None => None,
-            Some(key) => self.current(&[key]).await?.pop().flatten(),
-        };
-        if let Some(guard) = proposal.guard
-            && let Some(same) = self.guarded(author, guard, replaced.as_ref()).await?
-        {
-            return Ok(Added::Same(same));
-        }
-        let proposal = &*self.complete(author, proposal, replaced.as_deref()).await?;
-        let content = serde_json::value::to_raw_value(&proposal.content)
-            .map_err(|error| RoomError::BadJson(format!("The content cannot stand in an event: {error}.")))?;
-        if let Some(current) = &replaced
-            && says_so_already(current, author, &content)
-        {
-            return Ok(Added::Same(Arc::clone(current)));
-        }
-        let new = self.make(author, proposal, &event_type, &content).await?;
+        let new = self.make(author, &proposal, &event_type, &content).await?;
         self.judge(author, &new.event).await?;
-        if self.rules.events_reference_format == EventsReferenceFormatVersion::V1 {
-            self.pending.own.hashes.push((new.event.event_id.clone(), new.hash));
-        }
+        self.remember_hash(&new.event.event_id, new.hash);
         let event = Arc::new(new.event);
         let effects = self.effects(Some(author), &event).await?;
         let entry = self.journal(kind::ROOM_EVENT, self.room, Vec::new());
@@ -139,19 +179,60 @@ impl<'a> Build<'a> {
             event: Arc::clone(&event),
             short,
             state_before,
+            depth: event.depth.clamp(self.head.depth + 1, self.head.depth + limits::DEPTH_JUMP),
+            gap: false,
             replaced,
             transaction: author.transaction.clone(),
             entry,
         };
         self.put_event(&made, new.pdu);
-        self.put_effects(effects, &event, Spot::Live { depth: event.depth, entry }, state_before);
-        self.head.depth = self.head.depth.max(event.depth);
+        self.put_effects(effects, &event, Spot::Live { depth: made.depth, entry }, state_before);
+        self.head.depth = made.depth;
         // Those beyond what one event may name stay extremities.
         let named = self.head.extremities.len().min(limits::PREV_EVENTS);
         self.head.extremities.drain(..named);
         self.head.extremities.push((event.event_id.clone(), event.depth));
         self.made.push(made);
         Ok(Added::Event(event))
+    }
+
+    /// What `proposal` comes to in the current state.
+    ///
+    /// # Errors
+    /// What the server refuses whatever the rules say; the store's.
+    pub(crate) async fn wish<'p>(&mut self, author: &Author, proposal: &'p Proposal) -> Result<Wish<'p>, RoomError> {
+        let key = match &proposal.state_key {
+            None => None,
+            Some(state_key) => Some(self.state_key(author, &proposal.event_type, state_key).await?),
+        };
+        let replaced = match key {
+            None => None,
+            Some(key) => self.current(&[key]).await?.pop().flatten(),
+        };
+        if let Some(guard) = proposal.guard
+            && let Some(same) = self.guarded(author, guard, replaced.as_ref()).await?
+        {
+            return Ok(Wish::Same(same));
+        }
+        let proposal = self.complete(author, proposal, replaced.as_deref()).await?;
+        let content = content_of(&proposal)?;
+        match replaced {
+            Some(current) if says_so_already(&current, author, &content) => Ok(Wish::Same(current)),
+            replaced => Ok(Wish::New { proposal, content, key, replaced }),
+        }
+    }
+
+    /// The event that says `proposal` at the head.
+    pub(crate) async fn make_proposal(&self, author: &Author, proposal: &Proposal) -> Result<NewEvent, RoomError> {
+        let event_type = TimelineEventType::from(proposal.event_type.as_str());
+        self.make(author, proposal, &event_type, &content_of(proposal)?).await
+    }
+
+    /// Later events of the room name its hash, where they name hashes.
+    pub(crate) fn remember_hash(&mut self, event_id: &OwnedEventId, hash: String) {
+        if self.rules.events_reference_format == EventsReferenceFormatVersion::V1 {
+            self.pending.own.hashes.push((event_id.clone(), hash));
+        }
     }
 
     /// Hashed, signed, and allowed by the state.
@@ -249,7 +330,7 @@ impl<'a> Build<'a> {
     }
 
     /// The key's short id, if it has one.
-    pub(super) async fn known_key(
+    pub(crate) async fn known_key(
         &self,
         author: &Author,
         event_type: &str,
@@ -260,7 +341,10 @@ impl<'a> Build<'a> {
         }
         if event_type == "m.room.member" {
             let Ok(user_id) = UserId::parse(state_key) else { return Ok(None) };
-            return Ok(self.user(author, &user_id).await?.map(key::member));
+            // The keys of those who have no account here are rows of the room.
+            if let Some(user) = self.user(author, &user_id).await? {
+                return Ok(Some(key::member(user)));
+            }
         }
         if let Some(id) = self.pending.key(event_type, state_key) {
             return Ok(Some(id));
@@ -292,8 +376,11 @@ impl<'a> Build<'a> {
 
     /// A user's short id.
     pub(crate) async fn user(&self, author: &Author, user_id: &UserId) -> Result<Option<u64>, RoomError> {
-        if *user_id == author.user_id {
+        if *user_id == author.user_id && author.user != 0 {
             return Ok(Some(author.user));
+        }
+        if user_id.server_name() != self.inner.server_name {
+            return Ok(None);
         }
         Ok(self.inner.accounts.user_short_id(user_id).await?)
     }
@@ -319,23 +406,23 @@ impl<'a> Build<'a> {
         }
         self.pending.own.parts.extend(advanced.parts);
         self.head.snapshot = advanced.snapshot;
-        if let Some(user) = key::member_of(key) {
-            self.put_membership(user, event, replaced, entry).await?;
+        if key::is_member(key) {
+            self.put_member_change(key, replaced, Some(event), entry).await?;
         }
         let row = StateAtRow { snapshot: self.head.snapshot.id, joined: self.head.joined, invited: self.head.invited };
         STATE_AT.put(&mut self.batch, STATE_AT.key(self.room).slot(entry).template(), &row);
         Ok(short)
     }
 
-    fn put_event(&mut self, made: &Made, pdu: bytes::Bytes) {
+    pub(crate) fn put_event(&mut self, made: &Made, pdu: bytes::Bytes) {
         let event_id = made.event.event_id.as_str();
         let row = EventRow {
             status: Status::Timeline,
             short: made.short,
             state_before: made.state_before,
-            clipped: None,
+            clipped: made.clipped(),
             order: 0,
-            gap: false,
+            gap: made.gap,
             replaces: made.replaced.as_ref().map(|replaced| replaced.event_id.as_str().to_owned()),
             transaction: made.transaction.clone(),
             pdu: Content(pdu),
@@ -344,15 +431,28 @@ impl<'a> Build<'a> {
         };
         let at = [PositionSlot::Entry(made.entry)];
         EVENTS.put_with(&mut self.batch, event_key(self.room, event_id), 0, &at, &row);
-        let depth = made.event.depth;
+        let depth = made.depth;
         let key = live_timeline_key(self.room, depth, made.entry).template();
         TIMELINE.put(&mut self.batch, key, &TimelineRow { event_id: event_id.to_owned() });
         let key = ARRIVALS.key(self.room).slot(made.entry).template();
-        ARRIVALS.put(&mut self.batch, key, &ArrivalRow { event_id: event_id.to_owned(), depth });
+        let (event_id, top) = (event_id.to_owned(), depth.max(self.head.depth));
+        ARRIVALS.put(&mut self.batch, key, &ArrivalRow { event_id, depth, top });
     }
 
     pub(crate) fn journal(&mut self, kind: u16, scope: u64, key: Vec<u8>) -> usize {
         self.batch.journal(JournalEntry { kind, scope, key: key.into() })
+    }
+
+    /// A change of the current state without a live event. The number of its journal entry.
+    pub(crate) fn journal_state(&mut self) -> usize {
+        let entry = self.journal(kind::ROOM_STATE, self.room, Vec::new());
+        self.moved = Some(entry);
+        entry
+    }
+
+    /// Takes note of an event whose rows are in the batch.
+    pub(crate) fn add_made(&mut self, made: Made) {
+        self.made.push(made);
     }
 
     /// Moves the head: asserts the version that was built on, states the next.
@@ -361,9 +461,11 @@ impl<'a> Build<'a> {
         let expect = if self.head.version == 0 { Expect::Absent } else { Expect::Version(self.head.version) };
         self.batch.expect(key.clone(), expect, Losing::Rebuild);
         self.head.version += 1;
-        let last: Vec<PositionSlot> =
-            self.made.last().map(|made| PositionSlot::Entry(made.entry)).into_iter().collect();
-        HEADS.put_with(&mut self.batch, key, self.head.version, &last, &self.head.row());
+        let last = match self.made.last().map(|made| made.entry).or(self.moved) {
+            Some(entry) => PositionSlot::Entry(entry),
+            None => PositionSlot::Known(self.head.last),
+        };
+        HEADS.put_with(&mut self.batch, key, self.head.version, &[last], &self.head.row());
     }
 
     /// Number of the last event's journal entry.
@@ -403,24 +505,14 @@ impl Committable {
     pub(crate) fn committed(self, positions: &[Position]) -> impl Iterator<Item = StoredEvent> {
         self.made.into_iter().map(move |made| {
             let position = positions.get(made.entry).copied().unwrap_or_default();
-            StoredEvent {
-                redacts: redacts(&made.event, &self.rules),
-                timeline_key: TimelineKey { depth: made.event.depth, order: order_of(position) },
-                event: made.event,
-                room: self.room,
-                short: made.short,
-                status: Status::Timeline,
-                position,
-                gap: false,
-                state_before: made.state_before,
-                marks: Marks::default(),
-                redaction: None,
-                replaced: made.replaced,
-                transaction: made.transaction,
-                shared: OnceLock::new(),
-            }
+            made.stored(&self.rules, self.room, Status::Timeline, position)
         })
     }
+}
+
+fn content_of(proposal: &Proposal) -> Result<Box<RawValue>, RoomError> {
+    serde_json::value::to_raw_value(&proposal.content)
+        .map_err(|error| RoomError::BadJson(format!("The content cannot stand in an event: {error}.")))
 }
 
 /// Setting state to what it is, by the sender who set it, appends nothing.

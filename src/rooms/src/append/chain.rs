@@ -8,7 +8,7 @@ use std::{
 
 use parking_lot::Mutex;
 use ruma::{EventId, OwnedEventId};
-use wardstead_engine::Key;
+use wardstead_engine::{Key, Position};
 use wardstead_store::{Found, Leases};
 
 use crate::{
@@ -29,18 +29,21 @@ pub(crate) struct Head {
     pub(crate) version: u64,
     /// Forward extremities with their depths.
     pub(crate) extremities: Vec<(OwnedEventId, u64)>,
-    /// Largest depth.
+    /// Largest depth in the timeline.
     pub(crate) depth: u64,
     /// Current state.
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) joined: u32,
     pub(crate) invited: u32,
     pub(crate) partial: bool,
+    /// Position of the last event or change of state, where no batch of this node is queued.
+    pub(crate) last: Position,
 }
 
 impl Head {
     /// The head in `found`; its snapshot is still to be loaded, and has only its id.
     pub(crate) fn read(found: Found<HeadRow>) -> Result<Self, RoomError> {
+        let last = found.position();
         let Found { key, row, version, .. } = found;
         let parse = |(id, depth): (String, u64)| {
             let id = EventId::parse(id).map_err(|_| RoomError::corrupt(&key, "an extremity is no event id"))?;
@@ -49,7 +52,7 @@ impl Head {
         let extremities = row.extremities.into_iter().map(parse).collect::<Result<_, RoomError>>()?;
         let snapshot = Arc::new(Snapshot { id: row.snapshot, ..Snapshot::default() });
         let (depth, joined, invited, partial) = (row.depth, row.joined, row.invited, row.partial);
-        Ok(Self { version, extremities, depth, snapshot, joined, invited, partial })
+        Ok(Self { version, extremities, depth, snapshot, joined, invited, partial, last })
     }
 
     pub(crate) fn row(&self) -> HeadRow {

@@ -27,7 +27,7 @@ mod redaction;
 
 /// What an event's place is needed for.
 #[derive(Debug, Default)]
-pub(super) struct Effects {
+pub(crate) struct Effects {
     relation: Option<Relation>,
 }
 
@@ -57,7 +57,7 @@ impl Build<'_> {
     ///
     /// # Errors
     /// `BadJson`, `NotFound` and `Forbidden` for a redaction, `Unsupported` for a thread that cannot be; the store's.
-    pub(super) async fn effects(&mut self, author: Option<&Author>, event: &Event) -> Result<Effects, RoomError> {
+    pub(crate) async fn effects(&mut self, author: Option<&Author>, event: &Event) -> Result<Effects, RoomError> {
         match self.redact(event).await {
             Err(error) if author.is_none() && error.is_verdict() => {}
             other => other?,
@@ -74,7 +74,7 @@ impl Build<'_> {
     }
 
     /// Adds the rows under the event's place.
-    pub(super) fn put_effects(&mut self, effects: Effects, event: &Event, spot: Spot, state_before: u64) {
+    pub(crate) fn put_effects(&mut self, effects: Effects, event: &Event, spot: Spot, state_before: u64) {
         let Some(Relation { rel_type, parent }) = effects.relation else { return };
         let event_id = event.event_id.as_str().to_owned();
         let row = RelationRow {

@@ -30,7 +30,7 @@ impl StateBefore for Standing<'_> {
 
 impl Build<'_> {
     /// Asks the policy about an event that the rules allow.
-    pub(super) async fn judge(&self, author: &Author, event: &Event) -> Result<(), RoomError> {
+    pub(crate) async fn judge(&self, author: &Author, event: &Event) -> Result<(), RoomError> {
         let Some(policy) = &self.inner.hooks.policy else { return Ok(()) };
         let before = Standing { build: self, author };
         let proposed = Proposed { event, room: self.room, version: self.version, before: &before };
@@ -41,7 +41,7 @@ impl Build<'_> {
     }
 
     /// Tells the contributors of `event`, the batch's journal entry number `entry`.
-    pub(super) async fn follow_event(
+    pub(crate) async fn follow_event(
         &mut self,
         author: &Author,
         event: &Arc<Event>,

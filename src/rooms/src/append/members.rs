@@ -14,6 +14,62 @@ use crate::{
 use super::Build;
 
 impl Build<'_> {
+    /// The member event under `key` is `after` and no longer `before`, from journal entry `entry` on.
+    pub(crate) async fn put_member_change(
+        &mut self,
+        key: u64,
+        before: Option<&Event>,
+        after: Option<&Event>,
+        entry: usize,
+    ) -> Result<(), RoomError> {
+        match (key::member_of(key), after) {
+            (Some(user), Some(after)) => self.put_membership(user, after, before, entry).await,
+            (Some(user), None) => self.put_no_membership(user, before, entry).await,
+            (None, after) => {
+                self.put_foreign_membership(key, before, after, entry);
+                Ok(())
+            }
+        }
+    }
+
+    /// A user who has no account here: only the room has a row.
+    fn put_foreign_membership(&mut self, key: u64, before: Option<&Event>, after: Option<&Event>, entry: usize) {
+        let previous = before.and_then(content::membership);
+        let membership = after.and_then(content::membership);
+        self.count(previous, membership.unwrap_or(Membership::Leave));
+        let row_key = MEMBERS.key(self.room).u64(key & !key::MEMBERS).key();
+        let Some((event, membership)) = after.zip(membership) else {
+            self.batch.delete(row_key);
+            return;
+        };
+        let (user_id, event_id) = (event.state_key.clone().unwrap_or_default(), event.event_id.as_str().to_owned());
+        let row = MemberRow { membership, user_id, event_id };
+        MEMBERS.put_with(&mut self.batch, row_key, 0, &[PositionSlot::Entry(entry)], &row);
+    }
+
+    /// A resolution left no member event of `user`: as if the last one had never been. The user is told that they are out.
+    async fn put_no_membership(&mut self, user: u64, before: Option<&Event>, entry: usize) -> Result<(), RoomError> {
+        let Some(before) = before else { return Ok(()) };
+        let (previous, membership) = (content::membership(before), Membership::Leave);
+        self.count(previous, membership);
+        self.batch.delete(MEMBERS.key(self.room).u64(user).key());
+        let left = if previous == Some(Membership::Join) {
+            PositionSlot::Entry(entry)
+        } else {
+            PositionSlot::Known(self.last_left(user).await?)
+        };
+        let (room, room_id) = (self.room, before.room_id.as_str().to_owned());
+        let event_id = before.event_id.as_str().to_owned();
+        let (stripped, forgotten) = (None, false);
+        let row = UserRoomRow { room_id: room_id.clone(), membership, event_id: event_id.clone(), stripped, forgotten };
+        let (at, version) = (PositionSlot::Entry(entry), self.head.version + 1);
+        USER_ROOMS.put_with(&mut self.batch, USER_ROOMS.key(user).u64(room).key(), version, &[at, left], &row);
+        let row = MemberLogRow { room, room_id, event_id, membership, previous };
+        MEMBER_LOG.put(&mut self.batch, MEMBER_LOG.key(user).slot(entry).template(), &row);
+        self.journal(kind::MEMBERSHIP, user, [&room.to_be_bytes()[..], &[0]].concat());
+        Ok(())
+    }
+
     /// `event`, number `entry` of the journal, makes `user` what it states; `replaced` stated what the user was before.
     pub(super) async fn put_membership(
         &mut self,

@@ -16,6 +16,6 @@ mod members;
 mod share;
 mod turn;
 
-pub(crate) use build::{Added, Author, Build};
+pub(crate) use build::{Added, Author, Build, Made, Wish};
 pub(crate) use chain::{Chains, head_key};
-pub(crate) use turn::{Act, append};
+pub(crate) use turn::{Act, append, begin, submit};

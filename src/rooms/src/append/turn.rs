@@ -4,20 +4,21 @@ use std::{collections::VecDeque, sync::Arc};
 
 use ruma::{EventId, OwnedEventId, UserId};
 use tokio::sync::watch;
-use wardstead_engine::{Expect, Key, Losing, Position};
+use wardstead_engine::{Cell, Expect, Key, Losing, Position};
 use wardstead_limits::{rooms as limits, store::REBUILDS};
 use wardstead_store::{StoreError, Submission};
 
 use crate::{
     Inner, Room, RoomError,
     event::build::Proposal,
+    graph::Grapher,
     tables::{HEADS, TRANSACTIONS, TransactionRow},
 };
 
 use super::{
     Added, Author, Build,
     build::Committable,
-    chain::{Chains, Head, SlotGuard, Tip, head_key},
+    chain::{Chains, Head, Looked, SlotGuard, Tip, head_key},
     layer::{Pending, Queued, Settled, changes_member, transaction},
 };
 
@@ -95,7 +96,7 @@ async fn take_turn(inner: &Arc<Inner>, room: &Arc<Room>, slot: &SlotGuard, act: 
         return Ok(Turn::Answer(event_id));
     }
     let newest = queue.back().map(|queued| queued.settled.clone());
-    let after = |answer: Result<OwnedEventId, RoomError>| match newest {
+    let after = |answer: Result<OwnedEventId, RoomError>| match newest.clone() {
         Some(settled) => Ok(Turn::After(settled, answer)),
         None => answer.map(Turn::Answer),
     };
@@ -103,7 +104,19 @@ async fn take_turn(inner: &Arc<Inner>, room: &Arc<Room>, slot: &SlotGuard, act: 
     let mut build = Build::new(inner, room.short, Some(room.room_id.clone()), &room.version, &room.rules);
     build.head = head;
     build.pending = Pending { older: queue, ..Pending::default() };
-    let event_id = match build.add(&act.author, &act.proposal).await {
+    let added = if build.head.extremities.len() > limits::PREV_EVENTS {
+        // The state before the event is worked out on what is committed.
+        if let Some(settled) = newest {
+            return Ok(Turn::Wait(settled));
+        }
+        let mut grapher = Grapher::new(build, Arc::clone(room), act.author.clone());
+        let added = Box::pin(grapher.add_local(&act.proposal)).await;
+        build = grapher.build;
+        added
+    } else {
+        build.add(&act.author, &act.proposal).await
+    };
+    let event_id = match added {
         Ok(Added::Event(event)) => event.event_id.clone(),
         Ok(Added::Same(event)) => return after(Ok(event.event_id.clone())),
         Err(error) if error.is_verdict() => return after(Err(error)),
@@ -111,7 +124,8 @@ async fn take_turn(inner: &Arc<Inner>, room: &Arc<Room>, slot: &SlotGuard, act: 
     };
     put_transaction(&mut build, act, &event_id);
     build.finish();
-    queue_batch(inner, slot, generation, build, event_id)
+    let queued = submit(inner, slot, generation, build)?;
+    Ok(queued.map_or(Turn::Again, |submission| Turn::Queued { event_id, submission }))
 }
 
 /// Batches in the queue that this request has to see settled before anything is built.
@@ -155,9 +169,38 @@ async fn read(
         return Ok((head, None));
     }
     let cell = cells.next().flatten().ok_or_else(|| RoomError::corrupt(&key, "a room without a head"))?;
+    Ok((opened(inner, room, key, cell).await?, None))
+}
+
+/// The head in `cell`.
+async fn opened(inner: &Inner, room: &Room, key: Key, cell: Cell) -> Result<Head, RoomError> {
     let mut head = Head::read(HEADS.found(key, cell)?)?;
     head.snapshot = inner.state.snapshot(&crate::state::store::Committed, room.short, head.snapshot.id).await?;
-    Ok((head, None))
+    Ok(head)
+}
+
+/// For work that is done on the committed head: waits, with the turn held, until what is queued has settled. The chain's
+/// generation and the head.
+pub(crate) async fn begin(
+    inner: &Arc<Inner>,
+    room: &Arc<Room>,
+    slot: &SlotGuard,
+    turn: &mut Looked,
+) -> Result<(u64, Head), RoomError> {
+    loop {
+        let newest = slot.chain.lock().newest();
+        inner.share(room.short, turn, newest).await?;
+        let newest = slot.chain.lock().newest();
+        match newest {
+            Some(settled) => drop(settled.committed().await),
+            None => break,
+        }
+    }
+    let generation = slot.chain.lock().generation;
+    let key = head_key(room.short);
+    let cell = inner.store.cells(std::slice::from_ref(&key)).await?.pop().flatten();
+    let cell = cell.ok_or_else(|| RoomError::corrupt(&key, "a room without a head"))?;
+    Ok((generation, opened(inner, room, key, cell).await?))
 }
 
 fn put_transaction(build: &mut Build<'_>, act: &Act, event_id: &OwnedEventId) {
@@ -169,17 +212,17 @@ fn put_transaction(build: &mut Build<'_>, act: &Act, event_id: &OwnedEventId) {
     build.pending.own.transaction = Some((key.clone(), event_id.clone()));
 }
 
-fn queue_batch(
+/// Queues the batch as the next of the room's chain. `None`: the chain that it was built on broke.
+pub(crate) fn submit(
     inner: &Arc<Inner>,
     slot: &SlotGuard,
     generation: u64,
     build: Build<'_>,
-    event_id: OwnedEventId,
-) -> Result<Turn, RoomError> {
+) -> Result<Option<Submission>, RoomError> {
     let (batch, head, pending, committable) = build.into_committable();
     let mut chain = slot.chain.lock();
     if chain.generation != generation {
-        return Ok(Turn::Again);
+        return Ok(None);
     }
     let number = chain.next;
     let (settled_sender, settled) = watch::channel(None);
@@ -197,7 +240,7 @@ fn queue_batch(
     let tip = chain.tip.get_or_insert_with(|| Tip { head: Head::default(), queue: VecDeque::new() });
     tip.head = head;
     tip.queue.push_back(queued);
-    Ok(Turn::Queued { event_id, submission })
+    Ok(Some(submission))
 }
 
 /// Tells the chain what became of a batch.

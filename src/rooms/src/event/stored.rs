@@ -71,6 +71,17 @@ impl Deref for StoredEvent {
 }
 
 impl StoredEvent {
+    /// Whether it has a place in the timeline. Others are shown to nobody, except as the room's state.
+    #[must_use]
+    pub fn is_shown(&self) -> bool {
+        matches!(self.status, Status::Timeline | Status::Backfilled)
+    }
+
+    /// Whether its status stays what it is.
+    pub(crate) fn is_final(&self) -> bool {
+        !matches!(self.status, Status::Outlier | Status::Rejected)
+    }
+
     /// The part of its client JSON that is the same for everybody, made once.
     pub(crate) fn shared_json(&self) -> Bytes {
         self.shared.get_or_init(|| client::shared_json(self)).clone()

@@ -56,7 +56,11 @@ impl Inner {
         }
         if event_type == "m.room.member" {
             let Ok(user_id) = UserId::parse(state_key) else { return Ok(None) };
-            return Ok(self.accounts.user_short_id(&user_id).await?.map(key::member));
+            if user_id.server_name() == self.server_name
+                && let Some(user) = self.accounts.user_short_id(&user_id).await?
+            {
+                return Ok(Some(key::member(user)));
+            }
         }
         self.named_key(room, event_type, state_key).await
     }

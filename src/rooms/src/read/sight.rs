@@ -9,7 +9,7 @@ use wardstead_accounts::Session;
 use wardstead_engine::Position;
 
 use crate::{
-    Access, HistoryVisibility, Membership, Room, RoomError, Rooms, Status, StoredEvent,
+    Access, HistoryVisibility, Membership, Room, RoomError, Rooms, StoredEvent,
     event::content::{self, history_visibility},
     state::{key, store::Committed},
 };
@@ -134,8 +134,7 @@ impl Sight {
         rooms: &Rooms,
         event: Arc<StoredEvent>,
     ) -> Result<Option<(Seen, Membership)>, RoomError> {
-        let shown = matches!(event.status, Status::Timeline | Status::Backfilled);
-        if !shown || event.room != self.room.short || self.is_later(event.position) {
+        if !event.is_shown() || event.room != self.room.short || self.is_later(event.position) {
             return Ok(None);
         }
         if self.throughout.is_some_and(|(since, upto)| since < event.position && event.position <= upto) {

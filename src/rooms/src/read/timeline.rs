@@ -24,7 +24,7 @@ pub struct Slice {
     pub events: Vec<(Seen, Membership)>,
     /// Whether there is more in the range asked for, visible or not.
     pub more: bool,
-    /// Timeline key of the oldest event looked at, from which `prev_batch` goes on; `None`: none was.
+    /// Place of the oldest event looked at, from just before which `prev_batch` goes on; `None`: none was.
     pub oldest: Option<TimelineKey>,
 }
 
@@ -76,7 +76,8 @@ impl Rooms {
             let ids =
                 rows.iter().map(|found| id(&found.row).map_err(|_| RoomError::corrupt(&found.key, "not an event id")));
             let events = self.inner.events.load(room, &ids.collect::<Result<Vec<_>, _>>()?).await?;
-            let done = walk.take(self, sight, events, resume.is_some()).await?;
+            let steps = events.into_iter().zip(&rows).map(|(event, found)| Step::arrived(event, &found.row)).collect();
+            let done = walk.take(self, sight, steps, resume.is_some()).await?;
             rest = if done { None } else { resume.map(|resume| range.resumed(resume)) };
         }
         Ok(walk.slice)
@@ -101,7 +102,12 @@ impl Rooms {
             let (rows, resume) = self.inner.store.scan(&TIMELINE, &range, page).await?;
             let (_, mut events) = self.timeline_events(room, &rows).await?;
             events.retain(|event| event.position <= upto);
-            let done = walk.take(self, sight, events, resume.is_some()).await?;
+            let mut steps = Vec::with_capacity(events.len());
+            for event in events {
+                let ends = self.gap_is_open(&event).await?;
+                steps.push(Step { place: event.timeline_key, event, ends });
+            }
+            let done = walk.take(self, sight, steps, resume.is_some()).await?;
             rest = if done { None } else { resume.map(|resume| range.resumed(resume)) };
         }
         Ok(walk.slice)
@@ -220,12 +226,31 @@ impl Rooms {
         let Some(found) = rows.first() else { return Ok(None) };
         let position = KeyReader::new(&found.key).position();
         let position = position.ok_or_else(|| RoomError::corrupt(&found.key, "no position in the key"))?;
-        Ok(Some(TimelineKey { depth: found.row.depth, order: order_of(position) }))
+        // Below all that had arrived by then: an event of a fork may have come later than one that stands below it.
+        Ok(Some(TimelineKey { depth: found.row.top, order: order_of(position) }))
     }
 
     /// The largest depth of the timeline.
     pub(super) async fn top_depth(&self, room: &Room) -> Result<u64, RoomError> {
         Ok(self.nearest(room, TOP, true).await?.map_or(0, |event| event.timeline_key.depth))
+    }
+}
+
+/// An event on the way back.
+struct Step {
+    event: Arc<StoredEvent>,
+    /// Its place, for who goes on from just before it.
+    place: TimelineKey,
+    /// Events before it are missing: nothing is joined to it.
+    ends: bool,
+}
+
+impl Step {
+    /// By position. Who pages back from it comes to all that had arrived before it, however deep that stands. What did not
+    /// follow what had arrived before it ends the timeline for ever: what was fetched in between has no position.
+    fn arrived(event: Arc<StoredEvent>, row: &ArrivalRow) -> Self {
+        let place = TimelineKey { depth: row.top, ..event.timeline_key };
+        Self { ends: event.gap, event, place }
     }
 }
 
@@ -241,17 +266,17 @@ impl Walk {
         &mut self,
         rooms: &Rooms,
         sight: &mut Sight,
-        events: Vec<Arc<StoredEvent>>,
+        steps: Vec<Step>,
         more_rows: bool,
     ) -> Result<bool, RoomError> {
         self.slice.more = more_rows;
-        for event in events {
+        for Step { event, place, ends } in steps {
             if self.slice.events.len() >= self.limit {
                 self.slice.more = true;
                 return Ok(true);
             }
             self.scanned += 1;
-            self.slice.oldest = Some(event.timeline_key);
+            self.slice.oldest = Some(place);
             match sight.look(rooms, event).await? {
                 Some(seen) => self.slice.events.push(seen),
                 // State that changed in a hole would be told neither by the timeline nor by what stands before it.
@@ -260,6 +285,10 @@ impl Walk {
                     return Ok(true);
                 }
                 None => {}
+            }
+            if ends {
+                self.slice.more = true;
+                return Ok(true);
             }
         }
         let enough = self.slice.events.len() >= self.limit;

@@ -54,12 +54,27 @@ pub(crate) const fn member(user: u64) -> u64 {
     MEMBERS | user
 }
 
+/// The key of the membership of a user who has no account here, with the row's number.
+pub(crate) const fn foreign_member(id: u64) -> u64 {
+    MEMBERS | NAMED | id
+}
+
 /// The key with the row's number.
 pub(crate) const fn named(id: u64) -> u64 {
     NAMED | id
 }
 
-/// The user whose membership the key names.
+/// The local user whose membership the key names.
 pub(crate) const fn member_of(key: u64) -> Option<u64> {
-    if key & MEMBERS == 0 { None } else { Some(key & !MEMBERS) }
+    if is_member(key) && key & NAMED == 0 { Some(key & !MEMBERS) } else { None }
+}
+
+/// Whether the key names somebody's membership.
+pub(crate) const fn is_member(key: u64) -> bool {
+    key & MEMBERS != 0
+}
+
+/// Whether a number in the place of a user's short id, in a row by room, is that of somebody who has no account here.
+pub(crate) const fn is_foreign(user: u64) -> bool {
+    user & NAMED != 0
 }

@@ -54,12 +54,14 @@ pub(crate) fn find(entries: &[Entry], key: u64) -> Option<u64> {
 }
 
 impl Snapshot {
-    /// The delta with one more change.
-    pub(crate) fn delta_with(&self, change: Entry) -> Vec<Entry> {
+    /// The delta with more changes.
+    pub(crate) fn delta_with(&self, changes: &[Entry]) -> Vec<Entry> {
         let mut delta = self.delta.clone();
-        match delta.binary_search_by_key(&change.key, |entry| entry.key) {
-            Ok(at) => delta[at] = change,
-            Err(at) => delta.insert(at, change),
+        for change in changes {
+            match delta.binary_search_by_key(&change.key, |entry| entry.key) {
+                Ok(at) => delta[at] = *change,
+                Err(at) => delta.insert(at, *change),
+            }
         }
         delta
     }

@@ -172,14 +172,20 @@ impl StateStore {
         Ok(snapshot::list(snapshot, &base, &chunks, &keys))
     }
 
-    /// What differs between two committed snapshots.
-    pub(crate) async fn diff(&self, room: u64, a: &Snapshot, b: &Snapshot) -> Result<Vec<Change>, RoomError> {
+    /// What differs between two snapshots.
+    pub(crate) async fn diff(
+        &self,
+        local: &dyn Local,
+        room: u64,
+        a: &Snapshot,
+        b: &Snapshot,
+    ) -> Result<Vec<Change>, RoomError> {
         if a.id == b.id {
             return Ok(Vec::new());
         }
-        let (base_a, base_b) = (self.base(&Committed, room, a.base).await?, self.base(&Committed, room, b.base).await?);
+        let (base_a, base_b) = (self.base(local, room, a.base).await?, self.base(local, room, b.base).await?);
         let (a, b) = (View { snapshot: a, base: &base_a }, View { snapshot: b, base: &base_b });
-        let chunks = self.chunks(&Committed, room, &needed_chunks(&a, &b)).await?;
+        let chunks = self.chunks(local, room, &needed_chunks(&a, &b)).await?;
         Ok(diff(&a, &b, &chunks))
     }
 
@@ -191,7 +197,18 @@ impl StateStore {
         snapshot: &Snapshot,
         change: Entry,
     ) -> Result<Advanced, RoomError> {
-        let delta = snapshot.delta_with(change);
+        self.advance_all(local, room, snapshot, &[change]).await
+    }
+
+    /// `snapshot` with more changes. Event 0: the key has no event any more.
+    pub(crate) async fn advance_all(
+        &self,
+        local: &dyn Local,
+        room: u64,
+        snapshot: &Snapshot,
+        changes: &[Entry],
+    ) -> Result<Advanced, RoomError> {
+        let delta = snapshot.delta_with(changes);
         if delta.len() <= limits::SNAPSHOT_DELTA_ENTRIES {
             let id = self.store.next_id().await?;
             let snapshot = Arc::new(Snapshot { id, base: snapshot.base, delta });

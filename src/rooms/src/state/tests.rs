@@ -38,7 +38,7 @@ impl History {
         } else {
             self.naive.insert(change.key, change.event);
         }
-        let delta = self.now.delta_with(change);
+        let delta = self.now.delta_with(&[change]);
         let (id, base) = (self.id(), self.now.base);
         self.now = if delta.len() <= limits::SNAPSHOT_DELTA_ENTRIES {
             Snapshot { id, base, delta }

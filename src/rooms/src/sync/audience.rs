@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use wardstead_engine::{EngineError, ScanRange};
 use wardstead_store::{Audience, StoreError};
 
-use crate::{Membership, RoomError, Rooms, tables::MEMBERS};
+use crate::{Membership, RoomError, Rooms, state::key, tables::MEMBERS};
 
 #[async_trait]
 impl Audience for Rooms {
@@ -24,11 +24,10 @@ impl Rooms {
     pub async fn joined_users(&self, room: u64) -> Result<Vec<u64>, RoomError> {
         let rows = self.inner.store.scan_all(&MEMBERS, ScanRange::scope(MEMBERS.id(), room)).await?;
         let joined = rows.into_iter().filter(|found| found.row.membership == Membership::Join);
-        joined
-            .map(|found| {
-                let user = wardstead_engine::KeyReader::new(&found.key).u64();
-                user.ok_or_else(|| RoomError::corrupt(&found.key, "no user in the key"))
-            })
-            .collect()
+        let users = joined.map(|found| {
+            let user = wardstead_engine::KeyReader::new(&found.key).u64();
+            user.ok_or_else(|| RoomError::corrupt(&found.key, "no user in the key"))
+        });
+        users.filter(|user| !user.as_ref().is_ok_and(|user| key::is_foreign(*user))).collect()
     }
 }

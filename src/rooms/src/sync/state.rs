@@ -9,7 +9,7 @@ use wardstead_limits::rooms as limits;
 use crate::{
     Membership, Room, RoomError, Rooms, Seen, Sight, StoredEvent,
     state::{Change, key, store::Committed},
-    tables::MEMBERS,
+    tables::{MEMBERS, STATE_AT, StateAtRow, after},
 };
 
 /// A room's state from some position on.
@@ -52,6 +52,51 @@ impl Rooms {
         }))
     }
 
+    /// The states of `room` at `since` and at `upto`, which is not before it. One read, two when the state changed often in
+    /// between.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn snapshots_at(
+        &self,
+        room: u64,
+        since: Position,
+        upto: Position,
+    ) -> Result<(StateAt, StateAt), RoomError> {
+        let range = ScanRange::new(STATE_AT.key(room).key(), after(&STATE_AT, room, upto)).descending();
+        let (rows, resume) = self.inner.store.scan(&STATE_AT, &range, PageLimit::rows(limits::STATE_SPAN_ROWS)).await?;
+        let (mut newest, mut before) = (None, None);
+        for found in rows {
+            let position = KeyReader::new(&found.key).position();
+            let position = position.ok_or_else(|| RoomError::corrupt(&found.key, "no position in the key"))?;
+            let StateAtRow { snapshot, joined, invited } = found.row;
+            let state = StateAt { since: position, snapshot, joined, invited };
+            newest.get_or_insert(state);
+            if position <= since {
+                before = Some(state);
+                break;
+            }
+        }
+        let before = match before {
+            None if resume.is_some() => self.snapshot_at(room, since).await?,
+            before => before.unwrap_or_default(),
+        };
+        Ok((before, newest.unwrap_or_default()))
+    }
+
+    /// The member event of the local user `user` in the state at `at` of the room that `sight` looks at.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn member_at(&self, sight: &Sight, user: u64, at: Position) -> Result<Option<Seen>, RoomError> {
+        let room = sight.room().short;
+        let state = self.snapshot_at(room, at).await?;
+        let snapshot = self.inner.state.snapshot(&Committed, room, state.snapshot).await?;
+        let shorts = self.inner.state.get(&Committed, room, &snapshot, &[key::member(user)]).await?;
+        let shorts: Vec<u64> = shorts.into_iter().filter(|short| *short != 0).collect();
+        Ok(sight.state(self, &shorts).await?.pop())
+    }
+
     /// What differs between two snapshots of `room`, without reading what they share. Snapshot 0 is empty.
     ///
     /// # Errors
@@ -63,7 +108,7 @@ impl Rooms {
         let state = &self.inner.state;
         let before = state.snapshot(&Committed, room, before).await?;
         let after = state.snapshot(&Committed, room, after).await?;
-        state.diff(room, &before, &after).await
+        state.diff(&Committed, room, &before, &after).await
     }
 
     /// The state events that `after` has and `before` has not, for whom `sight` is, without those of keys that have no event any more.

@@ -6,6 +6,7 @@ mod concurrency;
 mod create;
 mod events;
 mod faults;
+mod graph;
 mod history;
 mod hooks;
 mod membership;

@@ -252,11 +252,14 @@ async fn join_rules_and_creators_of_each_version() {
     }
 }
 
+/// Type, field, and the versions that keep it.
+type Kept = (&'static str, &'static str, fn(u8) -> bool);
+
 /// What redaction leaves, by type and field, and since or until which version (Room Versions, Redactions).
 #[test]
 fn redaction_of_each_version() {
     let always = |_| true;
-    let cases: &[(&str, &str, fn(u8) -> bool)] = &[
+    let cases: &[Kept] = &[
         ("m.room.member", "membership", always),
         ("m.room.member", "displayname", |_| false),
         ("m.room.member", "join_authorised_via_users_server", |version| version >= 9),

@@ -10,6 +10,7 @@ mod gaps;
 mod histories;
 mod initial;
 mod memberships;
+mod merged;
 mod nodes;
 mod position;
 mod presence;

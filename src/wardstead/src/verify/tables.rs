@@ -35,6 +35,8 @@ const NAMES: &[(u16, &str)] = &[
     (0x04f, "transactions"),
     (0x050, "signing_keys"),
     (0x051, "signing_keyring"),
+    (0x054, "gaps"),
+    (0x055, "missing_events"),
     (0x058, "relations"),
     (0x059, "threads"),
     (0x05a, "redacted_events"),
