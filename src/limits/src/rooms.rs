@@ -131,9 +131,9 @@ pub const CONTENDED_ROOMS: usize = 4_096;
 /// Relations followed from an event to the root of its thread (Client-Server API, Threaded read receipts, recommends three).
 pub const THREAD_STEPS: usize = 3;
 /// Rooms named by the join rule of a restricted room that are looked at: a rule lists the spaces of an organisation, not its rooms.
-pub const JOIN_CONDITIONS: usize = 64;
+pub const JOIN_RULE_ROOMS: usize = 64;
 /// Users with power who are looked at, and members read at once, when somebody is sought who authorises a restricted join.
-pub const JOIN_AUTHORISERS: usize = 64;
+pub const JOIN_AUTHORISING_USERS: usize = 64;
 /// Signing keys that are kept and published: one a month for more than twenty years.
 pub const KEYS: usize = 256;
 /// Milliseconds after which a node that signs reads the signing keys again.

@@ -22,9 +22,12 @@ pub trait CommitContributor<C: Sync>: Send + Sync {
     async fn prepare(&self, change: &C, queued: &Overlay<'_>) -> Result<Contribution, StoreError>;
 }
 
+/// Adds writes to a batch; the number is that of the change's journal entry.
+type Add = Box<dyn FnOnce(&mut Batch, usize) + Send>;
+
 /// The writes of one contributor to one batch.
 #[derive(Default)]
-pub struct Contribution(Option<Box<dyn FnOnce(&mut Batch, usize) + Send>>);
+pub struct Contribution(Option<Add>);
 
 impl std::fmt::Debug for Contribution {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

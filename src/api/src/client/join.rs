@@ -2,18 +2,50 @@
 //!
 //! Section: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3joinroomidoralias>
 
+use http::Method;
 use ruma::{
     OwnedRoomAliasId, OwnedRoomId, OwnedRoomOrAliasId,
-    api::client::membership::join_room_by_id_or_alias::v3::{Request, Response},
+    api::{
+        IncomingRequest, Metadata,
+        client::membership::join_room_by_id_or_alias::v3::{Request as Known, Response},
+        error::DeserializationError,
+    },
 };
-use wardstead_rooms::Membership;
+use serde_json::value::RawValue;
 
 use crate::{ApiError, ApiState, ruma_io::Ruma};
 
+/// A request to join with its whole body: clients put fields of their own into their member event so.
+pub(in crate::client) struct Joining<R> {
+    pub(in crate::client) known: R,
+    pub(in crate::client) body: Box<RawValue>,
+}
+
+impl<R: Metadata> Metadata for Joining<R> {
+    const METHOD: Method = R::METHOD;
+    const RATE_LIMITED: bool = R::RATE_LIMITED;
+    type Authentication = R::Authentication;
+    type PathBuilder = R::PathBuilder;
+    const PATH_BUILDER: Self::PathBuilder = R::PATH_BUILDER;
+}
+
+impl<R: IncomingRequest> IncomingRequest for Joining<R> {
+    type EndpointError = R::EndpointError;
+    type OutgoingResponse = R::OutgoingResponse;
+
+    fn try_from_http_request_inner(
+        request: http::Request<&[u8]>,
+        path_args: &[&str],
+    ) -> Result<Self, DeserializationError> {
+        let body = serde_json::from_slice(request.body())?;
+        Ok(Self { known: R::try_from_http_request_inner(request, path_args)?, body })
+    }
+}
+
 /// The servers in `via` are not asked: a room that this server is not in is one that it does not know.
-pub(super) async fn join(Ruma { state, request, caller, .. }: Ruma<Request>) -> Result<Response, ApiError> {
-    let room_id = room_id(&state, request.room_id_or_alias).await?;
-    state.rooms.set_membership(&caller, &room_id, &caller.user_id, Membership::Join, request.reason).await?;
+pub(super) async fn join(Ruma { state, request, caller, .. }: Ruma<Joining<Known>>) -> Result<Response, ApiError> {
+    let room_id = room_id(&state, request.known.room_id_or_alias).await?;
+    state.rooms.join(&caller, &room_id, &request.body).await?;
     Ok(Response::new(room_id))
 }
 

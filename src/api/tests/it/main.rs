@@ -18,6 +18,7 @@ mod headers;
 mod keys;
 mod log;
 mod lost;
+mod membership;
 mod reading;
 mod receipts;
 mod rooms;

@@ -135,8 +135,12 @@ async fn a_knock_from_both_sides_of_the_door() {
 async fn by_alias() {
     let ward = Ward::new(&json!({ "preset": "public_chat", "room_alias_name": "ward7" })).await;
     let join = format!("{V3}/join/{}?via=elsewhere.org", encoded("#ward7:example.org"));
-    let joined = ward.server.post(&join, &ward.bert, &json!({ "reason": "x" })).await.ok();
+    let own = json!({ "reason": "x", "org.example": 1, "membership": "ban", "third_party_signed": null });
+    let joined = ward.server.post(&join, &ward.bert, &own).await.ok();
     assert_eq!(joined, json!({ "room_id": ward.room }));
+    let member = ward.server.get(&ward.path("/state/m.room.member/%40bert%3Aexample.org"), &ward.bert).await.ok();
+    assert_eq!(member, json!({ "membership": "join", "reason": "x", "org.example": 1 }));
+    ward.server.post(&join, &ward.bert, &json!({ "reason": 1 })).await.expect_error(400, "M_BAD_JSON");
     ward.post(&ward.bert, "/leave", &json!({})).await.ok();
     ward.set("m.room.join_rules", &json!({ "join_rule": "knock" })).await;
     assert_eq!(ward.knock("#ward7:example.org").await.ok(), json!({ "room_id": ward.room }));
@@ -207,6 +211,9 @@ async fn a_room_is_upgraded() {
     assert_eq!(state(&ward.room, "m.room.tombstone").await["replacement_room"], new);
     let create = state(&new, "m.room.create").await;
     assert_eq!(create["predecessor"], json!({ "room_id": ward.room }));
-    assert_eq!((&create["room_version"], &create["additional_creators"]), (&json!("12"), &named["additional_creators"]));
+    assert_eq!(
+        (&create["room_version"], &create["additional_creators"]),
+        (&json!("12"), &named["additional_creators"])
+    );
     assert_eq!(state(&new, "m.room.name").await, json!({ "name": "Ward 7" }));
 }

@@ -109,7 +109,7 @@ impl Build<'_> {
 
     async fn is_in_one_of(&self, user: u64, rooms: &[ruma::OwnedRoomId]) -> Result<bool, RoomError> {
         let mut keys: Vec<Key> = Vec::new();
-        for room_id in rooms.iter().take(limits::JOIN_CONDITIONS) {
+        for room_id in rooms.iter().take(limits::JOIN_RULE_ROOMS) {
             if let Some(room) = self.inner.names.by_id(room_id).await? {
                 keys.push(USER_ROOMS.key(user).u64(room.short).key());
             }
@@ -131,7 +131,7 @@ impl Build<'_> {
         let mut candidates = power::creators(rules, &create);
         candidates.extend(levels.users.keys().cloned());
         candidates.retain(|user_id| user_id.server_name() == self.inner.server_name && levels.user_can_invite(user_id));
-        for user_id in candidates.into_iter().take(limits::JOIN_AUTHORISERS) {
+        for user_id in candidates.into_iter().take(limits::JOIN_AUTHORISING_USERS) {
             if let Some(user) = self.inner.accounts.user_short_id(&user_id).await?
                 && self.is_joined(user).await?
             {
@@ -154,7 +154,7 @@ impl Build<'_> {
         let mut rest = Some(ScanRange::scope(MEMBERS.id(), self.room));
         while let Some(range) = rest {
             let (rows, resume) =
-                self.inner.store.scan(&MEMBERS, &range, PageLimit::rows(limits::JOIN_AUTHORISERS)).await?;
+                self.inner.store.scan(&MEMBERS, &range, PageLimit::rows(limits::JOIN_AUTHORISING_USERS)).await?;
             for found in rows.into_iter().filter(|found| found.row.membership == Membership::Join) {
                 let Ok(user_id) = UserId::parse(found.row.user_id.as_str()) else { continue };
                 // Who has left in a batch that is queued is not in the room any more.

@@ -1,12 +1,13 @@
 //! Coming in, going out, being let in and kept out (Matrix specification, Client-Server API, Room membership).
 
 use ruma::{CanonicalJsonObject, OwnedEventId, RoomId, UserId};
+use serde_json::value::RawValue;
 use wardstead_accounts::Session;
 
 use crate::{
     Membership, RoomError, Rooms,
     append::{Act, Author, append},
-    event::build::Proposal,
+    event::{build::Proposal, content::canonical},
 };
 
 use super::Guard;
@@ -19,16 +20,19 @@ pub(crate) struct MembershipChange {
     pub(crate) reason: Option<String>,
     /// With an invitation: it is to a direct conversation.
     pub(crate) is_direct: bool,
+    /// What else the user says of themselves.
+    pub(crate) more: CanonicalJsonObject,
 }
 
 impl MembershipChange {
     /// To `membership`, without more.
     pub(crate) fn to(membership: Membership) -> Self {
-        Self { membership, reason: None, is_direct: false }
+        Self { membership, reason: None, is_direct: false, more: CanonicalJsonObject::new() }
     }
 
     pub(crate) fn content(&self) -> CanonicalJsonObject {
-        let mut content = CanonicalJsonObject::from([("membership".to_owned(), self.membership.name().into())]);
+        let mut content = self.more.clone();
+        content.insert("membership".to_owned(), self.membership.name().into());
         if let Some(reason) = &self.reason {
             content.insert("reason".to_owned(), reason.as_str().into());
         }
@@ -62,6 +66,17 @@ impl Rooms {
             guard,
         )
         .await
+    }
+
+    /// Joins a room; `given`, the body of the request, goes into the member event but for what only the server says.
+    ///
+    /// # Errors
+    /// As [`Self::set_membership`]; `BadJson` for what cannot stand in an event.
+    pub async fn join(&self, by: &Session, room_id: &RoomId, given: &RawValue) -> Result<OwnedEventId, RoomError> {
+        let mut more = canonical(given)?;
+        more.remove("third_party_signed");
+        let change = MembershipChange { more, ..MembershipChange::to(Membership::Join) };
+        self.change_membership(by, room_id, &by.user_id, change, Some(Guard::Join)).await
     }
 
     /// Removes somebody who is in the room, refuses their knock, or takes their invitation back.
