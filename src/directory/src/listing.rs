@@ -4,11 +4,18 @@
 //! position of the request before, and those alone are read again. It decides no access: what a page shows is read
 //! from the engine, and so is whether its rooms are published.
 
-use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use tokio::sync::Mutex;
 use wardstead_engine::{Key, KeyReader, Position, ScanRange};
-use wardstead_limits::directory::SEARCH_TEXT_BYTES;
+use wardstead_limits::directory as limits;
 use wardstead_rooms::{Looker, Overview};
 use wardstead_store::Changes;
 
@@ -44,7 +51,11 @@ struct Known {
 #[derive(Default)]
 pub(crate) struct Listing {
     known: Mutex<Known>,
+    bytes: AtomicU64,
 }
+
+/// What stands for a type that is too long to be kept; no type that anybody asks for.
+const OTHER: &str = "\0";
 
 impl Line {
     fn of(overview: &Overview) -> Self {
@@ -55,7 +66,17 @@ impl Line {
             }
             text.push_str(&folded(part.as_deref().unwrap_or_default()));
         }
-        Self { place: (Reverse(overview.joined), overview.room.short), room_type: overview.room_type.clone(), text }
+        let room_type = overview
+            .room_type
+            .clone()
+            .map(|name| if name.len() <= limits::ROOM_TYPE_BYTES { name } else { OTHER.to_owned() });
+        Self { place: (Reverse(overview.joined), overview.room.short), room_type, text }
+    }
+
+    /// What it weighs with its places in the map and the order.
+    fn bytes(&self) -> u64 {
+        let texts = self.text.capacity() + self.room_type.as_ref().map_or(0, String::capacity);
+        (texts + size_of::<Self>() + 64) as u64
     }
 
     /// Whether name, topic or alias holds `term`, which was [`folded`].
@@ -66,12 +87,21 @@ impl Line {
 
 /// What of `text` is searched, in the form in which it is compared.
 pub(crate) fn folded(text: &str) -> String {
-    let ends = text.char_indices().map(|(at, char)| at + char.len_utf8());
-    let end = ends.take_while(|end| *end <= SEARCH_TEXT_BYTES).last().unwrap_or(0);
-    text[..end].to_lowercase().replace('\0', " ")
+    let mut folded = text.to_lowercase().replace('\0', " ");
+    let ends = folded.char_indices().map(|(at, char)| at + char.len_utf8());
+    let end = ends.take_while(|end| *end <= limits::SEARCH_TEXT_BYTES).last().unwrap_or(0);
+    folded.truncate(end);
+    folded.shrink_to_fit();
+    folded
 }
 
 impl Directory {
+    /// Name, bytes and bound in bytes of what is kept in memory.
+    #[must_use]
+    pub fn caches(&self) -> Vec<(&'static str, u64, u64)> {
+        vec![("published_rooms", self.inner.listing.bytes.load(Ordering::Relaxed), limits::LISTING_BYTES)]
+    }
+
     /// The published rooms, as of a moment after the call was made.
     pub(crate) async fn listed(&self) -> Result<Lines, DirectoryError> {
         let store = &self.inner.store;
@@ -104,7 +134,7 @@ impl Directory {
         let lines = self.lines(&changed).await?;
         let same = same.into_iter().filter_map(|(room, _)| Some((*room, known.by_room.get(room)?.clone())));
         known.by_room = same.chain(lines).collect();
-        known.sort();
+        self.inner.listing.sort(known);
         Ok(())
     }
 
@@ -127,7 +157,7 @@ impl Directory {
             }
         }
         if changed {
-            known.sort();
+            self.inner.listing.sort(known);
         }
         Ok(())
     }
@@ -140,11 +170,12 @@ impl Directory {
     }
 }
 
-impl Known {
-    fn sort(&mut self) {
-        let mut lines: Vec<Arc<Line>> = self.by_room.values().cloned().collect();
+impl Listing {
+    fn sort(&self, known: &mut Known) {
+        let mut lines: Vec<Arc<Line>> = known.by_room.values().cloned().collect();
         lines.sort_by_key(|line| line.place);
-        self.in_order = Arc::new(lines);
+        self.bytes.store(lines.iter().map(|line| line.bytes()).sum(), Ordering::Relaxed);
+        known.in_order = Arc::new(lines);
     }
 }
 
@@ -156,8 +187,8 @@ mod tests {
     fn text_is_cut_between_characters() {
         assert_eq!(folded("ÄÖÜ Straße"), "äöü straße");
         assert_eq!(folded("a\0b"), "a b");
-        let long = "ä".repeat(SEARCH_TEXT_BYTES);
-        assert_eq!(folded(&long).len(), SEARCH_TEXT_BYTES);
-        assert_eq!(folded(&format!("a{long}")).len(), SEARCH_TEXT_BYTES - 1);
+        let long = "ä".repeat(limits::SEARCH_TEXT_BYTES);
+        assert_eq!(folded(&long).len(), limits::SEARCH_TEXT_BYTES);
+        assert_eq!(folded(&format!("a{long}")).len(), limits::SEARCH_TEXT_BYTES - 1);
     }
 }

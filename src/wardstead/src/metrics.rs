@@ -16,6 +16,7 @@ use prometheus_client::{
     metrics::{MetricType, gauge::ConstGauge, info::Info},
     registry::Registry,
 };
+use wardstead_directory::Directory;
 use wardstead_limits::{store as store_limits, wardstead as limits};
 use wardstead_rooms::Rooms;
 use wardstead_store::Store;
@@ -57,6 +58,7 @@ pub(crate) struct Looked {
     pub(crate) backend: Backend,
     pub(crate) store: Store,
     pub(crate) rooms: Rooms,
+    pub(crate) directory: Directory,
     pub(crate) syncer: Syncer,
     pub(crate) nodes: Arc<Nodes>,
 }
@@ -126,6 +128,7 @@ impl Looked {
         caches.push(("audience", status.audience_bytes, store_limits::AUDIENCE_CACHE_BYTES));
         caches.push(("change_window", status.window_bytes as u64, store_limits::CHANGE_WINDOW_BYTES as u64));
         caches.extend(self.rooms.caches());
+        caches.extend(self.directory.caches());
         caches.extend(self.syncer.caches());
         let held: Vec<_> = caches.iter().map(|(name, held, _)| (*name, number(*held))).collect();
         page.labelled("wardstead_cache_bytes", "Bytes that the cache of this name holds", "cache", &held)?;

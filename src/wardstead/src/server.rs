@@ -225,6 +225,7 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
         backend: data.backend.clone(),
         store: store.clone(),
         rooms: rooms.clone(),
+        directory: directory.clone(),
         syncer: syncer.clone(),
         nodes: Arc::clone(&nodes),
     };

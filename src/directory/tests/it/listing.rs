@@ -188,6 +188,8 @@ async fn searching() {
     ] {
         assert_eq!(names(&server.public_rooms(&of(types)).await.unwrap()), expected, "{types:?}");
     }
+    let (_, bytes, most) = server.caches()[0];
+    assert!(bytes > 0 && bytes < most);
     let both = PublicRoomsQuery { term: Some("wombles".to_owned()), ..of(&[None]) };
     assert_eq!(names(&server.public_rooms(&both).await.unwrap()), ["One", "Two"]);
 }
