@@ -66,6 +66,11 @@ fn malformed(error: FromHttpRequestError) -> ApiError {
     let FromHttpRequestError::Deserialization(error) = error else {
         return ApiError::internal("a request reached an endpoint of another method");
     };
+    misread(error)
+}
+
+/// The same, of what a request's own type could not read.
+pub(crate) fn misread(error: DeserializationError) -> ApiError {
     let sentence = error.to_string();
     // serde tells a missing field only by this text.
     if sentence.starts_with("missing field") {

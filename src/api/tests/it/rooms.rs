@@ -307,7 +307,7 @@ async fn malformed_questions_about_a_room() {
 async fn outsiders_see_nothing() {
     let ward = Ward::new().await;
     let event = ward.say(&ward.anna, "1", "confidential").await;
-    let rests = ["/state", "/messages?dir=b", "/members", "/joined_members", "/state/m.room.name"];
+    let rests = ["/state", "/messages?dir=b", "/messages", "/members", "/joined_members", "/state/m.room.name"];
     for rest in rests {
         ward.server.get(&ward.path(rest), &ward.bert).await.expect_error(403, "M_FORBIDDEN");
         let nowhere = format!("{V3}/rooms/!nowhere:example.org{rest}");
@@ -315,4 +315,6 @@ async fn outsiders_see_nothing() {
     }
     let event = ward.path(&format!("/event/{}", encoded(&event)));
     ward.server.get(&event, &ward.bert).await.expect_error(404, "M_NOT_FOUND");
+    // Members hear what is wrong with what they ask.
+    ward.server.get(&ward.path("/messages"), &ward.anna).await.expect_error(400, "M_MISSING_PARAM");
 }
