@@ -3,7 +3,7 @@
 use ruma::{OwnedRoomId, RoomId};
 use serde_json::{Value, json};
 use wardstead_accounts::Session;
-use wardstead_directory::{Hierarchy, HierarchyQuery};
+use wardstead_directory::{DirectoryError, Hierarchy, HierarchyQuery};
 use wardstead_rooms::{Membership, NewRoom, Preset};
 
 use crate::support::{Server, kind, open, server, space, with};
@@ -342,4 +342,30 @@ async fn links_that_lead_nowhere_cost_no_read_each() {
     assert_eq!(all(&server, &ben, &root).await, ["root"]);
     let reads = server.reads() - before;
     assert!(reads <= 8, "{reads}");
+}
+
+/// With the n-th read failing, on a node with nothing in memory: an error, or the same answer.
+#[tokio::test]
+async fn failing_reads() {
+    let server = server().await;
+    let (ada, ben) = (server.user("ada").await, server.user("ben").await);
+    let tree = tree(&server, &ada).await;
+    let rule = json!({ "join_rule": "restricted", "allow": [{ "type": "m.room_membership", "room_id": tree.root }] });
+    server.set(&ada, &tree.s1, "m.room.join_rules", "", rule).await;
+    server.join(&ben, &tree.root).await;
+    let expected = all(&server, &ben, &tree.root).await;
+    assert_eq!(expected, ["root", "r1", "s1", "s2", "r3", "r4", "r2"]);
+    let mut failed = 0;
+    for n in 1..120 {
+        let cold = server.node(100 + n).await;
+        server.engine.faults().fail_read(n);
+        match cold.hierarchy(&ben, &tree.root, &HierarchyQuery::default()).await {
+            Ok(page) => assert_eq!(names(&page), expected, "read {n}"),
+            Err(DirectoryError::Store(_) | DirectoryError::Room(_)) => failed += 1,
+            Err(error) => panic!("read {n}: {error}"),
+        }
+        server.engine.faults().clear();
+        cold.store.close().await;
+    }
+    assert!(failed > 10, "{failed}");
 }

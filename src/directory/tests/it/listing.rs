@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use futures::future::join_all;
 use ruma::OwnedRoomId;
 use serde_json::json;
 use wardstead_accounts::Session;
@@ -10,7 +11,7 @@ use wardstead_rooms::{Membership, NewRoom};
 
 use crate::support::{Server, kind, listed, names, open, server, space, with};
 
-fn asked(term: &str) -> PublicRoomsQuery {
+fn asked_for(term: &str) -> PublicRoomsQuery {
     PublicRoomsQuery { term: Some(term.to_owned()), ..PublicRoomsQuery::default() }
 }
 
@@ -88,8 +89,8 @@ async fn the_list_is_right_at_once_on_every_node() {
         let name = format!("b{round}");
         server.set(&ada, &room, "m.room.name", "", json!({ "name": name })).await;
         seen(&[&name]).await;
-        assert_eq!(node.public_rooms(&asked(&name)).await.unwrap().chunk.len(), 1);
-        let before = node.public_rooms(&asked("a")).await.unwrap();
+        assert_eq!(node.public_rooms(&asked_for(&name)).await.unwrap().chunk.len(), 1);
+        let before = node.public_rooms(&asked_for("a")).await.unwrap();
         assert!(before.chunk.is_empty(), "{before:?}");
         node.set_published(&ada, &room, false).await.unwrap();
         seen(&[]).await;
@@ -172,7 +173,7 @@ async fn searching() {
         (" ", &["One", "ÄRZTE der Nacht", "Space of wombles"]),
         ("", &["One", "Two", "ÄRZTE der Nacht", "Space of wombles", "Typed"]),
     ] {
-        let found = server.public_rooms(&asked(term)).await.unwrap();
+        let found = server.public_rooms(&asked_for(term)).await.unwrap();
         assert_eq!(names(&found), expected, "{term}");
         assert_eq!(found.total_room_count_estimate, expected.len());
     }
@@ -290,7 +291,7 @@ async fn a_page_costs_few_reads() {
     server.set(&ada, &rooms[50], "m.room.name", "", json!({ "name": "changed" })).await;
     let changed = reads(&ten).await;
     assert!(changed <= 2 * quiet, "{changed}: the same for the rooms that changed");
-    assert_eq!(reads(&asked("changed")).await, quiet);
+    assert_eq!(reads(&asked_for("changed")).await, quiet);
 }
 
 /// After more changes than the window tells one by one, the rooms' heads say which of them are to be read again.
@@ -310,13 +311,43 @@ async fn many_changes_cost_no_more_than_what_they_change() {
     server.set_published(&ada, &rooms[3], false).await.unwrap();
     server.room(&ada, listed("new")).await;
     let before = server.counts.read();
-    let found = server.public_rooms(&asked("changed")).await.unwrap();
+    let found = server.public_rooms(&asked_for("changed")).await.unwrap();
     let after = server.counts.read();
     assert_eq!(names(&found), ["changed"]);
     assert_eq!(after.scans - before.scans, 1, "which are published");
     assert!(after.keys - before.keys < 2 * 20, "{} keys: heads, and the two that changed", after.keys - before.keys);
     let names = server.names().await;
     assert_eq!((names.len(), names[3].as_str(), names[6].as_str(), names[19].as_str()), (20, "r4", "changed", "new"));
+}
+
+/// Many change and list at once, on two nodes: whoever lists after a change sees it.
+#[tokio::test]
+async fn lists_while_others_change_it() {
+    let server = server().await;
+    let node = server.node(2).await;
+    let ada = server.user("ada").await;
+    let mut rooms = Vec::new();
+    for number in 0..6 {
+        rooms.push(server.room(&ada, open(&format!("r{number}-start"))).await);
+    }
+    let work = rooms.iter().enumerate().map(async |(number, room)| {
+        for round in 0..6 {
+            let (on, asked) = if (number + round) % 2 == 0 { (&server, &node) } else { (&node, &server) };
+            let name = format!("r{number}-{round}-named");
+            on.set(&ada, room, "m.room.name", "", json!({ "name": name })).await;
+            on.set_published(&ada, room, true).await.unwrap();
+            assert_eq!(names(&asked.public_rooms(&asked_for(&name)).await.unwrap()), std::slice::from_ref(&name));
+            assert_eq!(names(&on.public_rooms(&asked_for(&name)).await.unwrap()), std::slice::from_ref(&name));
+            on.set_published(&ada, room, false).await.unwrap();
+            assert!(asked.public_rooms(&asked_for(&name)).await.unwrap().chunk.is_empty());
+        }
+        server.set_published(&ada, room, true).await.unwrap();
+    });
+    join_all(work).await;
+    let expected: BTreeSet<String> = (0..6).map(|number| format!("r{number}-5-named")).collect();
+    for node in [&server, &node] {
+        assert_eq!(node.names().await.into_iter().collect::<BTreeSet<_>>(), expected);
+    }
 }
 
 /// A read that fails fails the request, and the list is right afterwards.
