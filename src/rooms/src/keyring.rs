@@ -94,24 +94,26 @@ async fn stored(store: &Store) -> Result<Option<Stored>, RoomError> {
 /// The store's.
 pub async fn load_or_create(store: &Store, rng: &dyn Rng) -> Result<Keyring, RoomError> {
     let found = match stored(store).await? {
-        Some(found) => found,
-        None => {
-            let row = KeyringRow { keys: vec![new_key(rng, store.clock().now_ms(), 0)?] };
-            let mut batch = Batch::new();
-            batch.expect(row_key(), Expect::Absent, Losing::Done(row_key()));
-            KEYRING.put_with(&mut batch, row_key(), 1, &[], &row);
-            match store.commit(batch).await {
-                Ok(_) => Stored { row, version: 1 },
-                Err(StoreError::Lost(_)) => {
-                    let missing = || RoomError::corrupt(&row_key(), "signing keys that another node made are missing");
-                    stored(store).await?.ok_or_else(missing)?
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        Some(found) => Some(found),
+        None => create(store, rng).await?,
     };
+    let found =
+        found.ok_or_else(|| RoomError::corrupt(&row_key(), "signing keys that another node made are missing"))?;
     let seen = Seen { read_ms: store.clock().monotonic_ms(), keys: opened(&found.row)? };
     Ok(Keyring { inner: Arc::new(Inner { store: store.clone(), seen: RwLock::new(seen) }) })
+}
+
+/// The first key; that of another node which made one meanwhile.
+async fn create(store: &Store, rng: &dyn Rng) -> Result<Option<Stored>, RoomError> {
+    let row = KeyringRow { keys: vec![new_key(rng, store.clock().now_ms(), 0)?] };
+    let mut batch = Batch::new();
+    batch.expect(row_key(), Expect::Absent, Losing::Done(row_key()));
+    KEYRING.put_with(&mut batch, row_key(), 1, &[], &row);
+    match store.commit(batch).await {
+        Ok(_) => Ok(Some(Stored { row, version: 1 })),
+        Err(StoreError::Lost(_)) => stored(store).await,
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Makes a key that takes the place of the one that signs now. Every node of the installation follows.

@@ -23,7 +23,8 @@ impl Filter {
     pub(crate) fn timeline_limit(&self, rooms: usize) -> usize {
         let asked = self.definition.room.timeline.limit.map(u64::from);
         let asked = asked.map_or(limits::TIMELINE_DEFAULT, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        asked.clamp(1, limits::TIMELINE_MAX).min((limits::TIMELINE_TOTAL / rooms.max(1)).max(1))
+        // None at all is asked for by clients that want state alone.
+        asked.min(limits::TIMELINE_MAX).min((limits::TIMELINE_TOTAL / rooms.max(1)).max(1))
     }
 
     /// Whether left rooms belong into an initial answer.
@@ -119,7 +120,7 @@ mod tests {
     fn limits_are_clamped_and_shared() {
         assert_eq!(filter("{}").timeline_limit(1), limits::TIMELINE_DEFAULT);
         assert_eq!(filter(r#"{"room":{"timeline":{"limit":1000000}}}"#).timeline_limit(1), limits::TIMELINE_MAX);
-        assert_eq!(filter(r#"{"room":{"timeline":{"limit":0}}}"#).timeline_limit(1), 1);
+        assert_eq!(filter(r#"{"room":{"timeline":{"limit":0}}}"#).timeline_limit(1), 0, "state alone");
         assert_eq!(filter("{}").timeline_limit(10 * limits::TIMELINE_TOTAL), 1);
     }
 

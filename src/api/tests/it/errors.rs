@@ -43,6 +43,7 @@ async fn every_other_endpoint_demands_a_token() {
         "/_matrix/client/r0/publicRooms",
         "/_matrix/client/v3/publicRooms",
         "/_matrix/client/v1/room_summary/%23alias:example.org",
+        "/_matrix/key/v2/server",
         "/_matrix/client/unstable/im.nheko.summary/rooms/%23alias:example.org/summary",
         "/_matrix/client/unstable/im.nheko.summary/summary/%23alias:example.org",
     ];
@@ -108,7 +109,7 @@ async fn unknown_paths_and_methods_are_unrecognized() {
         "/_matrix/client/v3/profile/@anna:example.org",
         "/_matrix/media/v3/config",
         "/_matrix/federation/v1/version",
-        "/_matrix/key/v2/server",
+        "/_matrix/key/v2/query",
     ] {
         server.get(path, &token).await.expect_error(404, "M_UNRECOGNIZED");
         server.ask(Method::POST, path, "", "{").await.expect_error(404, "M_UNRECOGNIZED");

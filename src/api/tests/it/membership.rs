@@ -176,6 +176,29 @@ async fn a_forgotten_room_is_gone() {
     assert_ne!(capabilities["capabilities"]["m.forget_forced_upon_leave"]["enabled"], true);
 }
 
+/// The state of a left room is that of the leaving, also where no event of the timeline is asked for.
+#[tokio::test]
+async fn a_left_room_without_timeline() {
+    let ward = Ward::new(&json!({ "preset": "public_chat" })).await;
+    ward.post(&ward.bert, "/join", &json!({})).await.ok();
+    ward.set("m.room.name", &json!({ "name": "before" })).await;
+    let since = ward.since().await;
+    ward.post(&ward.bert, "/leave", &json!({})).await.ok();
+    ward.set("m.room.name", &json!({ "name": "after" })).await;
+    let filter = r#"{"room":{"timeline":{"limit":0},"include_leave":true}}"#;
+    for since in ["", &since] {
+        let answer = ward.sync(since, filter).await;
+        let room = &answer["rooms"]["leave"][&ward.room];
+        assert_eq!(room["timeline"]["events"], json!([]), "{since:?}");
+        let state = &room["state"]["events"];
+        assert!(
+            memberships(state).contains(&("@bert:example.org".to_owned(), "leave".to_owned())),
+            "{since:?}: {state}"
+        );
+        assert!(!state.to_string().contains("after"));
+    }
+}
+
 #[tokio::test]
 async fn members_of_the_space_come_in() {
     let ward = Ward::new(&json!({ "preset": "public_chat" })).await;

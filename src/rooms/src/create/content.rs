@@ -68,6 +68,15 @@ fn create(
     rules: &RoomVersionRules,
 ) -> Result<CanonicalJsonObject, RoomError> {
     let mut content = request.creation_content.as_deref().map(canonical).transpose()?.unwrap_or_default();
+    for (field, is, what) in [
+        ("m.federate", matches!(content.get("m.federate"), None | Some(CanonicalJsonValue::Bool(_))), "true or false"),
+        ("type", matches!(content.get("type"), None | Some(CanonicalJsonValue::String(_))), "a string"),
+        ("predecessor", matches!(content.get("predecessor"), None | Some(CanonicalJsonValue::Object(_))), "an object"),
+    ] {
+        if !is {
+            return Err(RoomError::BadJson(format!("{field} of the creation content is {what}.")));
+        }
+    }
     content.remove("creator");
     if !rules.authorization.use_room_create_sender {
         content.insert("creator".to_owned(), creator.as_str().into());

@@ -86,14 +86,13 @@ impl Rooms {
             return Err(RoomError::forbidden("You have not the power to upgrade this room."));
         }
         let old = self.inner.old(room).await?;
-        let new_id = match self.replacement_made(by, &old, version).await? {
-            Some(made) => made,
-            None => {
-                let new_id = self.make_replacement(by, &old, version, additional_creators).await?;
-                let body = json!({ "body": "This room has been replaced.", "replacement_room": new_id });
-                self.set(by, room_id, "m.room.tombstone", &body).await?;
-                new_id
-            }
+        let new_id = if let Some(made) = self.replacement_made(by, &old, version).await? {
+            made
+        } else {
+            let new_id = self.make_replacement(by, &old, version, additional_creators).await?;
+            let body = json!({ "body": "This room has been replaced.", "replacement_room": new_id });
+            self.set(by, room_id, "m.room.tombstone", &body).await?;
+            new_id
         };
         self.move_aliases(room_id, &new_id).await?;
         self.move_canonical_alias(by, &old, &new_id).await?;

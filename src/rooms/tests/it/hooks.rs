@@ -56,7 +56,7 @@ async fn counted(counter: &AtomicUsize, count: usize) {
         }
         tokio::task::yield_now().await;
     }
-    panic!("never counted to {count}");
+    assert!(counter.load(Ordering::SeqCst) >= count, "never counted to {count}");
 }
 
 #[async_trait]
@@ -134,10 +134,9 @@ async fn records(server: &Server, room: &RoomId) -> Vec<(u64, Record)> {
 }
 
 fn refused<T: std::fmt::Debug>(result: Result<T, RoomError>) -> String {
-    match result {
-        Err(RoomError::Refused(sentence)) => sentence,
-        other => panic!("{other:?}"),
-    }
+    let refused = result.unwrap_err();
+    assert!(matches!(refused, RoomError::Refused(_)), "{refused:?}");
+    refused.to_string()
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ fn members_of(room: &OwnedRoomId, rule: &str) -> Value {
 }
 
 async fn member_content(server: &Server, by: &Session, room: &OwnedRoomId) -> Value {
-    content(&*server.state_event(by, room, "m.room.member", by.user_id.as_str()).await.unwrap())
+    content(&server.state_event(by, room, "m.room.member", by.user_id.as_str()).await.unwrap())
 }
 
 #[tokio::test]

@@ -61,7 +61,11 @@ async fn what_goes_along_and_what_stays() {
     assert_eq!(of(&server, &ada, &new, "org.example.own").await, Value::Null);
     assert_eq!(kind(server.state_event(&ada, &new, "m.space.child", "!child:example.org").await), "ok");
     assert_eq!(kind(server.state_event(&ada, &new, "m.space.child", "!gone:example.org").await), "not found");
-    assert_eq!(server.joined_rooms(&ben).await.unwrap(), [room.clone()], "who was in the old room joins by themselves");
+    assert_eq!(
+        server.joined_rooms(&ben).await.unwrap(),
+        vec![room.clone()],
+        "who was in the old room joins by themselves"
+    );
     // Aliases lead to the new room.
     assert_eq!(server.resolve_alias(alias).await.unwrap(), Some(new.clone()));
     assert_eq!(of(&server, &ada, &new, "m.room.canonical_alias").await["alias"], alias.as_str());
