@@ -35,7 +35,7 @@ async fn every_other_endpoint_demands_a_token() {
         "/_matrix/client/v3/register/available",
     ];
     // What everybody may look up.
-    const OPEN_GET: [&str; 9] = [
+    const OPEN_GET: [&str; 10] = [
         "/_matrix/client/r0/directory/list/room/!room:example.org",
         "/_matrix/client/v3/directory/list/room/!room:example.org",
         "/_matrix/client/r0/directory/room/%23alias:example.org",
