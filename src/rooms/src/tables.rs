@@ -514,14 +514,14 @@ const THREAD_ROOTS: u8 = 0;
 const THREAD_SPEAKERS: u8 = 1;
 const THREAD_REPLIES: u8 = 2;
 
-/// The row of the thread below `root`.
-pub(crate) fn thread_key(room: u64, root: &str) -> Key {
-    THREADS.key(room).u8(THREAD_ROOTS).text(root).key()
+/// The row of the thread below the event `start`.
+pub(crate) fn thread_key(room: u64, start: &str) -> Key {
+    THREADS.key(room).u8(THREAD_ROOTS).text(start).key()
 }
 
-/// The row of what the local `user` said in the thread below `root`.
-pub(crate) fn speaker_key(room: u64, root: &str, user: u64) -> Key {
-    THREADS.key(room).u8(THREAD_SPEAKERS).text(root).u64(user).key()
+/// The row of what the local `user` said in the thread below the event `start`.
+pub(crate) fn speaker_key(room: u64, start: &str, user: u64) -> Key {
+    THREADS.key(room).u8(THREAD_SPEAKERS).text(start).u64(user).key()
 }
 
 /// Where the replies of all threads start: timeline keys follow.

@@ -190,7 +190,7 @@ impl Build<'_> {
 
     async fn thread_row(&self, key: &wardstead_engine::Key) -> Result<Option<ThreadRow>, RoomError> {
         if let Some(row) = self.pending.thread(key) {
-            return Ok(row.cloned());
+            return Ok(row.clone());
         }
         Ok(self.inner.store.get(&THREADS, key).await?.map(|found| found.row))
     }

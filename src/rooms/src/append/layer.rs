@@ -99,9 +99,9 @@ impl Pending {
     }
 
     /// The newest form of a thread's row, where a queued batch writes or removes it.
-    pub(crate) fn thread(&self, key: &Key) -> Option<Option<&ThreadRow>> {
+    pub(crate) fn thread(&self, key: &Key) -> Option<&Option<ThreadRow>> {
         let mut rows = self.layers().flat_map(|layer| layer.threads.iter().rev());
-        rows.find(|(written, _)| written == key).map(|(_, row)| row.as_ref())
+        rows.find(|(written, _)| written == key).map(|(_, row)| row)
     }
 
     pub(crate) fn key(&self, event_type: &str, state_key: &str) -> Option<u64> {

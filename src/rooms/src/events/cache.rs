@@ -137,3 +137,75 @@ impl Watcher for EventCache {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+
+    use ruma::{event_id, room_id};
+    use wardstead_engine::Position;
+
+    use crate::{Event, Marks, Replaced, Status, TimelineKey};
+
+    use super::*;
+
+    fn event(id: &EventId, replaced: Option<&EventId>) -> Arc<StoredEvent> {
+        let pdu = br#"{"type":"m.a","sender":"@a:b","origin_server_ts":1,"depth":1,"prev_events":[],"auth_events":[],"content":{}}"#;
+        let parsed = |id: &EventId| Event::parse(id.to_owned(), room_id!("!a").to_owned(), pdu).unwrap();
+        Arc::new(StoredEvent {
+            event: Arc::new(parsed(id)),
+            room: 1,
+            short: 0,
+            status: Status::Timeline,
+            position: Position(1),
+            timeline_key: TimelineKey { depth: 1, order: 1 },
+            gap: false,
+            state_before: 0,
+            marks: Marks::default(),
+            redacts: None,
+            redaction: None,
+            replaced: replaced.map(|id| Replaced::of(&parsed(id))),
+            transaction: None,
+            shared: OnceLock::new(),
+        })
+    }
+
+    /// What was read before a change is not kept after it; what was read later is.
+    #[test]
+    fn what_is_older_than_a_change_is_not_kept() {
+        let (a, b, other) = (event_id!("$a"), event_id!("$b"), event_id!("$other"));
+        let cache = EventCache::new();
+        let ticket = cache.ticket();
+        cache.insert(ticket, &event(a, None));
+        assert!(cache.get(a).is_some());
+        cache.forget(a, false);
+        assert!(cache.get(a).is_none());
+        for late in [event(a, None), event(b, Some(a))] {
+            cache.insert(ticket, &late);
+            assert!(cache.get(&late.event_id).is_none(), "read before the change");
+        }
+        cache.insert(ticket, &event(other, None));
+        assert!(cache.get(other).is_some(), "another event is as it was");
+        cache.insert(cache.ticket(), &event(a, None));
+        assert!(cache.get(a).is_some(), "read after the change");
+        // More changes than are remembered: nobody knows, so nothing is kept.
+        let ticket = cache.ticket();
+        for number in 0..=limits::CHANGED_EVENTS {
+            cache.forget(&OwnedEventId::try_from(format!("$n{number}")).unwrap(), false);
+        }
+        cache.insert(ticket, &event(b, None));
+        assert!(cache.get(b).is_none());
+    }
+
+    /// The journal's entry says whether others go too.
+    #[test]
+    fn what_shows_a_changed_event_goes_with_it() {
+        let (a, b) = (event_id!("$a"), event_id!("$b"));
+        for (shown, gone) in [(false, false), (true, true)] {
+            let cache = EventCache::new();
+            cache.insert(cache.ticket(), &event(b, Some(a)));
+            cache.seen(&JournalEntry { kind: 0, scope: 1, key: changed_key(a, shown).into() });
+            assert_eq!(cache.get(b).is_none(), gone);
+        }
+    }
+}

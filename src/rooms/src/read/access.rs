@@ -21,7 +21,10 @@ pub enum Reach {
 }
 
 /// What a user may read of a room, as found in this request.
+///
+/// Only [`Rooms::access`] gives it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Access {
     /// The room.
     pub room: Arc<Room>,
@@ -31,8 +34,6 @@ pub struct Access {
     pub left: Position,
     /// Up to when.
     pub reach: Reach,
-    /// Only [`Rooms::access`] gives it.
-    _given: (),
 }
 
 impl Rooms {
@@ -54,7 +55,7 @@ impl Rooms {
         } else {
             return Err(RoomError::not_in_room());
         };
-        Ok(Access { room, membership, left, reach, _given: () })
+        Ok(Access { room, membership, left, reach })
     }
 
     async fn is_world_readable(&self, room: &Room) -> Result<bool, RoomError> {

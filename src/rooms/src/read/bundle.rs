@@ -201,7 +201,7 @@ impl Rooms {
     async fn thread_view(
         &self,
         sight: &mut Sight,
-        root: &EventId,
+        start: &EventId,
         thread: &Thread,
         participated: bool,
     ) -> Result<Option<ThreadView>, RoomError> {
@@ -213,7 +213,7 @@ impl Rooms {
             return Ok(Some(ThreadView { latest, replies: thread.replies, participated }));
         }
         let room = sight.room().short;
-        let rows = self.relation_rows(room, root, THREAD, true, limits::THREAD_SCANNED).await?;
+        let rows = self.relation_rows(room, start, THREAD, true, limits::THREAD_SCANNED).await?;
         let (mut latest, mut replies) = (None, 0);
         for found in &rows {
             if sight.sees(self, found.row.state_before, position_of(found)).await? {

@@ -61,13 +61,13 @@ impl Rooms {
                     break 'walk;
                 }
                 scanned += 1;
-                let (at, root, reply) = reply(found)?;
+                let (at, start, reply) = reply(&found)?;
                 last = Some(at);
-                if !listed.contains(&root)
-                    && let Some(seen) = self.thread_at(by, &mut sight, &root, &reply, request.participated).await?
+                if !listed.contains(&start)
+                    && let Some(seen) = self.thread_at(by, &mut sight, &start, &reply, request.participated).await?
                 {
                     roots.push(seen);
-                    listed.insert(root);
+                    listed.insert(start);
                 }
             }
             rest = resume.map(|resume| range.resumed(resume));
@@ -93,7 +93,7 @@ impl Rooms {
     }
 }
 
-fn reply(found: Found<ThreadRow>) -> Result<(TimelineKey, OwnedEventId, String), RoomError> {
+fn reply(found: &Found<ThreadRow>) -> Result<(TimelineKey, OwnedEventId, String), RoomError> {
     let corrupt = || RoomError::corrupt(&found.key, "not a reply in a thread");
     let at = read_timeline_tail(&found.key).ok_or_else(corrupt)?;
     match &found.row {

@@ -12,6 +12,7 @@ mod hooks;
 mod membership;
 mod receipts;
 mod redaction;
+mod relations;
 mod rules;
 mod shares;
 mod signing;

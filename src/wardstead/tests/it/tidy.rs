@@ -9,6 +9,7 @@ mod files;
 mod layers;
 mod links;
 mod requirements;
+mod sight;
 mod source;
 mod tables;
 mod tree;
