@@ -460,7 +460,8 @@ impl<'a> Build<'a> {
         let key = head_key(self.room);
         let expect = if self.head.version == 0 { Expect::Absent } else { Expect::Version(self.head.version) };
         self.batch.expect(key.clone(), expect, Losing::Rebuild);
-        self.head.version += 1;
+        // Not the next number: another node's batch would state it too, and a batch that was built on a loser would win on it.
+        self.head.version = (self.inner.store.rng().next_u64() >> 1).max(1);
         let last = match self.made.last().map(|made| made.entry).or(self.moved) {
             Some(entry) => PositionSlot::Entry(entry),
             None => PositionSlot::Known(self.head.last),

@@ -145,7 +145,7 @@ mod tests {
     use ruma::{event_id, room_id};
     use wardstead_engine::Position;
 
-    use crate::{Event, Marks, Replaced, Status, TimelineKey};
+    use crate::{Event, Replaced, Status, TimelineKey, event::Marks};
 
     use super::*;
 
