@@ -1,9 +1,6 @@
 //! Building a batch: events one after another on a head, with all rows that follow from them.
 
-use std::{
-    borrow::Cow,
-    sync::{Arc, OnceLock},
-};
+use std::sync::Arc;
 
 use ruma::{
     OwnedEventId, OwnedRoomId, OwnedUserId, RoomVersionId, UserId,
@@ -11,19 +8,18 @@ use ruma::{
     room_version_rules::{EventsReferenceFormatVersion, RoomIdFormatVersion, RoomVersionRules},
 };
 use serde_json::value::RawValue;
-use wardstead_engine::{Batch, Expect, JournalEntry, Losing, Position, PositionSlot};
+use wardstead_engine::{Batch, Expect, JournalEntry, Losing, PositionSlot};
 use wardstead_limits::rooms as limits;
 use wardstead_store::kind;
 
 use crate::{
-    Event, Inner, Replaced, RoomError, StoredEvent, TimelineKey,
+    Event, Inner, Replaced, RoomError,
     auth::{self, AuthState},
     event::{
-        Hashes, Marks,
+        Hashes,
         build::{Maker, NewEvent, Place, Proposal},
-        relation::redacts,
     },
-    events::{Ticket, order_of, short_key},
+    events::{Ticket, short_key},
     state::{Entry, key, store},
     tables::{
         ARRIVALS, ArrivalRow, Content, EVENTS, EventRow, HEADS, STATE_AT, STATE_EVENTS, STATE_KEYS, Spot, StateAtRow,
@@ -33,7 +29,8 @@ use crate::{
 
 use super::{
     chain::{Head, head_key},
-    layer::{Layer, Pending},
+    layer::Pending,
+    made::{Added, Committable, Made, Wish},
 };
 
 /// Who says something.
@@ -43,80 +40,6 @@ pub(crate) struct Author {
     pub(crate) user: u64,
     /// Short id of the device and the transaction id.
     pub(crate) transaction: Option<(u64, String)>,
-}
-
-/// What adding an event came to.
-#[derive(Debug)]
-pub(crate) enum Added {
-    /// It is in the batch.
-    Event(Arc<Event>),
-    /// The state says so already, by the same sender: this event does.
-    Same(Arc<Event>),
-}
-
-/// What somebody's proposal comes to.
-#[derive(Debug)]
-pub(crate) enum Wish<'p> {
-    /// The state says so already, by the same sender: this event does.
-    Same(Arc<Event>),
-    /// An event is to be made.
-    New {
-        /// With what the server adds.
-        proposal: Cow<'p, Proposal>,
-        content: Box<RawValue>,
-        /// Its state key, and what it will take the place of.
-        key: Option<u64>,
-        replaced: Option<Arc<Event>>,
-    },
-}
-
-/// An event in the batch.
-#[derive(Debug)]
-pub(crate) struct Made {
-    pub(crate) event: Arc<Event>,
-    pub(crate) short: u64,
-    pub(crate) state_before: u64,
-    /// Depth in the timeline.
-    pub(crate) depth: u64,
-    /// Events before it are not here.
-    pub(crate) gap: bool,
-    pub(crate) replaced: Option<Replaced>,
-    pub(crate) transaction: Option<(u64, String)>,
-    /// Number of its journal entry.
-    pub(crate) entry: usize,
-}
-
-impl Made {
-    /// The depth, where it is not the one that the event states.
-    pub(crate) fn clipped(&self) -> Option<u64> {
-        (self.depth != self.event.depth).then_some(self.depth)
-    }
-
-    /// The event as it will be read.
-    pub(crate) fn stored(
-        &self,
-        rules: &RoomVersionRules,
-        room: u64,
-        status: Status,
-        position: Position,
-    ) -> StoredEvent {
-        StoredEvent {
-            redacts: redacts(&self.event, rules),
-            timeline_key: TimelineKey { depth: self.depth, order: order_of(position) },
-            event: Arc::clone(&self.event),
-            room,
-            short: self.short,
-            status,
-            position,
-            gap: self.gap,
-            state_before: self.state_before,
-            marks: Marks::default(),
-            redaction: None,
-            replaced: self.replaced.clone(),
-            transaction: self.transaction.clone(),
-            shared: OnceLock::new(),
-        }
-    }
 }
 
 /// A batch that is being built for one room.
@@ -414,7 +337,7 @@ impl<'a> Build<'a> {
         Ok(short)
     }
 
-    pub(crate) fn put_event(&mut self, made: &Made, pdu: bytes::Bytes) {
+    pub(crate) fn put_event(&mut self, made: &Made, pdu: bytes::Bytes) -> EventRow {
         let event_id = made.event.event_id.as_str();
         let row = EventRow {
             status: Status::Timeline,
@@ -437,6 +360,7 @@ impl<'a> Build<'a> {
         let key = ARRIVALS.key(self.room).slot(made.entry).template();
         let (event_id, top) = (event_id.to_owned(), depth.max(self.head.depth));
         ARRIVALS.put(&mut self.batch, key, &ArrivalRow { event_id, depth, top });
+        row
     }
 
     pub(crate) fn journal(&mut self, kind: u16, scope: u64, key: Vec<u8>) -> usize {
@@ -479,35 +403,6 @@ impl<'a> Build<'a> {
         let Self { rules, ticket, room, made, .. } = self;
         let rules = rules.clone();
         (self.batch, self.head, self.pending, Committable { room, made, rules, ticket })
-    }
-}
-
-/// Events that wait for their positions.
-#[derive(Debug)]
-pub(crate) struct Committable {
-    room: u64,
-    made: Vec<Made>,
-    rules: RoomVersionRules,
-    /// Taken before anything was read that the events show.
-    pub(crate) ticket: Ticket,
-}
-
-impl Inner {
-    /// Puts the events of a committed batch into memory, and forgets what it changed.
-    pub(crate) fn committed(&self, layer: &Layer, positions: &[Position], committable: Committable) {
-        layer.changed.iter().for_each(|changed| self.events.cache().forget(&changed.event_id, changed.shown));
-        let ticket = committable.ticket;
-        committable.committed(positions).for_each(|event| drop(self.events.remember(ticket, event)));
-    }
-}
-
-impl Committable {
-    /// The events with the positions that their batch was given.
-    pub(crate) fn committed(self, positions: &[Position]) -> impl Iterator<Item = StoredEvent> {
-        self.made.into_iter().map(move |made| {
-            let position = positions.get(made.entry).copied().unwrap_or_default();
-            made.stored(&self.rules, self.room, Status::Timeline, position)
-        })
     }
 }
 

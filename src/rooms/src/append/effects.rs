@@ -114,6 +114,34 @@ impl Build<'_> {
         self.pending.own.changed.push(Changed { event_id, row, positions, shown });
     }
 
+    /// Gives an event that has come late what waited for it: marks for its children, a redaction. `row` and `positions` are as they
+    /// stand in the batch.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn settle_awaited(
+        &mut self,
+        event_id: &EventId,
+        mut row: EventRow,
+        positions: Vec<PositionSlot>,
+    ) -> Result<(), RoomError> {
+        let key = AWAITED.key(self.room).text(event_id.as_str()).key();
+        let Some(awaited) = self.inner.store.get(&AWAITED, &key).await?.map(|found| found.row) else { return Ok(()) };
+        self.batch.delete(key);
+        row.marks |= awaited.marks;
+        self.change(event_id.to_owned(), Stored { row, positions }, false);
+        let Some(redaction) = awaited.redacted_by.and_then(|id| EventId::parse(id).ok()) else { return Ok(()) };
+        let room = self.room_row().await?;
+        let Some(redaction) = self.inner.events.find(&room, &[redaction]).await?.pop().flatten() else { return Ok(()) };
+        if !redaction.is_shown() {
+            return Ok(());
+        }
+        match self.redact(&redaction.event).await {
+            Err(error) if error.is_verdict() => Ok(()),
+            other => other,
+        }
+    }
+
     /// Has the parent say that it has children of this kind, once.
     async fn mark_parent(&mut self, relation: &Relation) -> Result<(), RoomError> {
         let mark = relation.mark();

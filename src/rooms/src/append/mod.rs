@@ -12,10 +12,12 @@ mod complete;
 mod effects;
 mod follow;
 mod layer;
+mod made;
 mod members;
 mod share;
 mod turn;
 
-pub(crate) use build::{Added, Author, Build, Made, Wish};
+pub(crate) use build::{Author, Build};
 pub(crate) use chain::{Chains, head_key};
+pub(crate) use made::{Added, Made, Wish};
 pub(crate) use turn::{Act, append, begin, submit};

@@ -17,9 +17,9 @@ use crate::{
 
 use super::{
     Added, Author, Build,
-    build::Committable,
     chain::{Chains, Head, Looked, SlotGuard, Tip, head_key},
     layer::{Pending, Queued, Settled, changes_member, transaction},
+    made::Committable,
 };
 
 /// One event that somebody wants to append.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ruma::OwnedEventId;
-use wardstead_engine::{Expect, Losing, PageLimit, Position, ScanRange};
+use wardstead_engine::{Expect, Losing, PageLimit, Position, PositionSlot, ScanRange};
 use wardstead_limits::rooms as limits;
 use wardstead_store::kind;
 
@@ -75,15 +75,20 @@ impl Grapher<'_> {
         }
         // What follows from the event beyond state; judged, like the event, before the state moves on.
         let effects = if counts { Some(self.build.effects(None, event).await?) } else { None };
-        let spot = match entry {
+        let (row, spot, positions) = match entry {
             Some(entry) => {
-                self.build.put_event(&made, attached.pdu.clone());
-                Spot::Live { depth, entry }
+                let row = self.build.put_event(&made, attached.pdu.clone());
+                (row, Spot::Live { depth, entry }, vec![PositionSlot::Entry(entry)])
             }
-            None => Spot::At(self.put_quietly(&made, &attached).await?),
+            None => {
+                let row = self.put_quietly(&made, &attached).await?;
+                let order = row.order;
+                (row, Spot::At(TimelineKey { depth, order }), Vec::new())
+            }
         };
         if let Some(effects) = effects {
             self.build.put_effects(effects, event, spot, made.state_before);
+            self.build.settle_awaited(&event.event_id, row, positions).await?;
         }
         self.move_head(&attached, awaited.is_some(), short, entry).await?;
         if let Some(entry) = entry {
@@ -172,8 +177,8 @@ impl Grapher<'_> {
         Ok(found.map(|stored| Arc::clone(&stored.event)))
     }
 
-    /// The rows of an event without a position, and its place, if it has one.
-    async fn put_quietly(&mut self, made: &Made, attached: &Attached<'_>) -> Result<TimelineKey, RoomError> {
+    /// The rows of an event without a position.
+    async fn put_quietly(&mut self, made: &Made, attached: &Attached<'_>) -> Result<EventRow, RoomError> {
         let (room, event) = (self.room.short, attached.event);
         let event_id = event.event_id.as_str();
         let mut order = 0;
@@ -196,7 +201,7 @@ impl Grapher<'_> {
             pdu: Content(attached.pdu.clone()),
         };
         EVENTS.put(&mut self.build.batch, event_key(room, event_id), &row);
-        Ok(TimelineKey { depth: made.depth, order })
+        Ok(row)
     }
 
     /// One below the lowest order at `depth`.

@@ -161,3 +161,26 @@ async fn closing_a_gap_can_change_the_state() {
     let (then, at) = server.snapshots_at(graph.room.short, before, now).await.unwrap();
     assert_ne!(then.snapshot, at.snapshot);
 }
+
+/// A redaction and a reply that came before what they are about take effect when that comes.
+#[tokio::test]
+async fn what_waited_for_an_event_is_done_to_it() {
+    let server = server().await;
+    let (ada, ben, room_id) = ward(&server, &RoomVersionId::V11).await;
+    let graph = Graph::new(&server, &room_id).await;
+    server.say(&ada, &room_id, "a").await.unwrap();
+    let state = graph.current().await;
+    let line = line(&graph, &ben, &["regretted", "d"], &state).await;
+    graph.receive_stated(&line[1].1, &[(&line[0].0, &state)]).await.1.unwrap();
+    let last = graph.stored(&line[1].0).await;
+    let redaction = ("m.room.redaction", None, json!({ "redacts": line[0].0 }));
+    let (redaction, status) = graph.put(&graph.event(&ben.user_id, redaction, &[&last], &state)).await;
+    assert_eq!(status, Status::Timeline);
+    server.backfill(&room_id, &[incoming(&line[0].1.make(&server).1)]).await.unwrap();
+    for server in [&server, &server.node(2).await] {
+        let found = server.stored_event(&room_id, &line[0].0).await.unwrap().unwrap();
+        assert_eq!(found.content.get(), "{}");
+        assert_eq!(found.redaction.as_ref().unwrap().event_id, redaction.event_id);
+        assert_eq!(server.bodies(&ada, &room_id).await, ["a", "d"]);
+    }
+}
