@@ -66,6 +66,7 @@ fn results_are_in_order() {
 
 #[test]
 fn what_is_required_passes() {
+    assert_tidy(required_pass);
     let required = ("complement/required-a.txt", "tests TestA\n");
     assert_passes(required_pass, &[required, (RESULTS, "tests TestA PASS\ntests TestB FAIL\n")]);
     assert_caught(required_pass, &[required, (RESULTS, "tests TestA FAIL\n")], "TestA does not pass");
