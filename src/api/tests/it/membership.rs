@@ -199,6 +199,25 @@ async fn a_left_room_without_timeline() {
     }
 }
 
+/// What the server's policy refuses is told in its own words, and nothing of it is kept.
+#[tokio::test]
+async fn what_the_policy_refuses() {
+    let ward = Ward::new(&json!({ "preset": "private_chat" })).await;
+    let said = json!({ "msgtype": "m.text", "body": "943 476 5919" });
+    let path = ward.path("/send/m.room.message/t1");
+    let answer = ward.server.put(&path, &ward.anna, &said).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["errcode"]), (403, &json!("M_FORBIDDEN")));
+    assert!(answer.json()["error"].as_str().unwrap().starts_with("This looks like a patient's number"));
+    // The transaction is not used up: who writes something else with it is heard.
+    ward.server.put(&path, &ward.anna, &json!({ "msgtype": "m.text", "body": "moved" })).await.ok();
+    let named = json!({ "name": "Bed of 943 476 5919" });
+    ward.server.post(&format!("{V3}/createRoom"), &ward.anna, &named).await.expect_error(403, "M_FORBIDDEN");
+    let joined = ward.server.get(&format!("{V3}/joined_rooms"), &ward.anna).await.ok();
+    assert_eq!(joined["joined_rooms"], json!([ward.room]));
+    let messages = ward.server.get(&ward.path("/messages?dir=b&limit=1"), &ward.anna).await.ok();
+    assert_eq!(messages["chunk"][0]["content"]["body"], "moved");
+}
+
 #[tokio::test]
 async fn members_of_the_space_come_in() {
     let ward = Ward::new(&json!({ "preset": "public_chat" })).await;

@@ -16,7 +16,7 @@ use wardstead_engine::{Batch, Key};
 use wardstead_engine_memory::{Faults, MemoryEngine};
 use wardstead_identity::{HashCost, Identity, IdentityConfig, Registration};
 use wardstead_limits::ManualClock;
-use wardstead_rooms::{Hooks, RoomChange, Rooms, Typing, signing};
+use wardstead_rooms::{Hooks, Proposed, RoomChange, RoomError, RoomPolicy, Rooms, Typing, Verdict, signing};
 use wardstead_store::{CommitContributor, Contributors, Store, testing};
 use wardstead_sync::Syncer;
 
@@ -31,6 +31,20 @@ pub struct Server {
     pub figures: Figures,
     engine: Arc<MemoryEngine>,
     pub clock: ManualClock,
+}
+
+/// A policy of the server's own, under which all tests run: nobody says what looks like a patient's number.
+struct NoIdentifiers;
+
+#[async_trait::async_trait]
+impl RoomPolicy for NoIdentifiers {
+    async fn judge(&self, proposed: &Proposed<'_>) -> Result<Verdict, RoomError> {
+        Ok(if proposed.event.content.get().contains("943 476 5919") {
+            Verdict::Refused("This looks like a patient's number: write it where it belongs.".to_owned())
+        } else {
+            Verdict::Allowed
+        })
+    }
 }
 
 /// Every row of an engine, as stored.
@@ -80,7 +94,8 @@ impl Server {
         let key = signing::load_or_create(&store, store.rng().as_ref()).await.unwrap();
         let name = server_name!("example.org").to_owned();
         let contributors: Vec<Arc<dyn CommitContributor<RoomChange>>> = vec![Arc::new(Publisher)];
-        let hooks = Hooks { contributors: Arc::new(Contributors::new(contributors)), ..Hooks::default() };
+        let hooks =
+            Hooks { policy: Some(Arc::new(NoIdentifiers)), contributors: Arc::new(Contributors::new(contributors)) };
         let rooms = Rooms::with_hooks(store.clone(), accounts.clone(), name, key, RoomVersionId::V12, hooks);
         store.set_audience(Arc::new(rooms.clone()));
         let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), presence));

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use serde_json::json;
 use wardstead_rooms::Membership;
 
-use crate::support::{Answer, open, server};
+use crate::support::{Answer, open, server, state};
 
 /// While one read after the other is about to be made, somebody speaks, sets a topic, and leaves; the answer is the same, and the
 /// next one has it all.
@@ -160,6 +160,39 @@ async fn between_the_entries_of_one_commit() {
             assert_eq!(next.joined(&room).timeline(), [said.to_string()]);
         } else {
             assert!(next.is_empty(), "{next:?}");
+        }
+    }
+}
+
+/// A knock that is answered while it is being told is told by its answer; it never comes without what it is about.
+#[tokio::test(start_paused = true)]
+async fn a_knock_answered_meanwhile() {
+    for initial in [false, true] {
+        for n in 1.. {
+            let server = server().await;
+            let [anna, ben] = server.users(["anna", "ben"]).await;
+            let room = server.rooms.create(&anna, open("shared")).await.unwrap();
+            let knock = state("m.room.join_rules", "", &json!({ "join_rule": "knock" }));
+            server.try_send(&anna, &room, knock).await.unwrap();
+            let since = server.sync(&ben, None).await;
+            server.member(&ben, &room, &ben, Membership::Knock).await;
+            let node = server.node(7).await;
+            let (other, anna_too, ben_too, room_too) = (server.clone(), anna.clone(), ben.clone(), room.clone());
+            node.meanwhile.before_read(n, async move {
+                other.member(&anna_too, &room_too, &ben_too, Membership::Invite).await;
+            });
+            let answer = node.sync(&ben, (!initial).then_some(&since)).await;
+            if node.meanwhile.take().is_some() {
+                assert_eq!(answer.rooms("knock"), [room.as_str()]);
+                break;
+            }
+            for knocked in answer.rooms("knock") {
+                assert!(answer.0["rooms"]["knock"][knocked]["knock_state"]["events"][0].is_object(), "read {n}");
+            }
+            assert!(answer.rooms("invite").is_empty() && answer.rooms("leave").is_empty(), "read {n}");
+            let next = node.sync(&ben, Some(&answer)).await;
+            assert_eq!(next.rooms("invite"), [room.as_str()], "read {n}");
+            assert!(next.rooms("knock").is_empty(), "read {n}");
         }
     }
 }
