@@ -43,10 +43,6 @@ pub(crate) const USER_ROOMS: Table<UserRoomRow> = Table::new(AccessPattern::Scan
 pub(crate) const MEMBER_LOG: Table<MemberLogRow> = Table::new(AccessPattern::Append, 0x04e, "member_log", "rooms");
 /// Event ids by transaction id.
 pub(crate) const TRANSACTIONS: Table<TransactionRow> = Table::new(AccessPattern::Point, 0x04f, "transactions", "rooms");
-/// This server's signing keys over time: one row.
-pub(crate) const KEYRING: Table<KeyringRow> = Table::new(AccessPattern::Point, 0x051, "signing_keyring", "rooms");
-/// This server's first signing key, from before there were others.
-pub(crate) const SIGNING_KEYS: Table<SigningKeyRow> = Table::new(AccessPattern::Point, 0x050, "signing_keys", "rooms");
 /// Receipts by room, user, type and thread; versioned.
 pub(crate) const RECEIPTS: Table<ReceiptRow> = Table::new(AccessPattern::Scan, 0x05d, "receipts", "rooms");
 /// What receipt moved last at a position: by room those that all members are shown, by user those that the user alone is. One row
@@ -240,15 +236,6 @@ pub(crate) struct TransactionRow {
 }
 row!(TransactionRow, 1);
 
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SigningKeyRow {
-    /// What follows `ed25519:` in the key id.
-    pub(crate) version: String,
-    pub(crate) seed: [u8; 32],
-    pub(crate) created_ms: u64,
-}
-row!(SigningKeyRow, 1);
-
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ReceiptRow {
     pub(crate) event_id: String,
@@ -341,27 +328,6 @@ pub(crate) struct ReportRow {
     pub(crate) reason: Content,
 }
 row!(ReportRow, 1);
-
-/// Versioned. The oldest key first.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct KeyringRow {
-    pub(crate) keys: Vec<KeyringKey>,
-}
-row!(KeyringRow, 1);
-
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct KeyringKey {
-    /// What follows `ed25519:` in the key id.
-    pub(crate) version: String,
-    pub(crate) public: [u8; 32],
-    /// `None` once the key has expired.
-    pub(crate) seed: Option<[u8; 32]>,
-    pub(crate) created_ms: u64,
-    /// When it begins to sign.
-    pub(crate) from_ms: u64,
-    /// When it ceases to.
-    pub(crate) until_ms: Option<u64>,
-}
 
 /// Content of events, in the envelope.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,6 +5,8 @@
 //! when what it knows is older than [`limits::KEYRING_MS`], which is less: so all nodes change keys at the same moment of the
 //! events' own time, and no event is signed by a key that had expired when the event was made.
 
+mod rows;
+
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -17,10 +19,8 @@ use wardstead_engine::{Batch, Expect, Key, Losing};
 use wardstead_limits::{Rng, rooms as limits, store::REBUILDS};
 use wardstead_store::{Store, StoreError};
 
-use crate::{
-    RoomError, Rooms, SigningKey,
-    tables::{KEYRING, KeyringKey, KeyringRow, SIGNING_KEYS},
-};
+use crate::{RoomError, Rooms, SigningKey};
+use rows::{KEYRING, KeyringKey, KeyringRow, SIGNING_KEYS};
 
 /// The installation's signing keys, as this node last read them. Clones share it.
 #[derive(Clone)]
@@ -240,4 +240,31 @@ fn published(row: &KeyringRow, server_name: &ServerName, now_ms: u64) -> Result<
             .map_err(|_| RoomError::corrupt(&row_key(), "keys that cannot be signed"))?;
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use ruma::server_name;
+    use wardstead_store::testing;
+
+    use super::{rows::SigningKeyRow, *};
+
+    /// A server of before there were rotations goes on with its key, and rotates it like any other.
+    #[tokio::test]
+    async fn the_key_of_an_older_server() {
+        let store = testing::memory("example.org").await;
+        let first = SigningKeyRow { version: "a_first".to_owned(), seed: [7; 32], created_ms: 1 };
+        let mut batch = Batch::new();
+        SIGNING_KEYS.put(&mut batch, SIGNING_KEYS.key(0).text("ed25519").key(), &first);
+        store.commit(batch).await.unwrap();
+        let keys = load_or_create(&store, store.rng().as_ref()).await.unwrap();
+        assert_eq!(keys.at(testing::START_MS).version(), "a_first");
+        let rotated = rotate(&store).await.unwrap();
+        let row = stored(&store).await.unwrap().unwrap().row;
+        assert_eq!((row.keys.len(), row.keys[0].until_ms), (2, Some(rotated.from_ms)));
+        // Once it has expired, its secret goes with the next rotation, and its public half stays.
+        let later = rotated.from_ms + 1;
+        let old = published(&row, server_name!("example.org"), later).unwrap();
+        assert!(old["old_verify_keys"].as_object().unwrap().contains_key("ed25519:a_first"));
+    }
 }
