@@ -294,11 +294,11 @@ fn version_9() {
 
 #[test]
 fn version_11() {
-    histories(&RoomVersionId::V11, 48);
+    histories(&RoomVersionId::V11, 32);
 }
 
 /// State resolution 2.1, and creators above all levels.
 #[test]
 fn version_12() {
-    histories(&RoomVersionId::V12, 96);
+    histories(&RoomVersionId::V12, 64);
 }

@@ -1,15 +1,17 @@
 //! Several extremities: local events merge them, nodes race, batches are one.
 
+use std::sync::Arc;
+
 use futures::future::join_all;
 use ruma::RoomVersionId;
 use serde_json::json;
 use wardstead_limits::rooms::PREV_EVENTS;
-use wardstead_rooms::{Membership, Status};
+use wardstead_rooms::{Membership, Status, StoredEvent};
 
-use crate::support::{body, server};
+use crate::support::{Server, body, server};
 
 use super::{
-    forge::Graph,
+    forge::{Forge, Graph},
     receive::{said, ward},
 };
 
@@ -170,4 +172,82 @@ async fn a_merge_that_flips_a_ban_is_one_batch() {
             assert_eq!(crate::support::kind(node.say(&ute, &room_id, "still here").await), "forbidden");
         }
     }
+}
+
+/// A room in which a merge flips a ban, and the merge, which has not come yet.
+async fn before_a_merge(server: &Server) -> (ruma::OwnedRoomId, Forge, [Arc<StoredEvent>; 2]) {
+    let (ada, ben, room_id) = ward(server, &RoomVersionId::V11).await;
+    let cy = server.user("cy").await;
+    server.become_(&cy, &room_id, &cy, Membership::Join).await.unwrap();
+    let levels = json!({ "users": { "@ada:example.org": 100, "@ben:example.org": 50 } });
+    server.set(&ada, &room_id, "m.room.power_levels", levels).await.unwrap();
+    let graph = Graph::new(server, &room_id).await;
+    let root = graph.last(&ada).await;
+    let state = graph.current().await;
+    let left = server.become_(&ben, &room_id, &ben, Membership::Leave).await.unwrap();
+    let ban = ("m.room.member", Some(cy.user_id.as_str()), json!({ "membership": "ban" }));
+    let (ban, _) = graph.put(&graph.event(&ben.user_id, ban, &[&root], &state)).await;
+    let merge = graph.event(&ada.user_id, said("merge"), &[&ban, &*graph.stored(&left).await], &state);
+    (room_id, merge, [root, ban])
+}
+
+/// Each read of a merge fails once, on a node that has nothing in memory: an error and nothing stored, or the same as without.
+#[tokio::test]
+async fn each_read_of_a_merge_fails_once() {
+    let mut expected = None;
+    for n in 0.. {
+        assert!(n < 200, "there is no end of reads");
+        let server = server().await;
+        let (room_id, merge, [_, ban]) = before_a_merge(&server).await;
+        let node = server.node(2).await;
+        let graph = Graph::new(&node, &room_id).await;
+        let before = graph.current().await;
+        let node = server.node(3).await;
+        let graph = Graph::new(&node, &room_id).await;
+        let faults = server.engine.faults();
+        let reads = faults.reads();
+        if n > 0 {
+            faults.fail_read(n);
+        }
+        let (id, received) = graph.receive(&merge).await;
+        let happened = n > 0 && faults.reads() >= reads + n;
+        faults.clear();
+        if let Err(error) = received {
+            assert!(happened && error.retryable(), "read {n}: {error}");
+            assert_eq!(graph.current().await, before, "read {n}");
+            assert!(node.stored_event(&room_id, &id).await.unwrap().is_none(), "read {n}");
+            assert_eq!(graph.put(&merge).await.1, Status::Timeline, "read {n}");
+        }
+        let key = ("m.room.member".to_owned(), "@cy:example.org".to_owned());
+        assert_eq!(graph.current().await[&key], ban.event_id, "read {n}");
+        let keys: Vec<_> = graph.current().await.into_keys().collect();
+        assert_eq!(*expected.get_or_insert_with(|| keys.clone()), keys, "read {n}");
+        if n > 0 && !happened {
+            return;
+        }
+    }
+}
+
+/// What the resolution would silently leave out fails it: an event of the auth chain that cannot be read.
+#[tokio::test]
+async fn an_auth_event_that_cannot_be_read_fails_the_merge() {
+    let server = server().await;
+    let (room_id, merge, [_, ban]) = before_a_merge(&server).await;
+    let short = server.rooms.room(&room_id).await.unwrap().unwrap().short;
+    // Table 0x043, point: events by id. The join of the banned one, which only the auth chains name.
+    let table = wardstead_engine::TableId::new(wardstead_engine::AccessPattern::Point, 0x043);
+    let graph = Graph::new(&server, &room_id).await;
+    let mut left = 0;
+    for id in &ban.auth_events {
+        let key = wardstead_engine::Key::build(table, short).text(id.as_str()).key();
+        assert!(server.engine.faults().flip_bit(&key, 400));
+        let node = server.node(2).await;
+        let (id, received) = Graph::new(&node, &room_id).await.receive(&merge).await;
+        assert_eq!(crate::support::kind(received), "store");
+        assert!(graph.server.stored_event(&room_id, &id).await.unwrap().is_none());
+        assert!(server.engine.faults().flip_bit(&key, 400));
+        left += 1;
+    }
+    assert_eq!(left, ban.auth_events.len());
+    assert_eq!(graph.put(&merge).await.1, Status::Timeline);
 }
