@@ -57,23 +57,23 @@ pub const MESSAGES_LEAST_ROWS: usize = 32;
 /// Bytes of the reason of a report.
 pub const REPORT_BYTES: usize = 16_384;
 /// Events of one page of `/relations`.
-pub const RELATIONS_PAGE: usize = 500;
+pub const RELATED_EVENTS_PAGE: usize = 500;
 /// Events of one page of `/relations` when the client names no number.
-pub const RELATIONS_DEFAULT: usize = 50;
+pub const RELATED_EVENTS_DEFAULT: usize = 50;
 /// Rows of relations that one request looks at where an event type, or what relates to what relates, makes it look at many.
-pub const RELATIONS_SCANNED: usize = 1_000;
+pub const RELATED_EVENTS_SCANNED: usize = 1_000;
 /// Levels of relations that `/relations` follows (Client-Server API, GET relations: at least 3).
-pub const RELATIONS_DEPTH: usize = 3;
+pub const RELATION_STEPS: usize = 3;
 /// Types of relations to one event that `/relations` lists without being asked for one.
-pub const RELATION_TYPES: usize = 32;
+pub const RELATION_TYPE_KEYS: usize = 32;
 /// Newest edits of one event among which that with the latest time is looked for.
-pub const EDITS_SCANNED: usize = 64;
+pub const EDIT_EVENTS_SCANNED: usize = 64;
 /// References that are shown with an event; `/relations` has them all.
-pub const REFERENCES_SHOWN: usize = 100;
+pub const REFERENCE_IDS: usize = 100;
 /// Replies that are counted one by one where some of a thread are hidden from some members.
-pub const THREAD_SCANNED: usize = 1_000;
+pub const THREAD_EVENTS_SCANNED: usize = 1_000;
 /// Events of which what relates to them is read side by side.
-pub const BUNDLES_AT_ONCE: usize = 16;
+pub const BUNDLED_EVENTS_AT_ONCE: usize = 16;
 /// Threads of one page of `/threads`.
 pub const THREADS_PAGE: usize = 100;
 /// Threads of one page of `/threads` when the client names no number.
@@ -83,9 +83,9 @@ pub const THREADS_ROWS: usize = 128;
 /// Replies that one `/threads` looks at; the answer then ends early, with a token to go on from.
 pub const THREADS_SCANNED: usize = 2_000;
 /// Depths on the other side of the one found by halving at which `timestamp_to_event` looks too: clocks differ.
-pub const TIME_SLACK_DEPTHS: u64 = 16;
+pub const TIME_SLACK_STEPS: u64 = 16;
 /// Events that `timestamp_to_event` looks at in one step.
-pub const TIME_PAGE: usize = 64;
+pub const TIME_PAGE_EVENTS: usize = 64;
 /// Steps after which it has found nothing.
 pub const TIME_PAGES: usize = 16;
 /// Rows of a user's membership log read at once when looking for what the user was at a position.

@@ -188,7 +188,7 @@ async fn members_at_a_place() {
 }
 
 #[tokio::test]
-async fn relations() {
+async fn relations_in_pages() {
     let ward = Ward::new().await;
     let root = ward.say(&ward.anna, "root").await;
     let sync = ward.server.get(&format!("{V3}/sync"), &ward.anna).await.ok();

@@ -118,12 +118,12 @@ impl Rooms {
                 // A redacted event is shown without its edits.
                 let edited = event.marks.has(Marks::REPLACE) && event.redaction.is_none();
                 let edits = if edited {
-                    self.relation_rows(room, &event.event_id, REPLACE, true, limits::EDITS_SCANNED).await?
+                    self.relation_rows(room, &event.event_id, REPLACE, true, limits::EDIT_EVENTS_SCANNED).await?
                 } else {
                     Vec::new()
                 };
                 let references = if event.marks.has(Marks::REFERENCE) {
-                    self.relation_rows(room, &event.event_id, REFERENCE, false, limits::REFERENCES_SHOWN).await?
+                    self.relation_rows(room, &event.event_id, REFERENCE, false, limits::REFERENCE_IDS).await?
                 } else {
                     Vec::new()
                 };
@@ -131,7 +131,7 @@ impl Rooms {
             }
         });
         let scans: Vec<_> = scans.collect();
-        stream::iter(scans).buffered(limits::BUNDLES_AT_ONCE).try_collect().await
+        stream::iter(scans).buffered(limits::BUNDLED_EVENTS_AT_ONCE).try_collect().await
     }
 
     /// The newest valid replacement (Event replacements, Validity of replacement events).
@@ -213,7 +213,7 @@ impl Rooms {
             return Ok(Some(ThreadView { latest, replies: thread.replies, participated }));
         }
         let room = sight.room().short;
-        let rows = self.relation_rows(room, start, THREAD, true, limits::THREAD_SCANNED).await?;
+        let rows = self.relation_rows(room, start, THREAD, true, limits::THREAD_EVENTS_SCANNED).await?;
         let (mut latest, mut replies) = (None, 0);
         for found in &rows {
             if sight.sees(self, found.row.state_before, position_of(found)).await? {

@@ -31,7 +31,7 @@ impl Rooms {
         let depth = self.depth_at(&room, at_ms, backwards).await?;
         let newest = self.newest_readable(&access).await?;
         // Some neighbours on the other side too: clocks of several servers differ.
-        let slack = limits::TIME_SLACK_DEPTHS;
+        let slack = limits::TIME_SLACK_STEPS;
         let stretch = if backwards {
             let upto = TimelineKey { depth: depth.saturating_add(slack), order: i64::MAX }.min(newest);
             Stretch { above: super::places::BOTTOM, upto, backwards }
@@ -45,7 +45,7 @@ impl Rooms {
         };
         let (mut rest, mut best): (_, Option<Seen>) = (stretch, None);
         for _ in 0..limits::TIME_PAGES {
-            let walked = self.walk(rest, &mut sight, &EventFilter::default(), limits::TIME_PAGE).await?;
+            let walked = self.walk(rest, &mut sight, &EventFilter::default(), limits::TIME_PAGE_EVENTS).await?;
             for (event, _) in walked.events {
                 let nearer =
                     |best: &Seen| event.origin_server_ts.abs_diff(at_ms) < best.origin_server_ts.abs_diff(at_ms);

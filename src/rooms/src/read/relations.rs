@@ -31,9 +31,9 @@ pub struct Relations {
     pub to: Option<String>,
     /// Whether to go back in time.
     pub backwards: bool,
-    /// Events at most; `None`: [`limits::RELATIONS_DEFAULT`].
+    /// Events at most; `None`: [`limits::RELATED_EVENTS_DEFAULT`].
     pub limit: Option<usize>,
-    /// Also what relates to those, [`limits::RELATIONS_DEPTH`] levels down.
+    /// Also what relates to those, [`limits::RELATION_STEPS`] levels down.
     pub recurse: bool,
 }
 
@@ -80,10 +80,10 @@ impl Rooms {
         let (low, high) = if request.backwards { (to, from) } else { (from, to) };
         let range =
             Range { low: low.unwrap_or(BOTTOM), high: high.unwrap_or(TOP).min(newest), backwards: request.backwards };
-        let limit = request.limit.unwrap_or(limits::RELATIONS_DEFAULT).clamp(1, limits::RELATIONS_PAGE);
+        let limit = request.limit.unwrap_or(limits::RELATED_EVENTS_DEFAULT).clamp(1, limits::RELATED_EVENTS_PAGE);
         let room = access.room.short;
         let (mut children, mut more, depth) = if request.recurse {
-            (self.descendants(room, request).await?, false, Some(limits::RELATIONS_DEPTH))
+            (self.descendants(room, request).await?, false, Some(limits::RELATION_STEPS))
         } else {
             let (children, more) = self.related(room, request, &range, limit).await?;
             (children, more, None)
@@ -125,7 +125,7 @@ impl Rooms {
             None => self.relation_types(room, &request.parent).await?,
         };
         // What an event type hides is looked over.
-        let rows = if request.event_type.is_some() { limits::RELATIONS_SCANNED } else { limit + 1 };
+        let rows = if request.event_type.is_some() { limits::RELATED_EVENTS_SCANNED } else { limit + 1 };
         let (mut children, mut reached) = (Vec::new(), None::<TimelineKey>);
         for rel_type in types {
             let prefix = relations_of(room, request.parent.as_str(), &rel_type);
@@ -153,7 +153,7 @@ impl Rooms {
     async fn relation_types(&self, room: u64, parent: &EventId) -> Result<Vec<String>, RoomError> {
         let whole = ScanRange::prefix(RELATIONS.key(room).text(parent.as_str()).key());
         let (mut types, mut from): (Vec<String>, Key) = (Vec::new(), whole.from.clone());
-        while types.len() < limits::RELATION_TYPES {
+        while types.len() < limits::RELATION_TYPE_KEYS {
             let range = ScanRange::new(from, whole.to.clone());
             let (rows, _) = self.inner.store.scan(&RELATIONS, &range, PageLimit::rows(1)).await?;
             let Some(found) = rows.first() else { break };
@@ -166,11 +166,11 @@ impl Rooms {
         Ok(types)
     }
 
-    /// Children, their children and so on, through those alone that the request is about; [`limits::RELATIONS_SCANNED`] at most.
+    /// Children, their children and so on, through those alone that the request is about; [`limits::RELATED_EVENTS_SCANNED`] at most.
     async fn descendants(&self, room: u64, request: &Relations) -> Result<Vec<Child>, RoomError> {
         let mut level = vec![request.parent.as_str().to_owned()];
         let (mut known, mut all) = (HashSet::new(), Vec::new());
-        for _ in 0..limits::RELATIONS_DEPTH {
+        for _ in 0..limits::RELATION_STEPS {
             let prefixes = level.iter().map(|parent| match &request.rel_type {
                 Some(rel_type) => relations_of(room, parent, rel_type).key(),
                 None => RELATIONS.key(room).text(parent).key(),
@@ -179,14 +179,14 @@ impl Rooms {
             let scans: Vec<_> = prefixes
                 .map(|prefix| {
                     let (store, range) = (Arc::clone(&store), ScanRange::prefix(prefix));
-                    async move { store.scan(&RELATIONS, &range, PageLimit::rows(limits::RELATIONS_SCANNED)).await }
+                    async move { store.scan(&RELATIONS, &range, PageLimit::rows(limits::RELATED_EVENTS_SCANNED)).await }
                 })
                 .collect();
-            let pages: Vec<_> = stream::iter(scans).buffered(limits::BUNDLES_AT_ONCE).try_collect().await?;
+            let pages: Vec<_> = stream::iter(scans).buffered(limits::BUNDLED_EVENTS_AT_ONCE).try_collect().await?;
             level.clear();
             for found in pages.into_iter().flat_map(|(rows, _)| rows) {
                 let wanted = request.event_type.as_ref().is_none_or(|event_type| found.row.event_type == *event_type);
-                if all.len() >= limits::RELATIONS_SCANNED || !wanted || !known.insert(found.row.event_id.clone()) {
+                if all.len() >= limits::RELATED_EVENTS_SCANNED || !wanted || !known.insert(found.row.event_id.clone()) {
                     continue;
                 }
                 level.push(found.row.event_id.clone());
