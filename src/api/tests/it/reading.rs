@@ -318,13 +318,13 @@ async fn what_is_shown_with_an_event() {
 
     // Wherever the event is shown.
     let messages = ward.get(&ward.v3("/messages?dir=b&limit=50")).await;
-    let context = ward.get(&ward.v3(&format!("/context/{}?limit=50", encoded(&reply)))).await;
+    let around = ward.get(&ward.v3(&format!("/context/{}?limit=50", encoded(&reply)))).await;
     let filter = encoded(r#"{"room":{"timeline":{"limit":10}}}"#);
     let sync = ward.server.get(&format!("{V3}/sync?filter={filter}"), &ward.anna).await.ok();
     let timeline = &sync["rooms"]["join"][&ward.room]["timeline"];
     assert_eq!(timeline["limited"], true);
     for (events, whose) in
-        [(&messages["chunk"], &said), (&context["events_before"], &said), (&timeline["events"], &reply)]
+        [(&messages["chunk"], &said), (&around["events_before"], &said), (&timeline["events"], &reply)]
     {
         let shown = events.as_array().unwrap().iter().find(|event| event["event_id"] == whose.as_str()).unwrap();
         assert!(shown["unsigned"]["m.relations"].is_object(), "{shown}");

@@ -129,7 +129,7 @@ impl Room {
             || (self.visibility == "invited" && membership == "invite")
     }
 
-    /// "In all cases except world_readable, a user needs to join a room to view events in that room."
+    /// "In all cases except `world_readable`, a user needs to join a room to view events in that room."
     fn open(&self) -> bool {
         self.visibility == "world_readable" || self.phases.iter().any(|phase| phase.membership == "join")
     }
