@@ -230,7 +230,7 @@ async fn forgetting_loses_against_a_new_invitation() {
             server.forget(&ben, &room).await
         },
         async {
-            until(&|| server.store.status().queued > 0).await;
+            until(&|| server.batches() > batches && server.store.status().queued > 0).await;
             faults.release_commits();
         }
     );
