@@ -75,16 +75,13 @@ impl Grapher<'_> {
         }
         // What follows from the event beyond state; judged, like the event, before the state moves on.
         let effects = if counts { Some(self.build.effects(None, event).await?) } else { None };
-        let (row, spot, positions) = match entry {
-            Some(entry) => {
-                let row = self.build.put_event(&made, attached.pdu.clone());
-                (row, Spot::Live { depth, entry }, vec![PositionSlot::Entry(entry)])
-            }
-            None => {
-                let row = self.put_quietly(&made, &attached).await?;
-                let order = row.order;
-                (row, Spot::At(TimelineKey { depth, order }), Vec::new())
-            }
+        let (row, spot, positions) = if let Some(entry) = entry {
+            let row = self.build.put_event(&made, attached.pdu.clone());
+            (row, Spot::Live { depth, entry }, vec![PositionSlot::Entry(entry)])
+        } else {
+            let row = self.put_quietly(&made, &attached).await?;
+            let order = row.order;
+            (row, Spot::At(TimelineKey { depth, order }), Vec::new())
         };
         if let Some(effects) = effects {
             self.build.put_effects(effects, event, spot, made.state_before);
