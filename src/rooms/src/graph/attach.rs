@@ -34,6 +34,8 @@ pub(super) struct Attached<'a> {
     pub(super) missing: &'a [OwnedEventId],
     /// The state before it.
     pub(super) before: Arc<Snapshot>,
+    /// A request of this server made it.
+    pub(super) local: bool,
     /// The sending device and its transaction id.
     pub(super) transaction: Option<(u64, String)>,
 }
@@ -74,7 +76,8 @@ impl Grapher<'_> {
             self.open_gap(&event.event_id, depth, attached.missing).await?;
         }
         // What follows from the event beyond state; judged, like the event, before the state moves on.
-        let effects = if counts { Some(self.build.effects(None, event).await?) } else { None };
+        let author = attached.local.then(|| self.author.clone());
+        let effects = if counts { Some(self.build.effects(author.as_ref(), event).await?) } else { None };
         let (row, spot, positions) = if let Some(entry) = entry {
             let row = self.build.put_event(&made, attached.pdu.clone());
             (row, Spot::Live { depth, entry }, vec![PositionSlot::Entry(entry)])

@@ -49,6 +49,7 @@ impl Grapher<'_> {
             prev: &prev,
             missing: &[],
             before,
+            local: true,
             transaction: author.transaction,
         };
         self.attach(attached).await?;

@@ -286,6 +286,7 @@ impl Grapher<'_> {
             prev: &named.prev,
             missing: &named.missing_prev,
             before,
+            local: false,
             transaction: None,
         };
         self.attach(attached).await?;
