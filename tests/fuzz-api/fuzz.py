@@ -1,7 +1,8 @@
 """Asks a server everything that the specification's own OpenAPI files describe, well formed and not, with values that exist and not.
 
 It fails on an answer of status 5xx, on one that is not JSON or an error without an error code, on a request that hangs, on a panic in
-the log, on a server that does not end when it is told to, and on a success whose body is not what the files promise.
+the log, on a server that does not end when it is told to, on data in which `wardstead verify` finds damage, and on a success whose
+body is not what the files promise.
 """
 
 import argparse
@@ -239,6 +240,8 @@ def main() -> int:
             findings.add("the log", "a panic", line)
         if code != 0:
             findings.add("the end", f"exit code {code}", server.log.read_text(errors="replace")[-1000:])
+        if damage := server.damage():
+            findings.add("the data", "damage", damage[-1000:])
     known = unsound(Path(__file__).with_name("unsound.txt"))
     for endpoint, kind in list(findings.kinds):
         if f"{endpoint}: {kind}" in known:

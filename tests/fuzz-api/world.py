@@ -19,7 +19,7 @@ class Server:
     """The program `binary` in a process of its own, with its data and its log in `folder`, on an address of this machine."""
 
     def __init__(self, binary: str, folder: Path) -> None:
-        self.folder = folder
+        self.binary, self.folder = binary, folder
         self.data = folder / "data"
         self.log = folder / "log"
         command = [binary, "serve", "--dev", "--server-name", "localhost", "--listen", "127.0.0.1:0", "--data-dir", self.data]
@@ -47,6 +47,13 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             return -9
+
+    def damage(self) -> str:
+        """What is wrong with the data that it left; empty when nothing is."""
+        config = self.folder / "config.toml"
+        config.write_text(f'[server]\nname = "localhost"\n[data]\ndir = "{self.data}"\n')
+        verified = subprocess.run([self.binary, "verify", "--config", config], capture_output=True, text=True, check=False)
+        return "" if verified.returncode == 0 else verified.stdout + verified.stderr
 
     def panics(self) -> list[str]:
         return [line for line in self.log.read_text(errors="replace").splitlines() if "panicked" in line]
