@@ -82,6 +82,11 @@ fn refused(event: &Event, state: &AuthState, rule: &str) -> RoomError {
     if stranger && !asks_to_enter(event) {
         return RoomError::not_in_room();
     }
+    // ruma tells a content that cannot be read from an act that is not allowed only by its words.
+    let of_this = format!("`{}` event", event.event_type);
+    if rule.starts_with("unexpected format of") && rule.contains(&of_this) {
+        return RoomError::BadJson(format!("The content cannot be read: {rule}."));
+    }
     RoomError::Forbidden(format!("Not allowed in this room: {rule}."))
 }
 

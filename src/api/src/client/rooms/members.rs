@@ -7,12 +7,17 @@ use ruma::{
     events::room::member::MembershipState,
 };
 use serde::Deserialize;
-use wardstead_rooms::StoredEvent;
+use wardstead_rooms::{Membership, StoredEvent};
 
 use super::shown::show_all;
 use crate::{ApiError, ruma_io::Ruma};
 
 pub(super) async fn members(Ruma { state, request, caller, .. }: Ruma<Request>) -> Result<Response, ApiError> {
+    for named in [&request.membership, &request.not_membership].into_iter().flatten() {
+        if Membership::from_name(named.as_str()).is_none() {
+            return Err(ApiError::invalid_param("There is no such membership."));
+        }
+    }
     let mut events = state.rooms.members_at(&caller, &request.room_id, request.at.as_deref()).await?;
     events.retain(|event| {
         let membership = membership(event);

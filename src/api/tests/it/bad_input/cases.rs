@@ -5,7 +5,7 @@ use http::Method;
 use super::ward::Ward;
 use crate::paths::escaped;
 
-/// Method, path and query below `/_matrix/client/v3`, body, status, error code; Anna asks. `{room}` and `{event}` are hers, of `{foreign}`
+/// Method, path and query below `/_matrix/client` (below its `/v3` where no other version is named), body, status, error code; Anna asks. `{room}` and `{event}` are hers, of `{foreign}`
 /// and `{foreign_event}` she knows nothing.
 const CASES: &[(&str, &str, &str, u16, &str)] = &[
     // Names and passwords.
@@ -63,6 +63,30 @@ const CASES: &[(&str, &str, &str, u16, &str)] = &[
     ("POST", "/createRoom", r#"{"room_alias_name":"a\u0000b"}"#, 400, "M_INVALID_PARAM"),
     ("PUT", "/rooms/{room}/state/m.room.canonical_alias", r##"{"alias":"#nothing:example.org"}"##, 400, "M_BAD_ALIAS"),
     ("PUT", "/rooms/{room}/state/m.room.canonical_alias", r#"{"alias":1}"#, 400, "M_INVALID_PARAM"),
+    // Memberships that nobody may change so.
+    ("POST", "/rooms/{room}/kick", r#"{"user_id":"bert"}"#, 400, "M_BAD_JSON"),
+    ("POST", "/rooms/{room}/kick", r#"{"user_id":"@carl:example.org"}"#, 403, "M_FORBIDDEN"),
+    ("POST", "/rooms/{room}/kick", r#"{"user_id":"@nobody:example.org"}"#, 404, "M_NOT_FOUND"),
+    ("POST", "/rooms/{room}/ban", r#"{"user_id":"@anna:example.org\u0000"}"#, 400, "M_BAD_JSON"),
+    ("POST", "/rooms/{room}/unban", r#"{"user_id":"@bert:example.org"}"#, 403, "M_FORBIDDEN"),
+    ("POST", "/rooms/{room}/forget", "", 400, "M_UNKNOWN"),
+    ("POST", "/knock/{room}", "{}", 403, "M_FORBIDDEN"),
+    ("POST", "/rooms/{room}/upgrade", r#"{"new_version":"99"}"#, 400, "M_UNSUPPORTED_ROOM_VERSION"),
+    ("POST", "/rooms/{room}/upgrade", r#"{"new_version":"1"}"#, 400, "M_UNSUPPORTED_ROOM_VERSION"),
+    ("POST", "/rooms/{room}/upgrade", r#"{"new_version":""}"#, 400, "M_BAD_JSON"),
+    ("PUT", "/rooms/{room}/state/m.room.tombstone", r#"{"replacement_room":1.5}"#, 400, "M_BAD_JSON"),
+    ("PUT", "/rooms/{room}/state/m.room.power_levels", r#"{"users":{"bert":100}}"#, 400, "M_BAD_JSON"),
+    ("PUT", "/rooms/{room}/state/m.room.power_levels", r#"{"users":{"@bert:example.org":"100"}}"#, 400, "M_BAD_JSON"),
+    // What is read around events of other rooms.
+    ("GET", "/rooms/{room}/context/{foreign_event}", "", 404, "M_NOT_FOUND"),
+    ("GET", "/v1/rooms/{room}/relations/{foreign_event}", "", 404, "M_NOT_FOUND"),
+    ("GET", "/v1/rooms/{room}/threads?limit=0", "", 400, "M_INVALID_PARAM"),
+    ("GET", "/v1/rooms/{room}/timestamp_to_event?ts=1&dir=b", "", 404, "M_NOT_FOUND"),
+    ("PUT", "/rooms/{room}/redact/{foreign_event}/9", "{}", 404, "M_NOT_FOUND"),
+    ("PUT", "/rooms/{room}/send/m.room.redaction/9", "{}", 400, "M_BAD_JSON"),
+    ("PUT", "/rooms/{room}/send/m.room.redaction/9", r#"{"redacts":1}"#, 400, "M_BAD_JSON"),
+    ("POST", "/rooms/{room}/report/{foreign_event}", "{}", 404, "M_NOT_FOUND"),
+    ("POST", "/rooms/{room}/report/{event}", r#"{"score":1.5}"#, 400, "M_BAD_JSON"),
     // Users and rooms that are none.
     ("POST", "/rooms/{room}/invite", "{}", 400, "M_MISSING_PARAM"),
     ("POST", "/rooms/{room}/invite", r#"{"user_id":"carl"}"#, 400, "M_BAD_JSON"),
@@ -84,7 +108,8 @@ const CASES: &[(&str, &str, &str, u16, &str)] = &[
 async fn each_is_refused_as_specified() {
     let ward = Ward::new().await;
     for (method, path, body, status, errcode) in CASES {
-        let path = format!("/_matrix/client/v3{}", ward.named(path, escaped));
+        let version = if path.starts_with("/v1/") { "" } else { "/v3" };
+        let path = format!("/_matrix/client{version}{}", ward.named(path, escaped));
         let method: Method = method.parse().unwrap();
         ward.refused(body, (&method, &path, ward.named(body, str::to_owned)), (*status, errcode)).await;
     }

@@ -7,4 +7,5 @@
 mod cases;
 mod kinds;
 mod rows;
+mod state;
 mod ward;

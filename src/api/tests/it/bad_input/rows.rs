@@ -129,7 +129,8 @@ pub const ROWS: &[Row] = &[
     row("GET", "/rooms/{room_id}/messages")
         .query("dir=b", &[("dir", Choice), ("limit", Number), ("from", Token), ("to", Token), ("filter", Filter)]),
     row("GET", "/rooms/{room_id}/event/{event_id}").outside(NOT_FOUND, NOT_FOUND),
-    row("GET", "/rooms/{room_id}/members"),
+    row("GET", "/rooms/{room_id}/members")
+        .query("", &[("at", Token), ("membership", Choice), ("not_membership", Choice)]),
     row("GET", "/rooms/{room_id}/joined_members"),
     row("GET", "/directory/room/{room_alias}"),
     row("PUT", "/directory/room/{room_alias}").body(r#"{"!room_id":"!nowhere:example.org"}"#),
@@ -155,13 +156,17 @@ pub const ROWS: &[Row] = &[
     // Everybody is told whether a room is listed, as the specification has it.
     row("GET", "/directory/list/room/{room_id}").outside(NOT_FOUND, (200, "")),
     row("PUT", "/directory/list/room/{room_id}").body(r#"{"visibility":"private"}"#).outside(NOT_FOUND, NOT_FOUND),
-    row("GET", "/v3/publicRooms").query("", &[("limit", Number), ("since", Token)]),
-    row("POST", "/v3/publicRooms").body(SEARCH),
+    row("GET", "/v3/publicRooms").query("", &[("limit", Number), ("since", Token), ("server", Text)]),
+    row("POST", "/v3/publicRooms").body(SEARCH).query("", &[("server", Text)]),
     row("GET", "/room_summary/{room_id_or_alias}").outside(NOT_FOUND, NOT_FOUND),
     row("GET", "/im.nheko.summary/rooms/{room_id_or_alias}/summary").outside(NOT_FOUND, NOT_FOUND),
     row("GET", "/im.nheko.summary/summary/{room_id_or_alias}").outside(NOT_FOUND, NOT_FOUND),
     row("GET", "/rooms/{room_id}/hierarchy")
         .query("", &[("limit", Number), ("max_depth", Number), ("from", Token), ("suggested_only", Flag)]),
+    row("POST", "/rooms/{room_id}/forget"),
+    row("POST", "/rooms/{room_id}/upgrade")
+        .body(r#"{"!new_version":"12","additional_creators":["@bert:example.org"]}"#),
+    row("GET", "/_matrix/key/v2/server"),
 ];
 
 /// What is not mounted any more has no row. What is mounted without one gets the kinds that need none.
