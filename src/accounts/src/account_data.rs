@@ -39,7 +39,7 @@ impl Accounts {
     ) -> Result<Option<AccountData>, AccountsError> {
         let key = account_data_key(user, room, event_type);
         let found = self.store.get(&ACCOUNT_DATA, &key).await?;
-        Ok(found.map(opened).transpose()?)
+        Ok(found.as_ref().map(opened).transpose()?)
     }
 
     /// The account data of `user` whose last change lies after `since` and not after `upto`, in the order of the changes. What
@@ -64,7 +64,7 @@ impl Accounts {
         for keys in keys.chunks(GET_KEYS) {
             for (key, found) in keys.iter().zip(self.store.get_many(&ACCOUNT_DATA, keys).await?) {
                 let found = found.ok_or_else(|| corrupt(key, "account data that changed is missing"))?;
-                changes.push(opened(found)?);
+                changes.push(opened(&found)?);
             }
         }
         changes.retain(|data| data.position <= upto);
@@ -83,7 +83,7 @@ impl Accounts {
     ) -> Result<Vec<AccountData>, AccountsError> {
         let range = ScanRange::prefix(ACCOUNT_DATA.key(user).u64(room).key());
         let found = self.store.scan_all(&ACCOUNT_DATA, range).await?;
-        let mut all = found.into_iter().map(opened).collect::<Result<Vec<_>, _>>()?;
+        let mut all = found.iter().map(opened).collect::<Result<Vec<_>, _>>()?;
         all.retain(|data| data.position <= upto);
         Ok(all)
     }
@@ -120,7 +120,7 @@ fn log_key(user: u64, position: Position) -> Key {
     ACCOUNT_DATA_LOG.key(user).position(position).key()
 }
 
-fn opened(found: Found<AccountDataRow>) -> Result<AccountData, StoreError> {
+fn opened(found: &Found<AccountDataRow>) -> Result<AccountData, StoreError> {
     let unreadable = || corrupt(&found.key, "not account data");
     let mut key = KeyReader::new(&found.key);
     let (room, event_type) = key.u64().zip(key.text()).ok_or_else(unreadable)?;

@@ -75,26 +75,28 @@ impl Syncer {
         receipts: bool,
     ) -> Result<Vec<ChangedRoom>, SyncError> {
         let receipts = if receipts { self.store.receipts_since(range.since) } else { Changes::Rooms(Vec::new()) };
-        let candidates = match (self.store.rooms_since(range.since), receipts) {
-            (Changes::Rooms(events), Changes::Rooms(receipts)) => {
-                let mut news: BTreeMap<u64, News> = own.iter().map(|room| (*room, News::default())).collect();
-                events.iter().for_each(|room| news.entry(*room).or_default().events = true);
-                receipts.iter().for_each(|room| news.entry(*room).or_default().receipts = true);
-                if news.is_empty() {
-                    return Ok(Vec::new());
-                }
-                let rooms: Vec<u64> = news.keys().copied().collect();
-                let rooms = self.rooms.user_rooms_among(user, &rooms).await?;
-                let news = |room: &UserRoom| news.get(&room.room).copied().unwrap_or_default();
-                rooms.into_iter().map(|room| (news(&room), room)).collect()
+        let events = self.store.rooms_since(range.since);
+        let candidates = if let (Changes::Rooms(events), Changes::Rooms(receipts)) = (events, receipts) {
+            let mut news: BTreeMap<u64, News> = own.iter().map(|room| (*room, News::default())).collect();
+            for room in events {
+                news.entry(room).or_default().events = true;
             }
-            _ => {
-                let rooms = self.rooms.user_rooms_with_last(user).await?.into_iter().map(|(room, last)| {
-                    let events = last.head > range.since;
-                    (News { events, receipts: last.receipts > range.since }, room)
-                });
-                rooms.filter(|(news, room)| *news != News::default() || own.contains(&room.room)).collect()
+            for room in receipts {
+                news.entry(room).or_default().receipts = true;
             }
+            if news.is_empty() {
+                return Ok(Vec::new());
+            }
+            let rooms: Vec<u64> = news.keys().copied().collect();
+            let rooms = self.rooms.user_rooms_among(user, &rooms).await?;
+            let news = |room: &UserRoom| news.get(&room.room).copied().unwrap_or_default();
+            rooms.into_iter().map(|room| (news(&room), room)).collect()
+        } else {
+            let rooms = self.rooms.user_rooms_with_last(user).await?.into_iter().map(|(room, last)| {
+                let events = last.head > range.since;
+                (News { events, receipts: last.receipts > range.since }, room)
+            });
+            rooms.filter(|(news, room)| *news != News::default() || own.contains(&room.room)).collect()
         };
         self.as_of(user, range, candidates).await
     }

@@ -116,14 +116,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_crowd_is_woken_seldom() {
         let (notifier, mut listeners) = crowd(5_000);
-        let mut woken = 0;
+        let mut woken: u64 = 0;
         for _ in 0..100 {
             notifier.receipts_moved(&[7]).await;
             tokio::time::sleep(Duration::from_millis(limits::RECEIPTS_APART_MS)).await;
-            woken += usize::from(is_woken(&mut listeners[4_999]).await);
+            woken += u64::from(is_woken(&mut listeners[4_999]).await);
         }
         let seconds = 100;
-        let most = seconds * limits::RECEIPT_WAKES_PER_S as usize / 5_000 + 1;
+        let most = seconds * limits::RECEIPT_WAKES_PER_S / 5_000 + 1;
         assert!((2..=most).contains(&woken), "{woken} times in {seconds} s, at most {most}");
     }
 }

@@ -30,16 +30,16 @@ fn less(after: (Reading, u64), before: (Reading, u64)) -> (u64, u64, u64, u64) {
 /// Reads, keys and scanned rows of a join and of a message, with what follows from them for those who wait.
 async fn costs(server: &Server, room: &OwnedRoomId, name: &str) -> [(u64, u64, u64, u64); 2] {
     let [one, two] = [0, 1].map(|number| format!("{name}-{number}"));
-    let (warm, joiner) = (server.user(&one).await, server.user(&two).await);
+    let (first, guest) = (server.user(&one).await, server.user(&two).await);
     // After the first there is nothing that is read for the first time.
-    server.join(&warm, room).await;
+    server.join(&first, room).await;
     server.settle().await;
     let read = || (server.counts.read(), server.counts.scanned_rows());
     let began = read();
-    server.join(&joiner, room).await;
+    server.join(&guest, room).await;
     server.settle().await;
     let joined = read();
-    server.say(&joiner, room, "hello").await;
+    server.say(&guest, room, "hello").await;
     server.settle().await;
     [less(joined, began), less(read(), joined)]
 }
