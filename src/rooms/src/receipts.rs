@@ -6,6 +6,7 @@
 
 mod mark;
 mod read;
+mod tables;
 mod thread;
 
 use ruma::{OwnedEventId, OwnedUserId};
@@ -13,7 +14,7 @@ use wardstead_engine::{Key, KeyBuilder};
 
 pub use read::Receipts;
 
-use crate::tables::{RECEIPT_CELLS, RECEIPT_LOG, RECEIPTS};
+use tables::{RECEIPT_CELLS, RECEIPT_LOG, RECEIPTS};
 
 /// Up to where somebody has read.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,12 +9,12 @@ use wardstead_engine::{Batch, Expect, JournalEntry, Key, Losing, PositionSlot};
 use wardstead_limits::{rooms as limits, store::REBUILDS};
 use wardstead_store::{Found, StoreError, kind};
 
-use crate::{
-    Membership, Room, RoomError, Rooms, StoredEvent, TimelineKey,
+use crate::{Membership, Room, RoomError, Rooms, StoredEvent, TimelineKey};
+
+use super::{
+    MAIN, Marks, ReceiptMark, cell_key, log_key, receipt_key,
     tables::{RECEIPT_CELLS, RECEIPT_LOG, RECEIPTS, ReceiptCellRow, ReceiptLogRow, ReceiptRow},
 };
-
-use super::{MAIN, Marks, ReceiptMark, cell_key, log_key, receipt_key};
 
 /// The account data under which the fully read marker is kept.
 const FULLY_READ: &str = "m.fully_read";

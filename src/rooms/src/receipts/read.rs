@@ -5,12 +5,12 @@ use wardstead_engine::{Key, KeyReader, PageLimit, Position, ScanRange};
 use wardstead_limits::engine::{GET_KEYS, PAGE_ROWS};
 use wardstead_store::Found;
 
-use crate::{
-    RoomError, Rooms,
+use crate::{RoomError, Rooms};
+
+use super::{
+    Receipt, cell_key, log_key,
     tables::{RECEIPT_CELLS, RECEIPT_LOG, RECEIPTS, ReceiptLogRow},
 };
-
-use super::{Receipt, cell_key, log_key};
 
 /// Receipts of a room, the last moved first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
