@@ -175,29 +175,3 @@ async fn a_room_takes_only_so_many() {
     assert_eq!(server.bodies(&ada, &room).await.len(), PENDING_PER_ROOM);
     assert_eq!(server.busy_rooms(), 0);
 }
-
-/// What was built on a batch that lost to another node's loses too, although that one moved the head as far: each event follows
-/// on one that is there, and none stands beside another.
-#[tokio::test]
-async fn what_follows_a_loser_loses() {
-    let server = server().await;
-    let ada = server.user("ada").await;
-    let room = server.room(&[&ada]).await;
-    let other = server.node(2).await;
-    for round in 0..4 {
-        let bodies: Vec<String> = (0..40).map(|number| format!("{round} {number}")).collect();
-        let sent = bodies.iter().enumerate().map(|(number, body)| {
-            let node = if number % 2 == 0 { &server } else { &other };
-            node.say(&ada, &room, body)
-        });
-        for sent in join_all(sent).await {
-            sent.unwrap();
-        }
-    }
-    let node = server.node(3).await;
-    let events = node.timeline(&ada, &room).await;
-    assert_eq!(events.len(), 6 + 4 * 40);
-    for pair in events.windows(2) {
-        assert_eq!(pair[1].prev_events, [pair[0].event_id.clone()]);
-    }
-}

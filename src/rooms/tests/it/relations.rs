@@ -141,6 +141,10 @@ async fn replies_at_once() {
             node.redact(by, &room, event, None, number.to_string().into())
         });
     let redacted: Vec<_> = join_all(redactions).await.into_iter().collect::<Result<_, _>>().unwrap();
+    // What was built on a batch that lost to the other node's lost too: each event follows on one that is there.
+    for pair in server.node(4).await.timeline(&ada, &room).await.windows(2) {
+        assert_eq!(pair[1].prev_events, [pair[0].event_id.clone()]);
+    }
     other.store.caught_up().await.unwrap();
     let (event, _) = other.event(&ben, &room, &start).await.unwrap();
     let json: Value = serde_json::from_str(&other.client_json(&event, &ben, None).to_json()).unwrap();
