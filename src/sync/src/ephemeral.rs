@@ -76,11 +76,17 @@ impl Ephemeral {
 }
 
 impl Syncer {
-    /// What there is to tell `by` now, whose client was `told` that.
-    pub(crate) async fn ephemeral(&self, by: &Session, told: Told, filter: &Filter) -> Result<Ephemeral, SyncError> {
+    /// What there is to tell `by` now, whose client was `told` that, in an answer that has news of rooms or has none.
+    pub(crate) async fn ephemeral(
+        &self,
+        by: &Session,
+        told: Told,
+        filter: &Filter,
+        rooms: bool,
+    ) -> Result<Ephemeral, SyncError> {
         let now_ms = self.store.clock().now_ms();
         let typing = self.typing_news(by, told, filter, now_ms).await?;
-        let presence = self.presence_news(by, told, filter, now_ms).await?;
+        let presence = self.presence_news(by, told, filter, now_ms, rooms).await?;
         let news = !typing.rooms.is_empty() || !presence.users.is_empty();
         // What comes and goes while the request waits, nobody was told.
         let between_ms = told.between_ms.map(|(from_ms, to_ms)| (from_ms, to_ms.min(now_ms)));
@@ -88,7 +94,8 @@ impl Syncer {
         let told = Told {
             typing: typing.digest,
             ephemeral_s: if news { second(now_ms.div_ceil(1_000)) } else { told.ephemeral_s },
-            answered_s: second(now_ms / 1_000),
+            // What is put off lies after the last answer that told presence, or would have.
+            answered_s: if presence.later { told.answered_s } else { second(now_ms / 1_000) },
             presence_ms: 0,
             between_ms: None,
         };

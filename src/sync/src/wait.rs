@@ -91,7 +91,7 @@ impl Syncer {
         let listener = self.store.listen(by.user);
         let upto = self.store.caught_up().await?;
         let Some(token) = token else {
-            let ephemeral = self.ephemeral(by, Told::default(), &filter).await?;
+            let ephemeral = self.ephemeral(by, Told::default(), &filter, false).await?;
             return self.respond(by, upto, self.initial(by, upto, &filter).await?, ephemeral);
         };
         let timeout = if request.full_state { 0 } else { request.timeout_ms.min(limits::TIMEOUT_MS) };
@@ -116,11 +116,11 @@ impl Syncer {
         loop {
             // The epoch may end while the client waits.
             if let Err(true_upto) = self.reach(epoch, since) {
-                let ephemeral = self.ephemeral(by, told, filter).await?;
+                let ephemeral = self.ephemeral(by, told, filter, true).await?;
                 return self.respond(by, upto, Box::pin(self.gappy(by, true_upto, upto, filter)).await?, ephemeral);
             }
             let sections = self.incremental(by, Range { since: since.min(upto), upto }, filter, full_state).await?;
-            let ephemeral = self.ephemeral(by, told, filter).await?;
+            let ephemeral = self.ephemeral(by, told, filter, !sections.is_empty()).await?;
             if !sections.is_empty() || ephemeral.ready || last {
                 return self.respond(by, upto, sections, ephemeral);
             }

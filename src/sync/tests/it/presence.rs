@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use wardstead_accounts::{PresenceState, Session};
 use wardstead_limits::ephemeral as limits;
 use wardstead_sync::SyncRequest;
@@ -85,6 +85,59 @@ async fn told_once_beside_other_news() {
         client.sync(&nodes[turn % 2], 30_000).await;
     }
     assert_eq!((client.presence[ANNA].as_str(), client.told), ("unavailable", 1));
+}
+
+/// A message does not wait for the presence of hundreds: they have an answer of their own, and none of them is left out.
+#[tokio::test(start_paused = true)]
+async fn many_are_told_after_the_message() {
+    let (nodes, anna, ben) = two_nodes().await;
+    let room = nodes[0].open_room(&anna, "shared").await;
+    nodes[0].join(&ben, &room).await;
+    let many = limits::PRESENCE_BESIDE_USERS + 1;
+    let mut there = Vec::new();
+    for number in 0..many {
+        let user = nodes[0].user(&format!("nurse{number}")).await;
+        nodes[0].join(&user, &room).await;
+        there.push(user);
+    }
+    nodes[0].settle().await;
+    let mut client = Client::new(&ben, &nodes[0]).await;
+    pass(1_000).await;
+    for user in &there {
+        nodes[0].syncer.presence().set(user, PresenceState::Unavailable, None);
+    }
+    pass(9_000).await;
+    nodes[0].say(&anna, &room, "come").await;
+    let heard = client.sync(&nodes[0], 30_000).await.joined(&room).timeline().len();
+    assert_eq!((heard, client.told), (1, 0), "the message alone");
+    let rooms = client.sync(&nodes[1], 30_000).await.0["rooms"].clone();
+    assert_eq!((rooms, client.told), (Value::Null, many), "then all of them, also by another node");
+    nodes[0].say(&anna, &room, "come again").await;
+    client.sync(&nodes[0], 30_000).await;
+    assert_eq!(client.told, many, "once");
+}
+
+/// A client that never sees an answer without news of rooms is told presence all the same.
+#[tokio::test(start_paused = true)]
+async fn many_are_told_in_the_end() {
+    let (nodes, anna, ben) = two_nodes().await;
+    let room = nodes[0].open_room(&anna, "shared").await;
+    nodes[0].join(&ben, &room).await;
+    for number in 0..=limits::PRESENCE_BESIDE_USERS {
+        let user = nodes[0].user(&format!("nurse{number}")).await;
+        nodes[0].join(&user, &room).await;
+        nodes[0].syncer.presence().set(&user, PresenceState::Unavailable, None);
+    }
+    nodes[0].settle().await;
+    let mut client = Client::new(&ben, &nodes[0]).await;
+    let before = client.told;
+    // Long enough for those who are gone by then, too.
+    for _ in 0..40 {
+        pass(2_000).await;
+        nodes[0].say(&anna, &room, "hello").await;
+        client.sync(&nodes[0], 30_000).await;
+    }
+    assert_eq!((before, client.told), (0, limits::PRESENCE_BESIDE_USERS + 1));
 }
 
 /// Answers with only presence come some seconds apart, however many come and go.
