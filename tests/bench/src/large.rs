@@ -145,8 +145,19 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// Waits for news; itself with the next token, when the answer was complete, the answer.
+    /// Waits for news of a room; itself with the next token, when the answer was complete, the answer. Presence is told in answers of
+    /// its own; after those it asks again.
     async fn next(mut self) -> Result<(Self, Instant, Value)> {
+        loop {
+            let (at, answer) = self.ask().await?;
+            self.since = text(&answer, "next_batch")?;
+            if answer["rooms"].is_object() {
+                return Ok((self, at, answer));
+            }
+        }
+    }
+
+    async fn ask(&mut self) -> Result<(Instant, Value)> {
         let since = encode(&self.since);
         let request = format!(
             "GET /_matrix/client/v3/sync?timeout=60000&since={since} HTTP/1.1\r\nHost: {SERVER_NAME}\r\nAuthorization: Bearer {}\r\n\r\n",
@@ -160,10 +171,7 @@ impl Waiting {
                 break body;
             }
         };
-        let at = Instant::now();
-        let answer: Value = serde_json::from_slice(&answer[body..])?;
-        self.since = text(&answer, "next_batch")?;
-        Ok((self, at, answer))
+        Ok((Instant::now(), serde_json::from_slice(&answer[body..])?))
     }
 }
 
