@@ -3,12 +3,13 @@
 #   docker build -t wardstead .        with BuildKit: Docker 23 or newer, or DOCKER_BUILDKIT=1
 
 FROM rust:1.95-bookworm AS build
+ENV WARDSTEAD_CACHE=/build
 WORKDIR /source
 COPY . .
 # What is compiled stays on the machine that builds, for the next time: RocksDB alone takes ten minutes. In the program, the tables by
 # which a panic tells its line are compressed, which halves it.
 RUN --mount=type=cache,id=wardstead-crates,target=/usr/local/cargo/registry \
-    --mount=type=cache,id=wardstead-build,target=/root/.cache/wardstead \
+    --mount=type=cache,id=wardstead-build,target=/build \
     .ci/deps \
     && .ci/deps exec cargo build --release --locked -p wardstead \
     && objcopy --compress-debug-sections=zlib \
