@@ -1,14 +1,23 @@
 //! Account data: what a user's clients keep on the server, for all rooms or for one
 //! (Client-Server API, Client Config). Formats: `docs/design/14-receipts.md`.
 
+mod change;
+mod tombstones;
+
 use serde_json::value::RawValue;
 use wardstead_engine::{Batch, Expect, JournalEntry, Key, KeyReader, Losing, Position, PositionSlot, ScanRange};
 use wardstead_limits::engine::GET_KEYS;
 use wardstead_store::{Envelope, Found, StoreError, kind};
 
+pub use change::Change;
+
 use crate::{
     Accounts, AccountsError,
-    tables::{ACCOUNT_DATA, ACCOUNT_DATA_LOG, AccountDataLogRow, AccountDataRow, account_data_key},
+    ignored::IGNORED_USER_LIST,
+    tables::{
+        ACCOUNT_DATA, ACCOUNT_DATA_LOG, AccountDataLogRow, AccountDataRow, BeforeRow, account_data_key,
+        account_data_log_key as log_key,
+    },
     users::corrupt,
 };
 
@@ -24,6 +33,8 @@ pub struct AccountData {
     /// When it last changed.
     pub position: Position,
     version: u64,
+    /// What stood there before and since when, of types of which that is kept.
+    pub(crate) before: Option<(Position, Option<Box<RawValue>>)>,
 }
 
 impl Accounts {
@@ -61,10 +72,14 @@ impl Accounts {
         let key = |found: &Found<AccountDataLogRow>| account_data_key(user, found.row.room, &found.row.event_type);
         let keys: Vec<Key> = log.iter().map(key).collect();
         let mut changes = Vec::with_capacity(keys.len());
-        for keys in keys.chunks(GET_KEYS) {
-            for (key, found) in keys.iter().zip(self.store.get_many(&ACCOUNT_DATA, keys).await?) {
-                let found = found.ok_or_else(|| corrupt(key, "account data that changed is missing"))?;
-                changes.push(opened(&found)?);
+        for (keys, log) in keys.chunks(GET_KEYS).zip(log.chunks(GET_KEYS)) {
+            for ((key, found), log) in keys.iter().zip(self.store.get_many(&ACCOUNT_DATA, keys).await?).zip(log) {
+                match found {
+                    Some(found) => changes.push(opened(&found)?),
+                    // Removed long ago, and forgotten between the two reads, both rows in one commit.
+                    None if self.store.get(&ACCOUNT_DATA_LOG, &log.key).await?.is_none() => {}
+                    None => return Err(corrupt(key, "account data that changed is missing").into()),
+                }
             }
         }
         changes.retain(|data| data.position <= upto);
@@ -89,8 +104,8 @@ impl Accounts {
     }
 
     /// Adds to `batch` that `user`'s account data for `room` (0: no room) of type `event_type` is `content` from now on (`None`: is
-    /// removed). `before` is what [`Self::account_data`] gave; a batch with something older loses with
-    /// [`Losing::Rebuild`].
+    /// removed; who removes it for a client calls [`Self::change_account_data`], which forgets it in time). `before` is what
+    /// [`Self::account_data`] gave; a batch with something older loses with [`Losing::Rebuild`].
     pub fn put_account_data(
         batch: &mut Batch,
         user: u64,
@@ -105,9 +120,12 @@ impl Accounts {
         batch.expect(key.clone(), expect, Losing::Rebuild);
         let room_key = room.to_be_bytes().to_vec().into();
         let entry = batch.journal(JournalEntry { kind: kind::ACCOUNT_DATA, scope: user, key: room_key });
-        let content = content.map(|content| Envelope::plain(content.get().as_bytes().to_vec()).encode().to_vec());
         let at = [PositionSlot::Entry(entry)];
-        ACCOUNT_DATA.put_with(batch, key, version + 1, &at, &AccountDataRow { content });
+        let kept = before.filter(|_| event_type == IGNORED_USER_LIST && room == 0);
+        let kept = kept
+            .map(|before| BeforeRow { position: before.position.0, content: before.content.as_deref().map(sealed) });
+        let row = AccountDataRow { content: content.map(sealed), before: kept };
+        ACCOUNT_DATA.put_with(batch, key, version + 1, &at, &row);
         if let Some(before) = before {
             batch.delete(log_key(user, before.position));
         }
@@ -116,21 +134,25 @@ impl Accounts {
     }
 }
 
-fn log_key(user: u64, position: Position) -> Key {
-    ACCOUNT_DATA_LOG.key(user).position(position).key()
+fn sealed(content: &RawValue) -> Vec<u8> {
+    Envelope::plain(content.get().as_bytes().to_vec()).encode().to_vec()
+}
+
+fn unsealed(key: &Key, stored: Option<&Vec<u8>>) -> Result<Option<Box<RawValue>>, StoreError> {
+    let Some(stored) = stored else { return Ok(None) };
+    let envelope = Envelope::decode(&stored.clone().into()).ok();
+    let content = envelope.and_then(|envelope| serde_json::from_slice(&envelope.0).ok());
+    content.map(Some).ok_or_else(|| corrupt(key, "not account data"))
 }
 
 fn opened(found: &Found<AccountDataRow>) -> Result<AccountData, StoreError> {
-    let unreadable = || corrupt(&found.key, "not account data");
     let mut key = KeyReader::new(&found.key);
-    let (room, event_type) = key.u64().zip(key.text()).ok_or_else(unreadable)?;
-    let content = match &found.row.content {
+    let (room, event_type) =
+        key.u64().zip(key.text()).ok_or_else(|| corrupt(&found.key, "not the key of account data"))?;
+    let content = unsealed(&found.key, found.row.content.as_ref())?;
+    let before = match &found.row.before {
         None => None,
-        Some(stored) => {
-            let envelope = Envelope::decode(&stored.clone().into()).map_err(|_| unreadable())?;
-            Some(serde_json::from_slice(&envelope.0).map_err(|_| unreadable())?)
-        }
+        Some(before) => Some((Position(before.position), unsealed(&found.key, before.content.as_ref())?)),
     };
-    let position = found.position();
-    Ok(AccountData { room, event_type, content, position, version: found.version })
+    Ok(AccountData { room, event_type, content, position: found.position(), version: found.version, before })
 }

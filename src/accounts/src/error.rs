@@ -22,6 +22,15 @@ pub enum AccountsError {
     /// The account is deactivated.
     #[error("the account is deactivated")]
     Deactivated,
+    /// The type of account data is empty or longer than [`wardstead_limits::own_data::ACCOUNT_DATA_TYPE_BYTES`].
+    #[error("the type of account data is empty or too long")]
+    InvalidAccountDataType,
+    /// Account data of this type is kept by the server itself.
+    #[error("account data of this type is kept by the server")]
+    ManagedByServer,
+    /// One piece of account data, or all that is kept for one room or for none, or a filter, is larger than it may be.
+    #[error("more than may be kept: {0}")]
+    TooLarge(&'static str),
     /// No such local account.
     #[error("there is no such account")]
     NoAccount,

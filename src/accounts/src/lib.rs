@@ -7,13 +7,16 @@
 mod account_data;
 mod authenticate;
 mod error;
+mod filters;
 pub mod floor;
+mod ignored;
 mod login;
 mod logout;
 mod names;
 mod presence;
 mod register;
 mod tables;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -25,8 +28,9 @@ use ruma::{OwnedDeviceId, OwnedServerName, OwnedUserId};
 use wardstead_engine::JournalEntry;
 use wardstead_store::{Store, kind};
 
-pub use account_data::AccountData;
+pub use account_data::{AccountData, Change};
 pub use error::{AccountsError, AuthError};
+pub use ignored::Ignored;
 pub use presence::{Presence, PresenceOf, PresenceState, Present};
 pub use register::{NewAccount, NewDevice};
 pub use users::{Account, Device};

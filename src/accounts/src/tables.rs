@@ -1,8 +1,8 @@
 //! Rows of this crate. Nobody else reads or writes them.
 
 use serde::{Deserialize, Serialize};
-use wardstead_engine::{AccessPattern, Key};
-use wardstead_store::Table;
+use wardstead_engine::{AccessPattern, Key, Position};
+use wardstead_store::{Table, Timers};
 
 /// Name to short id: `0 | server | localpart`. Ordered, so that a server's users are one range; a row is never removed, so
 /// that a name is never given to somebody else.
@@ -24,6 +24,11 @@ pub(crate) const ACCOUNT_DATA: Table<AccountDataRow> =
 /// What account data changed last at a position: `user | position`. One row for each row of [`ACCOUNT_DATA`].
 pub(crate) const ACCOUNT_DATA_LOG: Table<AccountDataLogRow> =
     Table::new(AccessPattern::Scan, 0x027, "account_data_log", "accounts");
+/// Filters that clients have stored: `user | id`. A row never changes.
+pub(crate) const FILTERS: Table<FilterRow> = Table::new(AccessPattern::Scan, 0x036, "filters", "accounts");
+/// When removed account data is forgotten.
+pub(crate) static TOMBSTONES: Timers<TombstoneRow> =
+    Timers::new(Table::new(AccessPattern::Churn, 0x037, "account_data_tombstones", "accounts"));
 
 /// Bytes of a SHA-256.
 pub(crate) const HASH_BYTES: usize = 32;
@@ -79,6 +84,16 @@ pub(crate) struct FloorRow {
 pub(crate) struct AccountDataRow {
     /// A JSON object in the content envelope; `None`: it was removed.
     pub content: Option<Vec<u8>>,
+    /// What stood there before, of the types of which an answer for an earlier position needs it.
+    pub before: Option<BeforeRow>,
+}
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BeforeRow {
+    /// Since when it stood there.
+    pub position: u64,
+    /// As [`AccountDataRow::content`].
+    pub content: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,14 +103,32 @@ pub(crate) struct AccountDataLogRow {
     pub event_type: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FilterRow {
+    /// A JSON object.
+    pub json: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TombstoneRow {
+    pub user: u64,
+    /// Short id of the room; 0: of no room.
+    pub room: u64,
+    pub event_type: String,
+    /// Of the row that says that it was removed.
+    pub version: u64,
+}
+
 wardstead_store::row!(NameRow, 1);
 wardstead_store::row!(UserRow, 1);
 wardstead_store::row!(DeviceRow, 1);
 wardstead_store::row!(TokenRow, 1);
 wardstead_store::row!(DeviceTokenRow, 1);
 wardstead_store::row!(FloorRow, 2);
-wardstead_store::row!(AccountDataRow, 1);
+wardstead_store::row!(AccountDataRow, 2);
 wardstead_store::row!(AccountDataLogRow, 1);
+wardstead_store::row!(FilterRow, 1);
+wardstead_store::row!(TombstoneRow, 1);
 
 pub(crate) fn name_key(server: &str, localpart: &str) -> Key {
     NAMES.key(0).text(server).text(localpart).key()
@@ -123,4 +156,12 @@ pub(crate) fn floor_key() -> Key {
 
 pub(crate) fn account_data_key(user: u64, room: u64, event_type: &str) -> Key {
     ACCOUNT_DATA.key(user).u64(room).text(event_type).key()
+}
+
+pub(crate) fn account_data_log_key(user: u64, position: Position) -> Key {
+    ACCOUNT_DATA_LOG.key(user).position(position).key()
+}
+
+pub(crate) fn filter_key(user: u64, id: &str) -> Key {
+    FILTERS.key(user).text(id).key()
 }

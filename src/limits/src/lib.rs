@@ -12,6 +12,7 @@ pub mod api;
 pub mod directory;
 pub mod engine;
 pub mod ephemeral;
+pub mod own_data;
 pub mod postgres;
 pub mod rooms;
 pub mod store;

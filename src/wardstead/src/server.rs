@@ -207,6 +207,7 @@ struct Wired {
 async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy) -> Result<Wired, ServerError> {
     let (store, name) = (&data.store, &config.server.name);
     let accounts = Accounts::new(store.clone(), name.clone());
+    accounts.run_sweeps();
     let identity = Identity::new(store.clone(), accounts.clone(), policy.identity());
     let first_token = identity.ensure_first_token().await?;
     let key = signing::load_or_create(store, store.rng().as_ref()).await?;

@@ -1,5 +1,6 @@
 //! Accounts over the memory engine, through the public functions; the rows are looked at where that is the promise.
 
+mod own_data;
 mod register;
 mod sessions;
 

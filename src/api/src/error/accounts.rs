@@ -29,6 +29,15 @@ impl From<AccountsError> for ApiError {
             AccountsError::InvalidDisplayName => Self::invalid_param("The name of the device is too long."),
             AccountsError::UserInUse => user_in_use(),
             AccountsError::Deactivated => deactivated(),
+            AccountsError::InvalidAccountDataType => {
+                Self::invalid_param("The type of account data, or the name of a tag, is empty or too long.")
+            }
+            AccountsError::ManagedByServer => Self::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                ErrorKind::BadJson,
+                "Account data of this type is kept by the server; it is not set here.",
+            ),
+            AccountsError::TooLarge(what) => Self::too_large(format!("That is more than the server keeps: {what}.")),
             AccountsError::NoAccount => Self::not_found("There is no such account."),
             // Somebody else was quicker; the same request made again sees what that one wrote.
             AccountsError::Changed | AccountsError::Contended => Self::unavailable(error),

@@ -17,6 +17,8 @@ const NAMES: &[(u16, &str)] = &[
     (0x025, "session_floor"),
     (0x026, "account_data"),
     (0x027, "account_data_log"),
+    (0x036, "filters"),
+    (0x037, "account_data_tombstones"),
     (0x040, "room_ids"),
     (0x041, "room_names"),
     (0x042, "room_heads"),

@@ -1,0 +1,110 @@
+//! Whom a user ignores (Client-Server API, Ignoring Users).
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
+
+use ruma::{OwnedUserId, UserId};
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::value::RawValue;
+use wardstead_engine::Position;
+
+use crate::{Accounts, AccountsError};
+
+/// The account data that says whom its user ignores.
+pub(crate) const IGNORED_USER_LIST: &str = "m.ignored_user_list";
+
+/// Whom one user ignores: never the user. Cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ignored(Option<Arc<HashSet<OwnedUserId>>>);
+
+impl Ignored {
+    /// Whether `user_id` is ignored.
+    #[must_use]
+    pub fn contains(&self, user_id: &UserId) -> bool {
+        self.0.as_ref().is_some_and(|users| users.contains(user_id))
+    }
+
+    /// Whether nobody is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// How many are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |users| users.len())
+    }
+
+    /// Of account data that is no list, as of an empty one.
+    fn of(content: Option<&RawValue>, user_id: &UserId) -> Self {
+        #[derive(Deserialize)]
+        struct List {
+            ignored_users: BTreeMap<String, IgnoredAny>,
+        }
+        let list = content.and_then(|content| serde_json::from_str::<List>(content.get()).ok());
+        let users = list.into_iter().flat_map(|list| list.ignored_users.into_keys());
+        let users: HashSet<OwnedUserId> =
+            users.filter_map(|user| UserId::parse(user).ok()).filter(|user| user != user_id).collect();
+        Self((!users.is_empty()).then(|| Arc::new(users)))
+    }
+}
+
+impl FromIterator<OwnedUserId> for Ignored {
+    fn from_iter<I: IntoIterator<Item = OwnedUserId>>(users: I) -> Self {
+        let users: HashSet<OwnedUserId> = users.into_iter().collect();
+        Self((!users.is_empty()).then(|| Arc::new(users)))
+    }
+}
+
+impl Accounts {
+    /// Whom the user with this short id and user id ignores now. One read.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn ignored_by(&self, user: u64, user_id: &UserId) -> Result<Ignored, AccountsError> {
+        self.ignored_by_at(user, user_id, Position(u64::MAX)).await
+    }
+
+    /// The same as of `at`, a position that was the newest when the request began: of a list that changed twice since then, the
+    /// one before the last. One read.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn ignored_by_at(&self, user: u64, user_id: &UserId, at: Position) -> Result<Ignored, AccountsError> {
+        let Some(data) = self.account_data(user, 0, IGNORED_USER_LIST).await? else { return Ok(Ignored::default()) };
+        let content = if data.position <= at { data.content } else { data.before.and_then(|(_, content)| content) };
+        Ok(Ignored::of(content.as_deref(), user_id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ruma::user_id;
+
+    use super::*;
+
+    fn of(json: &str) -> Ignored {
+        let content: Box<RawValue> = serde_json::from_str(json).unwrap();
+        Ignored::of(Some(&content), user_id!("@anna:x"))
+    }
+
+    #[test]
+    fn names_others_and_never_oneself() {
+        let ignored = of(r#"{"ignored_users":{"@bert:x":{},"@anna:x":{},"no user":{},"@carl:y":7}}"#);
+        assert!(ignored.contains(user_id!("@bert:x")) && ignored.contains(user_id!("@carl:y")));
+        assert!(!ignored.contains(user_id!("@anna:x")));
+        assert_eq!(ignored.len(), 2);
+    }
+
+    #[test]
+    fn what_is_no_list_ignores_nobody() {
+        for json in ["{}", r#"{"ignored_users":[]}"#, r#"{"ignored_users":{}}"#, r#"{"ignored_users":{"@anna:x":{}}}"#]
+        {
+            assert!(of(json).is_empty(), "{json}");
+        }
+        assert!(Ignored::of(None, user_id!("@anna:x")).is_empty());
+    }
+}
