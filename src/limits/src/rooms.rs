@@ -82,12 +82,17 @@ pub const THREADS_DEFAULT: usize = 20;
 pub const THREADS_ROWS: usize = 128;
 /// Replies that one `/threads` looks at; the answer then ends early, with a token to go on from.
 pub const THREADS_SCANNED: usize = 2_000;
-/// Depths on the other side of the one found by halving at which `timestamp_to_event` looks too: clocks differ.
-pub const TIME_SLACK_STEPS: u64 = 16;
+/// Milliseconds of a part of the day in the index of `timestamp_to_event`: a quarter of an hour. A quiet room has a row for almost each
+/// event, a busy one for one in hundreds; all events of a part that are in the way are looked at.
+pub const TIME_PART_MS: u64 = 15 * 60 * 1_000;
+/// Depths of a block of the timeline in that index.
+pub const TIME_BLOCK_STEPS: u64 = 256;
+/// Rows of that index that are read at once.
+pub const TIME_ROWS: usize = 32;
 /// Events that `timestamp_to_event` looks at in one step.
 pub const TIME_PAGE_EVENTS: usize = 64;
-/// Steps after which it has found nothing.
-pub const TIME_PAGES: usize = 16;
+/// Events after which it gives up, reached by who may not see what is nearest.
+pub const TIME_EVENTS: usize = 20_000;
 /// Rows of a user's membership log read at once when looking for what the user was at a position.
 pub const MEMBER_LOG_ROWS: usize = 256;
 /// Timeline rows that a sync looks at, for one room, per visible event that it wants.

@@ -18,6 +18,8 @@ pub enum RoomChange {
     Created(RoomCreated),
     /// An act of administration that is no event: an alias was removed, say.
     Act(AdministrativeAct),
+    /// A resolution of several states made users of this server something else than they were.
+    Resolved(StateResolved),
 }
 
 /// An event with what follows from it.
@@ -29,10 +31,20 @@ pub struct EventAppended {
     pub event: Arc<Event>,
     /// The state event that it took the place of.
     pub replaced: Option<Arc<Event>>,
-    /// Of a member event about a local user.
+    /// Of a member event about a local user that followed the current state. Where states are resolved the event does not
+    /// decide alone: what comes of it is told as [`RoomChange::Resolved`].
     pub membership: Option<MembershipChanged>,
     /// What it is for the audit.
     pub act: Option<AdministrativeAct>,
+}
+
+/// Members after a resolution of states (Room versions, State resolution). Told before the event that it came with, if it came with one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateResolved {
+    /// Short id of the room.
+    pub room: u64,
+    /// Local users whose membership is another, at least one. Whose member event is gone altogether counts as having left.
+    pub members: Vec<MembershipChanged>,
 }
 
 /// A local user's membership changed.
@@ -128,7 +140,7 @@ impl RoomChange {
     pub fn act(&self) -> Option<&AdministrativeAct> {
         match self {
             Self::Event(appended) => appended.act.as_ref(),
-            Self::Created(_) => None,
+            Self::Created(_) | Self::Resolved(_) => None,
             Self::Act(act) => Some(act),
         }
     }

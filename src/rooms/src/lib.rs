@@ -40,7 +40,7 @@ use ruma::{OwnedServerName, RoomVersionId, ServerName};
 use wardstead_accounts::Accounts;
 use wardstead_store::Store;
 
-pub use change::{Act, AdministrativeAct, EventAppended, MembershipChanged, RoomChange, RoomCreated};
+pub use change::{Act, AdministrativeAct, EventAppended, MembershipChanged, RoomChange, RoomCreated, StateResolved};
 pub use create::{InitialState, NewRoom, Preset};
 pub use error::RoomError;
 pub use event::{ClientEvent, Event, Replaced, StoredEvent, TimelineKey, client::Viewer};

@@ -5,9 +5,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Visitor};
 use wardstead_engine::{AccessPattern, Key, KeyBuilder, Position};
 use wardstead_store::{Envelope, Row, Table, postcard_row, row};
 
+mod moments;
 mod related;
 mod versioned;
 
+pub(crate) use moments::{MOMENTS, Moment, MomentRow, part_of};
 pub(crate) use related::*;
 pub(crate) use versioned::{ArrivalRow, EventRow};
 
@@ -75,8 +77,10 @@ pub(crate) struct HeadRow {
     pub(crate) invited: u32,
     /// Reserved: the room was joined without its full state.
     pub(crate) partial: bool,
+    /// Of the last live event.
+    pub(crate) moment: Option<Moment>,
 }
-row!(HeadRow, 1);
+row!(HeadRow, 2);
 
 /// What an event is to this server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

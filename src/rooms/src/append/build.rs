@@ -22,8 +22,9 @@ use crate::{
     events::{Ticket, short_key},
     state::{Entry, key, store},
     tables::{
-        ARRIVALS, ArrivalRow, Content, EVENTS, EventRow, HEADS, STATE_AT, STATE_EVENTS, STATE_KEYS, Spot, StateAtRow,
-        StateEventRow, StateKeyRow, Status, TIMELINE, TimelineRow, event_key, live_timeline_key,
+        ARRIVALS, ArrivalRow, Content, EVENTS, EventRow, HEADS, MOMENTS, Moment, MomentRow, STATE_AT, STATE_EVENTS,
+        STATE_KEYS, Spot, StateAtRow, StateEventRow, StateKeyRow, Status, TIMELINE, TimelineRow, event_key,
+        live_timeline_key,
     },
 };
 
@@ -92,11 +93,12 @@ impl<'a> Build<'a> {
         let effects = self.effects(Some(author), &event).await?;
         let entry = self.journal(kind::ROOM_EVENT, self.room, Vec::new());
         let state_before = self.head.snapshot.id;
+        let membership = self.membership_of(author, &event, replaced.as_deref()).await?;
         let short = match key {
             None => 0,
             Some(key) => self.advance_state(key, &event, replaced.as_deref(), entry).await?,
         };
-        self.follow_event(author, &event, replaced.as_ref(), entry).await?;
+        self.follow_event(&event, replaced.as_ref(), membership, entry).await?;
         let replaced = replaced.as_deref().map(Replaced::of);
         let made = Made {
             event: Arc::clone(&event),
@@ -360,6 +362,11 @@ impl<'a> Build<'a> {
         let key = ARRIVALS.key(self.room).slot(made.entry).template();
         let (event_id, top) = (event_id.to_owned(), depth.max(self.head.depth));
         ARRIVALS.put(&mut self.batch, key, &ArrivalRow { event_id, depth, top });
+        let moment = Moment::of(&made.event, depth);
+        if self.head.moment != Some(moment) {
+            MOMENTS.put(&mut self.batch, moment.key(self.room), &MomentRow);
+            self.head.moment = Some(moment);
+        }
         row
     }
 

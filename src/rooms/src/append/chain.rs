@@ -14,7 +14,7 @@ use wardstead_store::{Found, Leases};
 use crate::{
     RoomError,
     state::Snapshot,
-    tables::{HEADS, HeadRow},
+    tables::{HEADS, HeadRow, Moment},
 };
 
 use super::{
@@ -36,6 +36,8 @@ pub(crate) struct Head {
     pub(crate) joined: u32,
     pub(crate) invited: u32,
     pub(crate) partial: bool,
+    /// Where and when the last live event stands.
+    pub(crate) moment: Option<Moment>,
     /// Position of the last event or change of state, where no batch of this node is queued.
     pub(crate) last: Position,
 }
@@ -52,7 +54,7 @@ impl Head {
         let extremities = row.extremities.into_iter().map(parse).collect::<Result<_, RoomError>>()?;
         let snapshot = Arc::new(Snapshot { id: row.snapshot, ..Snapshot::default() });
         let (depth, joined, invited, partial) = (row.depth, row.joined, row.invited, row.partial);
-        Ok(Self { version, extremities, depth, snapshot, joined, invited, partial, last })
+        Ok(Self { version, extremities, depth, snapshot, joined, invited, partial, moment: row.moment, last })
     }
 
     pub(crate) fn row(&self) -> HeadRow {
@@ -63,6 +65,7 @@ impl Head {
             joined: self.joined,
             invited: self.invited,
             partial: self.partial,
+            moment: self.moment,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use ruma::events::TimelineEventType;
 use wardstead_store::Overlay;
 
 use crate::{
@@ -40,25 +41,33 @@ impl Build<'_> {
         }
     }
 
-    /// Tells the contributors of `event`, the batch's journal entry number `entry`.
+    /// What `event`, which follows the current state, makes of a local user.
+    pub(crate) async fn membership_of(
+        &self,
+        author: &Author,
+        event: &Event,
+        replaced: Option<&Event>,
+    ) -> Result<Option<MembershipChanged>, RoomError> {
+        let Some(state_key) = &event.state_key else { return Ok(None) };
+        if self.inner.hooks.contributors.is_empty() || event.event_type != TimelineEventType::RoomMember {
+            return Ok(None);
+        }
+        let user = self.known_key(author, "m.room.member", state_key).await?.and_then(key::member_of);
+        let previous = replaced.and_then(content::membership);
+        Ok(user.zip(content::membership(event)).map(|(user, now)| MembershipChanged { user, previous, now }))
+    }
+
+    /// Tells the contributors of `event`, the batch's journal entry number `entry`, and of what it made of a member.
     pub(crate) async fn follow_event(
         &mut self,
-        author: &Author,
         event: &Arc<Event>,
         replaced: Option<&Arc<Event>>,
+        membership: Option<MembershipChanged>,
         entry: usize,
     ) -> Result<(), RoomError> {
         if self.inner.hooks.contributors.is_empty() {
             return Ok(());
         }
-        let membership = match event.state_key.as_deref() {
-            Some(state_key) if event.event_type == ruma::events::TimelineEventType::RoomMember => {
-                let user = self.known_key(author, "m.room.member", state_key).await?.and_then(key::member_of);
-                let previous = replaced.and_then(|replaced| content::membership(replaced));
-                user.zip(content::membership(event)).map(|(user, now)| MembershipChanged { user, previous, now })
-            }
-            _ => None,
-        };
         let redacted = match change::redacts(event) {
             Some(redacted) => self.event_of_room(event, redacted).await?,
             None => None,

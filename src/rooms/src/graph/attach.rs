@@ -14,8 +14,8 @@ use crate::{
     events::short_key,
     state::{Entry, Snapshot},
     tables::{
-        Content, EVENTS, EventRow, STATE_EVENTS, Spot, StateEventRow, TIMELINE, TimelineRow, event_key,
-        read_timeline_key, timeline_key,
+        Content, EVENTS, EventRow, MOMENTS, Moment, MomentRow, STATE_EVENTS, Spot, StateEventRow, TIMELINE,
+        TimelineRow, event_key, read_timeline_key, timeline_key,
     },
 };
 
@@ -93,7 +93,7 @@ impl Grapher<'_> {
         self.move_head(&attached, awaited.is_some(), short, entry).await?;
         if let Some(entry) = entry {
             self.build.head.depth = self.build.head.depth.max(depth);
-            self.build.follow_event(&self.author.clone(), event, replaced.as_ref(), entry).await?;
+            self.build.follow_event(event, replaced.as_ref(), None, entry).await?;
             self.build.add_made(made);
         }
         Ok(())
@@ -186,6 +186,7 @@ impl Grapher<'_> {
             order = self.next_order(made.depth).await?;
             let key = timeline_key(room, TimelineKey { depth: made.depth, order });
             TIMELINE.put(&mut self.build.batch, key, &TimelineRow { event_id: event_id.to_owned() });
+            MOMENTS.put(&mut self.build.batch, Moment::of(event, made.depth).key(room), &MomentRow);
         }
         let row = EventRow {
             status: attached.status,

@@ -9,7 +9,8 @@ use ruma::OwnedEventId;
 use wardstead_limits::rooms as limits;
 
 use crate::{
-    RoomError, Status, StoredEvent,
+    Membership, MembershipChanged, RoomChange, RoomError, StateResolved, Status, StoredEvent,
+    event::content,
     state::{Snapshot, key},
     tables::{STATE_AT, StateAtRow},
 };
@@ -65,10 +66,20 @@ impl Grapher<'_> {
         let shorts: Vec<u64> = shorts.into_iter().filter(|short| *short != 0).collect();
         let events: HashMap<u64, Arc<StoredEvent>> =
             shorts.iter().copied().zip(self.load_short(&shorts).await?).collect();
+        let mut moved = Vec::new();
         for change in members {
             let (before, after) = (events.get(&change.before), events.get(&change.after));
             let (before, after) = (before.map(|event| &*event.event), after.map(|event| &*event.event));
             self.build.put_member_change(change.key, before, after, entry).await?;
+            let (previous, now) = (before.and_then(content::membership), after.and_then(content::membership));
+            let now = now.unwrap_or(Membership::Leave);
+            if let Some(user) = key::member_of(change.key).filter(|_| previous != Some(now)) {
+                moved.push(MembershipChanged { user, previous, now });
+            }
+        }
+        if !moved.is_empty() {
+            let resolved = RoomChange::Resolved(StateResolved { room, members: moved });
+            self.build.contribute(resolved, entry).await?;
         }
         let head = &self.build.head;
         let row = StateAtRow { snapshot: head.snapshot.id, joined: head.joined, invited: head.invited };

@@ -15,7 +15,7 @@ use crate::{
     tables::{ARRIVALS, ArrivalRow, TIMELINE, TimelineRow, after, read_timeline_key, timeline_key},
 };
 
-use super::places::{TOP, before};
+use super::places::before;
 
 /// Visible events of a room, the newest first.
 #[derive(Clone, Debug, Default)]
@@ -228,11 +228,6 @@ impl Rooms {
         let position = position.ok_or_else(|| RoomError::corrupt(&found.key, "no position in the key"))?;
         // Below all that had arrived by then: an event of a fork may have come later than one that stands below it.
         Ok(Some(TimelineKey { depth: found.row.top, order: order_of(position) }))
-    }
-
-    /// The largest depth of the timeline.
-    pub(super) async fn top_depth(&self, room: &Room) -> Result<u64, RoomError> {
-        Ok(self.nearest(room, TOP, true).await?.map_or(0, |event| event.timeline_key.depth))
     }
 }
 

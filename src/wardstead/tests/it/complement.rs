@@ -29,7 +29,7 @@ impl Place {
         for folder in ["complement/image", "bin", "suite", ".ci"] {
             fs::create_dir_all(place.path(folder)).unwrap();
         }
-        for file in ["run", "leaves.awk", "compare.awk", "image/Dockerfile"] {
+        for file in ["run", "go.mod", "leaves.awk", "compare.awk", "image/Dockerfile"] {
             fs::copy(root.join("complement").join(file), place.path("complement").join(file)).unwrap();
         }
         place.write("complement/required-a.txt", "tests/csapi TestCsapi\n");
@@ -211,7 +211,25 @@ fn an_engine_that_was_started_is_ended() {
 #[test]
 fn what_is_missing_is_said() {
     let place = Place::new();
-    assert!(place.fails(&[("COMPLEMENT_BIN", "")]).contains("complement/README.md"));
+    assert!(place.fails(&[("COMPLEMENT_BIN", "/nowhere")]).contains("no folder: /nowhere"));
     fs::remove_file(place.path("suite/msc4222.test")).unwrap();
     assert!(place.fails(&[]).contains("msc4222.test"));
+}
+
+#[test]
+fn the_programs_are_built_from_the_module() {
+    let place = Place::new();
+    // What it is asked to build is a copy of the fake program of that package.
+    place.program(
+        "bin/go",
+        "[ \"$1 $2 $3\" = 'test -c -o' ] || exit 2\necho \"go $5\" >>\"$HERE/calls\"\ncp \"$HERE/suite/$(basename \"$4\")\" \"$4\"\n",
+    );
+    place.passes(&[("COMPLEMENT_BIN", "")]);
+    let calls = place.read("calls");
+    let module = "github.com/matrix-org/complement";
+    assert!(calls.contains(&format!("go {module}/tests/csapi\n")) && calls.contains(&format!("go {module}/tests\n")));
+    assert_eq!(place.read("complement/results.txt").lines().count(), PACKAGES.len());
+
+    place.program("bin/go", "exit 1\n");
+    assert!(place.fails(&[("COMPLEMENT_BIN", "")]).contains("the suite's tests/csapi could not be built"));
 }

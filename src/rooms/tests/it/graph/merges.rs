@@ -175,7 +175,7 @@ async fn a_merge_that_flips_a_ban_is_one_batch() {
 }
 
 /// A room in which a merge flips a ban, and the merge, which has not come yet.
-async fn before_a_merge(server: &Server) -> (ruma::OwnedRoomId, Forge, [Arc<StoredEvent>; 2]) {
+pub async fn before_a_merge(server: &Server) -> (ruma::OwnedRoomId, Forge, [Arc<StoredEvent>; 2]) {
     let (ada, ben, room_id) = ward(server, &RoomVersionId::V11).await;
     let cy = server.user("cy").await;
     server.become_(&cy, &room_id, &cy, Membership::Join).await.unwrap();

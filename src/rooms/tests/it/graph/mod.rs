@@ -4,5 +4,7 @@ pub mod forge;
 mod gaps;
 mod histories;
 mod merges;
+mod moments;
 mod naive;
 mod receive;
+mod told;
