@@ -31,6 +31,9 @@ pub enum AccountsError {
     /// One piece of account data, or all that is kept for one room or for none, or a filter, is larger than it may be.
     #[error("more than may be kept: {0}")]
     TooLarge(&'static str),
+    /// The user has no such device.
+    #[error("there is no such device")]
+    NoDevice,
     /// No such local account.
     #[error("there is no such account")]
     NoAccount,
@@ -65,12 +68,16 @@ pub enum AuthError {
     #[error("the access token is unknown")]
     Unknown {
         /// Whether the client may sign in again without discarding what it has stored (Matrix specification, Client-Server
-        /// API, Soft logout): true when the token was refused only because the server was restored from a backup.
+        /// API, Soft logout): true when the token has expired or was replaced by another, and when it was refused only because
+        /// the server was restored from a backup.
         soft_logout: bool,
     },
     /// The account is deactivated: `M_USER_DEACTIVATED`.
     #[error("the account is deactivated")]
     Deactivated,
+    /// Others changed the same rows [`wardstead_limits::store::REBUILDS`] times in a row; the same call may succeed later.
+    #[error("too many concurrent changes of the session")]
+    Contended,
     /// The store failed; nothing is known about the token.
     #[error(transparent)]
     Store(#[from] StoreError),

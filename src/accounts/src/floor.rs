@@ -8,10 +8,7 @@ use wardstead_engine::{Batch, Cell, EngineError, Expect, Key, Losing};
 use wardstead_limits::accounts as limits;
 use wardstead_store::Row as _;
 
-use crate::{
-    authenticate::TOKEN_PREFIX,
-    tables::{FLOOR, FloorRow, floor_key},
-};
+use crate::tables::{FLOOR, FloorRow, floor_key};
 
 /// The key of the cell that [`restored`] reads and writes.
 #[must_use]
@@ -56,16 +53,16 @@ impl Floor {
 }
 
 /// A token of `generation` with the random part `secret`.
-pub(crate) fn token(generation: u64, secret: &str) -> String {
+pub(crate) fn token(prefix: &str, generation: u64, secret: &str) -> String {
     match generation {
-        0 => format!("{TOKEN_PREFIX}{secret}"),
-        _ => format!("{TOKEN_PREFIX}{generation}_{secret}"),
+        0 => format!("{prefix}{secret}"),
+        _ => format!("{prefix}{generation}_{secret}"),
     }
 }
 
 /// The generation that stands in a token; `None` when it is no token of ours.
-pub(crate) fn generation_of(access_token: &str) -> Option<u64> {
-    let rest = access_token.strip_prefix(TOKEN_PREFIX)?;
+pub(crate) fn generation_of(prefix: &str, token: &str) -> Option<u64> {
+    let rest = token.strip_prefix(prefix)?;
     let (generation, secret) = match rest.split_once('_') {
         None => (0, rest),
         Some((generation, secret)) => (generation.parse().ok()?, secret),

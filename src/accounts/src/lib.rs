@@ -6,6 +6,8 @@
 
 mod account_data;
 mod authenticate;
+mod change;
+mod devices;
 mod error;
 mod filters;
 pub mod floor;
@@ -14,11 +16,14 @@ mod login;
 mod logout;
 mod names;
 mod presence;
+mod refresh;
 mod register;
+mod removal;
 mod tables;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod users;
 
 use std::{fmt, sync::Arc};
@@ -29,11 +34,16 @@ use wardstead_engine::JournalEntry;
 use wardstead_store::{Store, kind};
 
 pub use account_data::{AccountData, Change};
+pub use change::{
+    AccountChange, AccountHooks, Deactivated, DeviceRenamed, DevicesRemoved, Lifetimes, ProfileChanged, RemovedDevice,
+};
+pub use devices::Device;
 pub use error::{AccountsError, AuthError};
 pub use ignored::Ignored;
+pub use logout::Keep;
 pub use presence::{Presence, PresenceOf, PresenceState, Present};
 pub use register::{NewAccount, NewDevice};
-pub use users::{Account, Device};
+pub use users::Account;
 
 /// Users, devices and access tokens of this server. Cheap to clone.
 #[derive(Clone)]
@@ -41,6 +51,7 @@ pub struct Accounts {
     store: Store,
     server_name: OwnedServerName,
     seen: Arc<authenticate::Seen>,
+    hooks: AccountHooks,
 }
 
 /// Who makes a request.
@@ -56,6 +67,8 @@ pub struct Session {
     pub device: u64,
     /// Whether the user administers the server.
     pub admin: bool,
+    /// SHA-256 of the access token: whether the session is still good can be asked again while a request waits.
+    pub token: [u8; 32],
 }
 
 /// A session that was just opened. Its token is stored only as a hash: this is the only moment at which it can be told.
@@ -65,6 +78,10 @@ pub struct Login {
     pub session: Session,
     /// What the client presents from now on.
     pub access_token: String,
+    /// With what the client gets another access token; `None` where it takes none.
+    pub refresh_token: Option<String>,
+    /// Milliseconds that the access token lives; `None`: until its session ends.
+    pub expires_in_ms: Option<u64>,
 }
 
 impl fmt::Debug for Login {
@@ -77,7 +94,13 @@ impl Accounts {
     /// The accounts of `server_name` in `store`.
     #[must_use]
     pub fn new(store: Store, server_name: OwnedServerName) -> Self {
-        Self { store, server_name, seen: authenticate::nothing_seen() }
+        Self::with_hooks(store, server_name, AccountHooks::default())
+    }
+
+    /// As [`Self::new`], with those who follow changes of accounts, and with what the operator chose.
+    #[must_use]
+    pub fn with_hooks(store: Store, server_name: OwnedServerName, hooks: AccountHooks) -> Self {
+        Self { store, server_name, seen: authenticate::nothing_seen(), hooks }
     }
 }
 

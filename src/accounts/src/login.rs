@@ -3,51 +3,47 @@
 use ruma::OwnedDeviceId;
 use wardstead_engine::{Batch, Expect, Losing};
 use wardstead_limits::{accounts as limits, store as store_limits};
-use wardstead_store::StoreError;
+use wardstead_store::{Found, StoreError};
 
 use crate::{
-    Account, Accounts, AccountsError, Login, NewDevice, Session, account_changed,
-    authenticate::token_hash,
-    floor::{self, Floor},
-    tables::{
-        DEVICE_TOKENS, DEVICES, DeviceRow, DeviceTokenRow, TOKENS, TokenRow, device_key, device_token_key, floor_key,
-        token_key, user_key,
-    },
+    Account, Accounts, AccountsError, Login, NewDevice,
+    floor::Floor,
+    tables::{DEVICES, DeviceRow, device_key, floor_key, user_key},
+    tokens::{Opening, remove_tokens},
 };
 
 /// What a change of the user's row under a login means.
-const CHANGED: &str = "account changed";
-
-/// The session about to be opened.
-pub(crate) struct Opening<'a> {
-    pub account: &'a Account,
-    /// Short id.
-    pub device: u64,
-    pub device_id: OwnedDeviceId,
-    /// The generation of tokens.
-    pub generation: u64,
-}
+pub(crate) const CHANGED: &str = "account changed";
 
 impl Accounts {
-    /// Opens a session of `account`. A device that exists is taken over: its older tokens end in the same batch. `None` as
-    /// `device_id`: a new device.
+    /// As [`Self::log_in`], for a client that takes no refresh token.
     ///
     /// # Errors
-    /// `Deactivated`; `Changed` when the account is no longer as it was when the caller read it: find it again, check the
-    /// credentials again; `InvalidDeviceId`, `InvalidDisplayName`, `Contended`, and the store's.
+    /// As [`Self::log_in`].
     pub async fn login(
         &self,
         account: &Account,
         device_id: Option<OwnedDeviceId>,
         display_name: Option<String>,
     ) -> Result<Login, AccountsError> {
-        let device = NewDevice { device_id, display_name };
+        let device = NewDevice { device_id, display_name, ..NewDevice::default() };
+        self.log_in(account, device, &Batch::new()).await
+    }
+
+    /// Opens a session of `account`, in one batch that `extra` joins. A device that exists is taken over: its older tokens end in the
+    /// same batch.
+    ///
+    /// # Errors
+    /// `Deactivated`; `Changed` when the account is no longer as it was when the caller read it: find it again, check the
+    /// credentials again; `InvalidDeviceId`, `InvalidDisplayName`, `Contended`; `Lost` with what losing an assertion of `extra`
+    /// means; the store's.
+    pub async fn log_in(&self, account: &Account, device: NewDevice, extra: &Batch) -> Result<Login, AccountsError> {
         device.check()?;
         if account.deactivated {
             return Err(AccountsError::Deactivated);
         }
         for _ in 0..store_limits::REBUILDS {
-            let (batch, login) = self.build_login(account, &device).await?;
+            let (batch, login) = self.build_login(account, &device, extra.clone()).await?;
             match self.store.commit(batch).await.map_err(AccountsError::from) {
                 Ok(_) => return Ok(login),
                 Err(AccountsError::Lost(Losing::Rebuild)) => {}
@@ -58,63 +54,60 @@ impl Accounts {
         Err(AccountsError::Contended)
     }
 
-    async fn build_login(&self, account: &Account, device: &NewDevice) -> Result<(Batch, Login), AccountsError> {
+    async fn build_login(
+        &self,
+        account: &Account,
+        device: &NewDevice,
+        mut batch: Batch,
+    ) -> Result<(Batch, Login), AccountsError> {
         let device_id = device.device_id.clone().unwrap_or_else(|| self.generate_device_id());
         let key = device_key(account.user, device_id.as_str());
         let cells = self.store.cells(&[key.clone(), floor_key()]).await?;
         let Floor { generation, .. } = Floor::read(cells.get(1).and_then(Option::as_ref)).map_err(StoreError::from)?;
-        let mut batch = Batch::new();
         let still = Expect::Version(account.version);
         batch.expect(user_key(account.user), still, Losing::Fail(CHANGED));
-        batch.journal(account_changed(account.user));
+        let entry = Self::tell(&mut batch, account.user);
+        let found = cells.into_iter().next().flatten().map(|cell| DEVICES.found(key.clone(), cell));
+        let found = found.transpose().map_err(StoreError::from)?;
+        // What the end of all sessions left of an older device goes, and this is another one.
+        if let Some(void) = found.as_ref().filter(|found| found.row.session < account.session) {
+            self.remove(&mut batch, account.user, &account.user_id, std::slice::from_ref(void), entry).await?;
+        }
+        let found = found.filter(|found| found.row.session >= account.session);
 
-        let Some(cell) = cells.first().and_then(Option::as_ref) else {
-            batch.expect(key, Expect::Absent, Losing::Rebuild);
-            let opening = Opening { account, device: self.store.next_id().await?, device_id, generation };
+        let mut opening = Opening { account, device: 0, device_id, generation, rank: 0, refresh: device.refresh };
+        let Some(Found { row, version, .. }) = found else {
+            if batch.assertions.iter().all(|assertion| assertion.key != key) {
+                batch.expect(key, Expect::Absent, Losing::Rebuild);
+            }
+            opening.device = self.store.next_id().await?;
             let login = self.add_device(&mut batch, &opening, device.display_name.clone());
             return Ok((batch, login));
         };
         // The version orders two logins on one device: the second sees the token of the first, and ends it.
-        let row = DEVICES.decode(&key, cell).map_err(StoreError::from)?;
-        batch.expect(key.clone(), Expect::Version(cell.version), Losing::Rebuild);
-        self.remove_device_tokens(&mut batch, account.user, row.device).await?;
-        DEVICES.put_with(&mut batch, key, cell.version + 1, &[], &row);
-        let opening = Opening { account, device: row.device, device_id, generation };
-        let login = self.add_session(&mut batch, &opening);
+        batch.expect(key.clone(), Expect::Version(version), Losing::Rebuild);
+        let tokens = self.tokens_of(account.user, row.device).await?;
+        remove_tokens(&mut batch, &tokens)?;
+        (opening.device, opening.rank) = (row.device, row.least_rank.saturating_add(1));
+        let row = DeviceRow { least_rank: opening.rank, ..row };
+        DEVICES.put_with(&mut batch, key, version + 1, &[], &row);
+        let login = self.add_tokens(&mut batch, &opening);
         Ok((batch, login))
     }
 
-    /// Adds a device that does not exist, and its first token.
+    /// Adds a device that does not exist, and its first tokens. Its row's versions are its own: an act on a device that had its name
+    /// before loses.
     pub(crate) fn add_device(&self, batch: &mut Batch, opening: &Opening<'_>, display_name: Option<String>) -> Login {
-        let row = DeviceRow { device: opening.device, display_name, created_ms: self.store.clock().now_ms() };
-        DEVICES.put_with(batch, device_key(opening.account.user, opening.device_id.as_str()), 1, &[], &row);
-        self.add_session(batch, opening)
-    }
-
-    fn add_session(&self, batch: &mut Batch, opening: &Opening<'_>) -> Login {
-        let account = opening.account;
-        let secret = self.store.rng().alphanumeric(limits::ACCESS_TOKEN_CHARS);
-        let access_token = floor::token(opening.generation, &secret);
-        let hash = token_hash(&access_token);
-        let row = TokenRow {
-            user: account.user,
+        let row = DeviceRow {
             device: opening.device,
-            device_id: opening.device_id.to_string(),
-            generation: opening.generation,
-            session: account.session,
+            display_name,
+            created_ms: self.store.clock().now_ms(),
+            session: opening.account.session,
+            least_rank: opening.rank,
         };
-        TOKENS.put(batch, token_key(&hash), &row);
-        DEVICE_TOKENS.put(batch, device_token_key(account.user, opening.device, &hash), &DeviceTokenRow);
-        Login {
-            session: Session {
-                user_id: account.user_id.clone(),
-                user: account.user,
-                device_id: opening.device_id.clone(),
-                device: opening.device,
-                admin: account.admin,
-            },
-            access_token,
-        }
+        let key = device_key(opening.account.user, opening.device_id.as_str());
+        DEVICES.put_with(batch, key, opening.device << limits::DEVICE_VERSION_BITS, &[], &row);
+        self.add_tokens(batch, opening)
     }
 
     pub(crate) fn generate_device_id(&self) -> OwnedDeviceId {

@@ -1,32 +1,113 @@
-//! Ending sessions.
+//! Ending all sessions of a user: signing out everywhere, a new password, deactivation.
 
-use ruma::UserId;
-use wardstead_engine::{Batch, Expect, Key, KeyReader, Losing, ScanRange, Urgency};
+use ruma::{OwnedUserId, UserId};
+use wardstead_engine::{Batch, Expect, Losing, ScanRange};
 use wardstead_limits::{accounts as limits, store as store_limits};
 use wardstead_store::{Found, StoreError};
 
 use crate::{
-    Accounts, AccountsError, Session, account_changed,
-    tables::{DEVICE_TOKENS, DEVICES, DeviceTokenRow, HASH_BYTES, USERS, UserRow, device_key, token_key, user_key},
-    users::corrupt,
+    Account, AccountChange, Accounts, AccountsError, Deactivated, Session,
+    removal::REMAINING,
+    tables::{DEVICES, DeviceRow, USERS, UserRow, VoidDevicesRow, user_key},
+    users::{corrupt, parse_user_id},
 };
 
+/// Which sessions of a user an act leaves.
+#[derive(Clone, Copy, Debug)]
+pub enum Keep<'a> {
+    /// Every one.
+    All,
+    /// The device of this session, with its tokens. All others are removed.
+    Only(&'a Session),
+    /// None: all devices are removed.
+    None,
+}
+
+/// What is done to an account's row.
+struct Edit<'a> {
+    user: u64,
+    /// The version of the row that the caller looked at, where that decides.
+    looked_at: Option<u64>,
+    keep: Keep<'a>,
+    extra: &'a Batch,
+}
+
 impl Accounts {
-    /// Ends the session and removes its device, with all tokens of it, in one batch (Matrix specification, Client-Server
-    /// API, `POST /logout`). Does nothing when the device is gone already.
+    /// Ends all sessions of the session's user and removes all devices, in one batch (Matrix specification, Client-Server
+    /// API, `POST /logout/all`).
     ///
     /// # Errors
     /// `Contended`, and the store's.
-    pub async fn logout(&self, session: &Session) -> Result<(), AccountsError> {
-        let key = device_key(session.user, session.device_id.as_str());
+    pub async fn logout_all(&self, session: &Session) -> Result<(), AccountsError> {
+        let edit = Edit { user: session.user, looked_at: None, keep: Keep::None, extra: &Batch::new() };
+        self.edit(&edit, |_| (), |_| None).await
+    }
+
+    /// Deactivates the account and ends all its sessions, in one batch that `extra` joins. The name stays taken. The password's hash
+    /// stays, so that only who knows the password is told that the account is deactivated. `erase`: nobody who comes later is
+    /// to see what the user wrote.
+    ///
+    /// # Errors
+    /// `NoAccount`; `Lost` with what losing an assertion of `extra` means; `Contended`, and the store's.
+    pub async fn deactivate(&self, user_id: &UserId, erase: bool, extra: &Batch) -> Result<(), AccountsError> {
+        let user = self.user_short_id(user_id).await?.ok_or(AccountsError::NoAccount)?;
+        let edit = Edit { user, looked_at: None, keep: Keep::None, extra };
+        let change = |user_id| Some(AccountChange::Deactivated(Deactivated { user, user_id, erase }));
+        let deactivate = |row: &mut UserRow| (row.deactivated, row.erased) = (true, row.erased || erase);
+        self.edit(&edit, deactivate, change).await
+    }
+
+    /// Gives `account` another password, in one batch that `extra` joins and that ends the sessions which `keep` does not name.
+    ///
+    /// # Errors
+    /// `Changed` when the account is no longer as it was when the caller read it; `Lost` with what losing an assertion of `extra`
+    /// means; `Contended`, and the store's.
+    pub async fn set_password(
+        &self,
+        account: &Account,
+        password_hash: &str,
+        keep: Keep<'_>,
+        extra: &Batch,
+    ) -> Result<(), AccountsError> {
+        let edit = Edit { user: account.user, looked_at: Some(account.version), keep, extra };
+        self.edit(&edit, |row| row.password_hash = Some(password_hash.to_owned()), |_| None).await
+    }
+
+    /// Changes the user's row. Where not all sessions are kept, every token issued so far is void from this commit on but for those of
+    /// the device that is kept; devices beyond what one batch removes go by the queue row in it.
+    async fn edit(
+        &self,
+        edit: &Edit<'_>,
+        apply: impl Fn(&mut UserRow),
+        change: impl Fn(OwnedUserId) -> Option<AccountChange>,
+    ) -> Result<(), AccountsError> {
+        let key = user_key(edit.user);
         for _ in 0..store_limits::REBUILDS {
-            let device = self.store.get(&DEVICES, &key).await?;
-            let Some(device) = device.filter(|device| device.row.device == session.device) else { return Ok(()) };
-            let mut batch = Batch::new();
-            batch.expect(key.clone(), Expect::Version(device.version), Losing::Rebuild);
-            batch.delete(key.clone());
-            self.remove_device_tokens(&mut batch, session.user, session.device).await?;
-            batch.journal(account_changed(session.user));
+            let found = self.store.get(&USERS, &key).await?;
+            let Found { mut row, version, .. } = found.ok_or_else(|| corrupt(&key, "a session's user is missing"))?;
+            if edit.looked_at.is_some_and(|looked_at| looked_at != version) {
+                return Err(AccountsError::Changed);
+            }
+            apply(&mut row);
+            let user_id = parse_user_id(&key, &row.user_id)?;
+            let mut batch = edit.extra.clone();
+            batch.expect(key.clone(), Expect::Version(version), Losing::Rebuild);
+            let entry = Self::tell(&mut batch, edit.user);
+            match edit.keep {
+                Keep::All => {}
+                Keep::Only(session) => {
+                    row.session += 1;
+                    self.end_all_but(&mut batch, (edit.user, &user_id), Some(session), &row, entry).await?;
+                }
+                Keep::None => {
+                    row.session += 1;
+                    self.end_all_but(&mut batch, (edit.user, &user_id), None, &row, entry).await?;
+                }
+            }
+            USERS.put_with(&mut batch, key.clone(), version + 1, &[], &row);
+            if let Some(change) = change(user_id) {
+                self.follow(&mut batch, &change, entry).await?;
+            }
             match self.store.commit(batch).await {
                 Ok(_) => return Ok(()),
                 Err(StoreError::Lost(Losing::Rebuild)) => {}
@@ -36,88 +117,28 @@ impl Accounts {
         Err(AccountsError::Contended)
     }
 
-    /// Ends all sessions of the session's user and removes all devices, in one batch (Matrix specification, Client-Server
-    /// API, `POST /logout/all`).
-    ///
-    /// # Errors
-    /// `Contended`, and the store's.
-    pub async fn logout_all(&self, session: &Session) -> Result<(), AccountsError> {
-        self.end_sessions(session.user, |_| ()).await
-    }
-
-    /// Deactivates the account and ends all its sessions, in one batch. The name stays taken. The password's hash stays,
-    /// so that only who knows the password is told that the account is deactivated.
-    ///
-    /// # Errors
-    /// `NoAccount`, `Contended`, and the store's.
-    pub async fn deactivate(&self, user_id: &UserId) -> Result<(), AccountsError> {
-        let user = self.user_short_id(user_id).await?.ok_or(AccountsError::NoAccount)?;
-        self.end_sessions(user, |row| row.deactivated = true).await
-    }
-
-    /// Changes the user's row so that every token issued so far is void, and removes devices and tokens.
-    async fn end_sessions(&self, user: u64, change: impl Fn(&mut UserRow)) -> Result<(), AccountsError> {
-        for _ in 0..store_limits::REBUILDS {
-            let key = user_key(user);
-            let found = self.store.get(&USERS, &key).await?;
-            let Found { mut row, version, .. } = found.ok_or_else(|| corrupt(&key, "a session's user is missing"))?;
-            let of_user = DEVICE_TOKENS.key(user).key();
-            let tokens = self.store.scan_all(&DEVICE_TOKENS, ScanRange::prefix(of_user)).await?;
-            row.session += 1;
-            change(&mut row);
-
-            let (now, later) = tokens.split_at(tokens.len().min(limits::TOKENS_PER_BATCH));
-            let mut batch = Batch::new();
-            batch.expect(key.clone(), Expect::Version(version), Losing::Rebuild);
-            USERS.put_with(&mut batch, key, version + 1, &[], &row);
-            let devices = DEVICES.key(user).key();
-            batch.delete_range(devices.clone(), devices.after_prefix());
-            remove_tokens(&mut batch, now)?;
-            batch.journal(account_changed(user));
-            match self.store.commit(batch).await {
-                Ok(_) => return self.remove_void_tokens(later).await,
-                Err(StoreError::Lost(Losing::Rebuild)) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(AccountsError::Contended)
-    }
-
-    /// Removes tokens that the user's session number has made void. A crash in between leaves rows that let nobody in and
-    /// that the next end of all sessions removes.
-    async fn remove_void_tokens(&self, tokens: &[Found<DeviceTokenRow>]) -> Result<(), AccountsError> {
-        for tokens in tokens.chunks(limits::TOKENS_PER_BATCH) {
-            let mut batch = Batch { urgency: Urgency::Soon, ..Batch::new() };
-            remove_tokens(&mut batch, tokens)?;
-            self.store.commit(batch).await?;
-        }
-        Ok(())
-    }
-
-    /// Adds the removal of all tokens of a device.
-    pub(crate) async fn remove_device_tokens(
+    /// Adds the end of all sessions but the kept one. `row` is the user's, with the session number that comes into force.
+    async fn end_all_but(
         &self,
         batch: &mut Batch,
-        user: u64,
-        device: u64,
+        (user, user_id): (u64, &UserId),
+        kept: Option<&Session>,
+        row: &UserRow,
+        entry: usize,
     ) -> Result<(), AccountsError> {
-        let of_device = DEVICE_TOKENS.key(user).u64(device).key();
-        let tokens = self.store.scan_all(&DEVICE_TOKENS, ScanRange::prefix(of_device)).await?;
-        Ok(remove_tokens(batch, &tokens)?)
+        let devices = self.store.scan_all(&DEVICES, ScanRange::scope(DEVICES.id(), user)).await?;
+        let is_kept = |device: &Found<DeviceRow>| kept.is_some_and(|kept| kept.device == device.row.device);
+        let (kept, going): (Vec<_>, Vec<_>) = devices.into_iter().partition(is_kept);
+        for Found { key, row: device, version, .. } in kept {
+            batch.expect(key.clone(), Expect::Version(version), Losing::Rebuild);
+            let tokens = self.tokens_of(user, device.device).await?;
+            self.keep_tokens(batch, &tokens, row.session).await?;
+            DEVICES.put_with(batch, key, version + 1, &[], &DeviceRow { session: row.session, ..device });
+        }
+        let now = &going[..going.len().min(limits::DEVICES_PER_BATCH)];
+        self.remove(batch, user, user_id, now, entry).await?;
+        // Always: somebody may sign in on another device while this is on its way, and that device is void from its first moment.
+        REMAINING.push(batch, user, entry, &VoidDevicesRow);
+        Ok(())
     }
-}
-
-fn remove_tokens(batch: &mut Batch, tokens: &[Found<DeviceTokenRow>]) -> Result<(), StoreError> {
-    for token in tokens {
-        batch.delete(token_key(&hash_in(&token.key)?));
-        batch.delete(token.key.clone());
-    }
-    Ok(())
-}
-
-/// The hash of the token in a key of the index.
-fn hash_in(key: &Key) -> Result<[u8; HASH_BYTES], StoreError> {
-    let mut reader = KeyReader::new(key);
-    let hash = reader.u64().and_then(|_| reader.fixed(HASH_BYTES)?.try_into().ok());
-    hash.ok_or_else(|| corrupt(key, "not the hash of a token"))
 }

@@ -10,8 +10,8 @@ use wardstead_store::StoreError;
 use crate::{
     Account, Accounts, AccountsError, Login, account_changed,
     floor::Floor,
-    login::Opening,
     tables::{NAMES, NameRow, USERS, UserRow, floor_key, name_key, user_key},
+    tokens::Opening,
 };
 
 /// What losing the race for a user name means.
@@ -37,6 +37,8 @@ pub struct NewDevice {
     pub device_id: Option<OwnedDeviceId>,
     /// What the user calls it. Ignored when the device exists.
     pub display_name: Option<String>,
+    /// Whether the client takes refresh tokens.
+    pub refresh: bool,
 }
 
 impl fmt::Debug for NewAccount {
@@ -83,6 +85,8 @@ impl Accounts {
                 device: device_short_id,
                 device_id: device.device_id.clone().unwrap_or_else(|| self.generate_device_id()),
                 generation: floor.generation,
+                rank: 0,
+                refresh: device.refresh,
             };
             let login = self.add_device(&mut batch, &opening, device.display_name.clone());
             (batch, login)
@@ -130,6 +134,7 @@ impl Accounts {
             password_hash: new.password_hash.clone(),
             admin: new.admin,
             deactivated: false,
+            erased: false,
             created_ms: self.store.clock().now_ms(),
             session: 0,
         };
@@ -146,6 +151,7 @@ impl Accounts {
             user_id,
             admin: row.admin,
             deactivated: false,
+            erased: false,
             password_hash: row.password_hash,
             created_ms: row.created_ms,
             version: FIRST_VERSION,

@@ -13,7 +13,7 @@ pub(crate) const USERS: Table<UserRow> = Table::new(AccessPattern::Point, 0x021,
 pub(crate) const DEVICES: Table<DeviceRow> = Table::new(AccessPattern::Scan, 0x022, "devices", "accounts");
 /// Access tokens: `0 | SHA-256 of the token`.
 pub(crate) const TOKENS: Table<TokenRow> = Table::new(AccessPattern::Point, 0x023, "access_tokens", "accounts");
-/// Access tokens of a device: `user | device short id | SHA-256 of the token`.
+/// Access and refresh tokens of a device: `user | device short id | SHA-256 of the token`.
 pub(crate) const DEVICE_TOKENS: Table<DeviceTokenRow> =
     Table::new(AccessPattern::Scan, 0x024, "device_tokens", "accounts");
 /// The session floor: `0`, one cell. Its version is the generation of tokens.
@@ -29,6 +29,13 @@ pub(crate) const FILTERS: Table<FilterRow> = Table::new(AccessPattern::Scan, 0x0
 /// When removed account data is forgotten.
 pub(crate) static TOMBSTONES: Timers<TombstoneRow> =
     Timers::new(Table::new(AccessPattern::Churn, 0x037, "account_data_tombstones", "accounts"));
+
+/// Refresh tokens: `0 | SHA-256 of the token`.
+pub(crate) const REFRESH_TOKENS: Table<TokenRow> =
+    Table::new(AccessPattern::Point, 0x02c, "refresh_tokens", "accounts");
+/// Users of whom devices remain that the end of all sessions has made void: a [`wardstead_store::Queue`], its lane is the user.
+pub(crate) const VOID_DEVICES: Table<VoidDevicesRow> =
+    Table::new(AccessPattern::Churn, 0x02e, "void_devices", "accounts");
 
 /// Bytes of a SHA-256.
 pub(crate) const HASH_BYTES: usize = 32;
@@ -46,6 +53,8 @@ pub(crate) struct UserRow {
     pub password_hash: Option<String>,
     pub admin: bool,
     pub deactivated: bool,
+    /// Whether the user asked, when leaving, that nobody who comes later sees what they wrote.
+    pub erased: bool,
     pub created_ms: u64,
     /// Raised by whatever ends all of the user's sessions. A token issued below it is void, whether or not its row is gone.
     pub session: u64,
@@ -57,6 +66,10 @@ pub(crate) struct DeviceRow {
     pub device: u64,
     pub display_name: Option<String>,
     pub created_ms: u64,
+    /// The user's session number when somebody last signed in on it. A device of a lower one than the user's is void.
+    pub session: u64,
+    /// Tokens of lower ranks were replaced, by newer ones that were used or by signing in again.
+    pub least_rank: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,10 +81,22 @@ pub(crate) struct TokenRow {
     pub generation: u64,
     /// The user's session number at issue.
     pub session: u64,
+    /// How many pairs of tokens of its device came before it.
+    pub rank: u32,
+    /// From when on it is refused, in milliseconds since 1970; of access tokens only.
+    pub expires_ms: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct DeviceTokenRow;
+pub(crate) struct DeviceTokenRow {
+    /// Whether it is a refresh token.
+    pub refresh: bool,
+    pub rank: u32,
+}
+
+/// That there may be some.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct VoidDevicesRow;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FloorRow {
@@ -120,10 +145,11 @@ pub(crate) struct TombstoneRow {
 }
 
 wardstead_store::row!(NameRow, 1);
-wardstead_store::row!(UserRow, 1);
-wardstead_store::row!(DeviceRow, 1);
-wardstead_store::row!(TokenRow, 1);
-wardstead_store::row!(DeviceTokenRow, 1);
+wardstead_store::row!(UserRow, 2);
+wardstead_store::row!(DeviceRow, 2);
+wardstead_store::row!(TokenRow, 2);
+wardstead_store::row!(DeviceTokenRow, 2);
+wardstead_store::row!(VoidDevicesRow, 1);
 wardstead_store::row!(FloorRow, 2);
 wardstead_store::row!(AccountDataRow, 2);
 wardstead_store::row!(AccountDataLogRow, 1);
@@ -144,6 +170,10 @@ pub(crate) fn device_key(user: u64, device_id: &str) -> Key {
 
 pub(crate) fn token_key(hash: &[u8; HASH_BYTES]) -> Key {
     TOKENS.key(0).fixed(hash).key()
+}
+
+pub(crate) fn refresh_token_key(hash: &[u8; HASH_BYTES]) -> Key {
+    REFRESH_TOKENS.key(0).fixed(hash).key()
 }
 
 pub(crate) fn device_token_key(user: u64, device: u64, hash: &[u8; HASH_BYTES]) -> Key {

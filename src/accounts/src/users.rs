@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use ruma::{OwnedDeviceId, OwnedUserId, UserId};
+use ruma::{OwnedUserId, UserId};
 use wardstead_engine::{EngineError, Key, KeyReader, PageLimit, ScanRange};
 use wardstead_limits::accounts as limits;
 use wardstead_store::{Found, StoreError};
 
 use crate::{
     Accounts, AccountsError,
-    tables::{DEVICES, DeviceRow, NAMES, USERS, UserRow, name_key, user_key},
+    tables::{NAMES, USERS, UserRow, name_key, user_key},
 };
 
 /// A local account as it was when it was read.
@@ -23,6 +23,8 @@ pub struct Account {
     pub admin: bool,
     /// Whether the account is deactivated: it has no sessions and gets none.
     pub deactivated: bool,
+    /// Whether nobody who comes later is to see what the user wrote.
+    pub erased: bool,
     /// The password's hash as a PHC string; `None` where the user signs in another way.
     pub password_hash: Option<String>,
     /// When the account was made, in milliseconds since 1970.
@@ -47,22 +49,10 @@ impl fmt::Debug for Account {
 impl Account {
     pub(crate) fn of(user: u64, found: Found<UserRow>) -> Result<Self, AccountsError> {
         let user_id = parse_user_id(&found.key, &found.row.user_id)?;
-        let UserRow { password_hash, admin, deactivated, created_ms, session, .. } = found.row;
-        Ok(Self { user, user_id, admin, deactivated, password_hash, created_ms, version: found.version, session })
+        let UserRow { password_hash, admin, deactivated, erased, created_ms, session, .. } = found.row;
+        let version = found.version;
+        Ok(Self { user, user_id, admin, deactivated, erased, password_hash, created_ms, version, session })
     }
-}
-
-/// A device of a user.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Device {
-    /// Its id.
-    pub device_id: OwnedDeviceId,
-    /// Short id.
-    pub device: u64,
-    /// What the user calls it.
-    pub display_name: Option<String>,
-    /// When it was made, in milliseconds since 1970.
-    pub created_ms: u64,
 }
 
 impl Accounts {
@@ -128,20 +118,6 @@ impl Accounts {
     /// The store's.
     pub async fn is_empty(&self) -> Result<bool, AccountsError> {
         Ok(self.local_users(None, 1).await?.is_empty())
-    }
-
-    /// The devices of the user with this short id, in the order of their ids.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn devices(&self, user: u64) -> Result<Vec<Device>, AccountsError> {
-        let rows = self.store.scan_all(&DEVICES, ScanRange::scope(DEVICES.id(), user)).await?;
-        let device = |found: Found<DeviceRow>| {
-            let device_id = KeyReader::new(&found.key).text().ok_or_else(|| corrupt(&found.key, "not a device id"))?;
-            let DeviceRow { device, display_name, created_ms } = found.row;
-            Ok(Device { device_id: device_id.into(), device, display_name, created_ms })
-        };
-        rows.into_iter().map(device).collect()
     }
 
     pub(crate) async fn read_user(&self, user: u64) -> Result<Account, AccountsError> {

@@ -121,6 +121,7 @@ impl Identity {
         let device = NewDevice {
             device_id: request.device_id.clone(),
             display_name: request.initial_device_display_name.clone(),
+            refresh: request.refresh_token,
         };
         let mut new = NewAccount { username: request.username.clone(), password_hash, admin: false, device };
         for _ in 0..limits::REBUILDS {

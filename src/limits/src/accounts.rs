@@ -36,9 +36,18 @@ pub const REGISTRATION_TOKEN_CHARS: usize = 32;
 pub const REGISTRATION_TOKEN_BYTES: usize = 128;
 /// Bytes of an access token that a client presents; longer ones are not looked up.
 pub const ACCESS_TOKEN_BYTES: usize = 256;
-/// Access tokens removed in one batch (two writes each, so half of a batch's writes). What a user has beyond them is void
-/// from the first batch on and removed by those that follow.
-pub const TOKENS_PER_BATCH: usize = 1_024;
+/// Devices removed in one batch, each with its tokens and with what other parts keep for it, within a batch's writes. What a user has beyond
+/// them is void from the first batch on where all sessions end, and removed by those that follow.
+pub const DEVICES_PER_BATCH: usize = 64;
+/// Bits of a device's version that count its changes; above them stands the device's short id, so that two devices of one name share no
+/// version: 16 million refreshed tokens.
+pub const DEVICE_VERSION_BITS: u32 = 24;
+/// Milliseconds that an access token lives whose client can refresh it, where the operator chose nothing: long enough that an outage of the
+/// store, in which nothing can be refreshed, shuts out few.
+pub const ACCESS_TOKEN_LIFETIME_MS: u64 = 60 * 60 * 1_000;
+/// Pairs of tokens that a refresh token can be exchanged for and of which none was used: a client that lost an answer asks again. The
+/// next takes the place of all of them.
+pub const PAIRS_UNUSED: usize = 8;
 /// Local users on one page of the list.
 pub const USERS_PAGE: usize = 1_000;
 /// Bytes of what a node remembers of the access tokens that it has seen: about 50,000 of them. A token that is forgotten costs one

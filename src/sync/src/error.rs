@@ -1,6 +1,6 @@
 //! How a sync fails.
 
-use wardstead_accounts::AccountsError;
+use wardstead_accounts::{AccountsError, AuthError};
 use wardstead_rooms::RoomError;
 use wardstead_store::StoreError;
 
@@ -10,6 +10,9 @@ pub enum SyncError {
     /// `since` was not issued by this server, or was issued to another user.
     #[error("since is not a token of yours")]
     Since,
+    /// The session ended while the client waited.
+    #[error(transparent)]
+    Session(#[from] AuthError),
     /// A room could not be read.
     #[error(transparent)]
     Room(#[from] RoomError),

@@ -109,7 +109,7 @@ impl Syncer {
     ) -> Result<Bytes, SyncError> {
         let Asked { filter, full_state, timeout } = asked;
         let mut told = Told::from(token);
-        let (mut epoch, mut since) = (u64::from(token.epoch), token.position);
+        let (mut epoch, mut since, mut good_at) = (u64::from(token.epoch), token.position, token.position);
         let mut last = timeout.is_zero();
         let timeout = tokio::time::sleep(timeout);
         tokio::pin!(timeout);
@@ -124,6 +124,7 @@ impl Syncer {
             if !sections.is_empty() || ephemeral.ready || last {
                 return self.respond(by, upto, sections, ephemeral);
             }
+            self.still_good(by, &mut good_at, upto).await?;
             // Nothing up to here concerns this user: the next look starts where this one ended.
             (epoch, since, told) = (self.store.epoch(), upto, ephemeral.looked);
             tokio::select! {
@@ -137,7 +138,17 @@ impl Syncer {
                 () = self.until(ephemeral.again_ms) => {}
             }
             upto = self.store.position();
+            self.still_good(by, &mut good_at, upto).await?;
         }
+    }
+
+    /// That the session has not ended, where its user, device or tokens may have changed between `good_at` and `upto`.
+    async fn still_good(&self, by: &Session, good_at: &mut Position, upto: Position) -> Result<(), SyncError> {
+        if self.store.user_changed(by.user, *good_at) != Some(false) {
+            self.accounts.check(by).await?;
+        }
+        *good_at = upto;
+        Ok(())
     }
 
     /// Returns at a Unix millisecond; `None`: never.

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use tokio::{net::TcpListener, sync::watch};
-use wardstead_accounts::{Accounts, Presence};
+use wardstead_accounts::{AccountHooks, Accounts, Presence};
 use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures};
 use wardstead_directory::{Directory, Publisher};
 use wardstead_engine::EngineError;
@@ -206,8 +206,9 @@ struct Wired {
 /// The parts over `data`.
 async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy) -> Result<Wired, ServerError> {
     let (store, name) = (&data.store, &config.server.name);
-    let accounts = Accounts::new(store.clone(), name.clone());
+    let accounts = Accounts::with_hooks(store.clone(), name.clone(), AccountHooks::default());
     accounts.run_sweeps();
+    accounts.run_removals();
     let identity = Identity::new(store.clone(), accounts.clone(), policy.identity());
     let first_token = identity.ensure_first_token().await?;
     let key = signing::load_or_create(store, store.rng().as_ref()).await?;

@@ -82,5 +82,8 @@ fn new_account(username: &str) -> NewAccount {
 }
 
 fn on_device(username: &str, device_id: &str) -> NewAccount {
-    NewAccount { device: NewDevice { device_id: Some(device_id.into()), display_name: None }, ..new_account(username) }
+    NewAccount {
+        device: NewDevice { device_id: Some(device_id.into()), display_name: None, ..NewDevice::default() },
+        ..new_account(username)
+    }
 }

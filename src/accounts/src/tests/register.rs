@@ -135,16 +135,22 @@ async fn devices_are_bounded() {
     let register =
         |device: NewDevice| server.accounts.register(NewAccount { device, ..new_account("alice") }, Batch::new());
     for id in ["", &"d".repeat(limits::DEVICE_ID_BYTES + 1)] {
-        let refused = register(NewDevice { device_id: Some(id.into()), display_name: None }).await;
+        let refused =
+            register(NewDevice { device_id: Some(id.into()), display_name: None, ..NewDevice::default() }).await;
         assert!(matches!(refused, Err(AccountsError::InvalidDeviceId)), "{refused:?}");
     }
     let name = "n".repeat(limits::DEVICE_ID_BYTES);
-    let refused = register(NewDevice { device_id: None, display_name: Some(format!("{name}n")) }).await;
+    let refused = register(NewDevice { display_name: Some(format!("{name}n")), ..NewDevice::default() }).await;
     assert!(matches!(refused, Err(AccountsError::InvalidDisplayName)), "{refused:?}");
     assert!(server.accounts.is_empty().await.unwrap());
     // The longest that is allowed, in the worst form for a key.
     let id = "\0".repeat(limits::DEVICE_ID_BYTES);
-    let alice = register(NewDevice { device_id: Some(id.as_str().into()), display_name: Some(name.clone()) }).await;
+    let alice = register(NewDevice {
+        device_id: Some(id.as_str().into()),
+        display_name: Some(name.clone()),
+        ..NewDevice::default()
+    })
+    .await;
     let devices = server.accounts.devices(alice.unwrap().session.user).await.unwrap();
     assert_eq!((devices[0].device_id.as_str(), devices[0].display_name.as_ref()), (id.as_str(), Some(&name)));
 }

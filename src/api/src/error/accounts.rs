@@ -15,6 +15,7 @@ impl From<AuthError> for ApiError {
                 Self::new(StatusCode::UNAUTHORIZED, ErrorKind::UnknownToken(data), "The access token is not known.")
             }
             AuthError::Deactivated => deactivated(),
+            AuthError::Contended => Self::unavailable(error),
             AuthError::Store(error) => error.into(),
             error => Self::internal(error),
         }
@@ -38,6 +39,7 @@ impl From<AccountsError> for ApiError {
                 "Account data of this type is kept by the server; it is not set here.",
             ),
             AccountsError::TooLarge(what) => Self::too_large(format!("That is more than the server keeps: {what}.")),
+            AccountsError::NoDevice => Self::not_found("There is no such device."),
             AccountsError::NoAccount => Self::not_found("There is no such account."),
             // Somebody else was quicker; the same request made again sees what that one wrote.
             AccountsError::Changed | AccountsError::Contended => Self::unavailable(error),

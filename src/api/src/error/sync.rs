@@ -8,6 +8,7 @@ impl From<SyncError> for ApiError {
     fn from(error: SyncError) -> Self {
         match error {
             SyncError::Since => Self::invalid_param("since is not a token of yours."),
+            SyncError::Session(error) => error.into(),
             SyncError::Room(error) => error.into(),
             SyncError::Account(error) => error.into(),
             SyncError::Store(error) => error.into(),

@@ -89,6 +89,7 @@ impl Server {
         let faults = engine.faults();
         let store = testing::over(Arc::clone(&engine) as _, "example.org", clock.clone(), seed).await.unwrap();
         let accounts = Accounts::new(store.clone(), server_name!("example.org").to_owned());
+        accounts.run_removals();
         let config = IdentityConfig { registration: Registration::Open, hash: HashCost::Cheap };
         let identity = Identity::new(store.clone(), accounts.clone(), config);
         let key = signing::load_or_create(&store, store.rng().as_ref()).await.unwrap();

@@ -156,7 +156,11 @@ async fn refused_logins() {
 async fn a_deactivated_account_is_told_so() {
     let server = Server::new().await;
     let token = server.post(REGISTER, "", &account("anna")).await.ok()["access_token"].as_str().unwrap().to_owned();
-    server.accounts.deactivate(ruma::user_id!("@anna:example.org")).await.unwrap();
+    server
+        .accounts
+        .deactivate(ruma::user_id!("@anna:example.org"), false, &wardstead_engine::Batch::new())
+        .await
+        .unwrap();
     server.post(LOGIN, "", &credentials("anna", "correct horse")).await.expect_error(403, "M_USER_DEACTIVATED");
     server.post(LOGIN, "", &credentials("anna", "wrong horse")).await.expect_error(403, "M_FORBIDDEN");
     let answer = server.get(WHOAMI, &token).await;

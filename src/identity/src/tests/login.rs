@@ -75,7 +75,10 @@ async fn an_account_without_a_password() {
 #[tokio::test]
 async fn a_deactivated_account() {
     let node = with_alice().await;
-    node.accounts.deactivate(ruma::user_id!("@alice:example.org")).await.unwrap();
+    node.accounts
+        .deactivate(ruma::user_id!("@alice:example.org"), false, &wardstead_engine::Batch::new())
+        .await
+        .unwrap();
     let refused = node.login(by_name("alice", PASSWORD)).await;
     assert!(matches!(refused, Err(LoginError::Deactivated)), "{refused:?}");
     let refused = node.login(by_name("alice", "wrong password")).await;

@@ -185,7 +185,7 @@ impl Server {
     /// Another device of the same user.
     pub async fn device(&self, of: &Session) -> Session {
         let account = self.accounts.find(&of.user_id).await.unwrap().unwrap();
-        let NewDevice { device_id, display_name } = NewDevice::default();
+        let NewDevice { device_id, display_name, .. } = NewDevice::default();
         self.accounts.login(&account, device_id, display_name).await.unwrap().session
     }
 

@@ -17,6 +17,8 @@ const NAMES: &[(u16, &str)] = &[
     (0x025, "session_floor"),
     (0x026, "account_data"),
     (0x027, "account_data_log"),
+    (0x02c, "refresh_tokens"),
+    (0x02e, "void_devices"),
     (0x036, "filters"),
     (0x037, "account_data_tombstones"),
     (0x040, "room_ids"),

@@ -1,0 +1,103 @@
+//! The devices of a user (Matrix specification, Client-Server API, Device Management).
+
+use ruma::{DeviceId, OwnedDeviceId};
+use wardstead_engine::{Batch, Expect, KeyReader, Losing, ScanRange};
+use wardstead_limits::{accounts as limits, store as store_limits};
+use wardstead_store::{Found, StoreError};
+
+use crate::{
+    AccountChange, Accounts, AccountsError, DeviceRenamed, Session,
+    tables::{DEVICES, DeviceRow, device_key},
+    users::corrupt,
+};
+
+/// A device of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Its id.
+    pub device_id: OwnedDeviceId,
+    /// Short id.
+    pub device: u64,
+    /// What the user calls it.
+    pub display_name: Option<String>,
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: u64,
+}
+
+impl Accounts {
+    /// The devices of the user with this short id, in the order of their ids.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn devices(&self, user: u64) -> Result<Vec<Device>, AccountsError> {
+        let session = self.read_user(user).await?.session;
+        let rows = self.store.scan_all(&DEVICES, ScanRange::scope(DEVICES.id(), user)).await?;
+        let good = rows.into_iter().filter(|found| found.row.session >= session);
+        Ok(good.map(device).collect::<Result<_, _>>()?)
+    }
+
+    /// The device `device_id` of the session's user.
+    ///
+    /// # Errors
+    /// `NoDevice`, and the store's.
+    pub async fn device(&self, of: &Session, device_id: &DeviceId) -> Result<Device, AccountsError> {
+        Ok(device(self.good_device(of, device_id).await?)?)
+    }
+
+    /// Gives the device `device_id` of the session's user another display name, in one batch.
+    ///
+    /// # Errors
+    /// `NoDevice`, `InvalidDisplayName`, `Contended`, and the store's.
+    pub async fn rename_device(
+        &self,
+        by: &Session,
+        device_id: &DeviceId,
+        display_name: &str,
+    ) -> Result<(), AccountsError> {
+        for _ in 0..store_limits::REBUILDS {
+            let Found { key, row, version, .. } = self.good_device(by, device_id).await?;
+            if display_name.len() > limits::DEVICE_ID_BYTES {
+                return Err(AccountsError::InvalidDisplayName);
+            }
+            let display_name = Some(display_name.to_owned());
+            if row.display_name == display_name {
+                return Ok(());
+            }
+            let mut batch = Batch::new();
+            let entry = Self::tell(&mut batch, by.user);
+            batch.expect(key.clone(), Expect::Version(version), Losing::Rebuild);
+            let row = DeviceRow { display_name: display_name.clone(), ..row };
+            DEVICES.put_with(&mut batch, key, version + 1, &[], &row);
+            let change = AccountChange::DeviceRenamed(DeviceRenamed {
+                user: by.user,
+                user_id: by.user_id.clone(),
+                device: row.device,
+                device_id: device_id.to_owned(),
+                display_name,
+            });
+            self.follow(&mut batch, &change, entry).await?;
+            match self.store.commit(batch).await {
+                Ok(_) => return Ok(()),
+                Err(StoreError::Lost(Losing::Rebuild)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(AccountsError::Contended)
+    }
+
+    /// The row of a device that is not void: the session is good, so devices of a lower session number than its own are.
+    async fn good_device(&self, of: &Session, device_id: &DeviceId) -> Result<Found<DeviceRow>, AccountsError> {
+        if !(1..=limits::DEVICE_ID_BYTES).contains(&device_id.as_str().len()) {
+            return Err(AccountsError::NoDevice);
+        }
+        let session = self.read_user(of.user).await?.session;
+        let found = self.store.get(&DEVICES, &device_key(of.user, device_id.as_str())).await?;
+        found.filter(|found| found.row.session >= session).ok_or(AccountsError::NoDevice)
+    }
+}
+
+fn device(found: Found<DeviceRow>) -> Result<Device, StoreError> {
+    let device_id = KeyReader::new(&found.key).text().ok_or_else(|| corrupt(&found.key, "not a device id"))?;
+    let DeviceRow { device, display_name, created_ms, .. } = found.row;
+    Ok(Device { device_id: device_id.into(), device, display_name, created_ms })
+}
