@@ -7,6 +7,7 @@
 mod account_data;
 mod authenticate;
 mod change;
+mod client;
 mod devices;
 mod error;
 mod filters;
@@ -37,6 +38,7 @@ pub use account_data::{AccountData, Change};
 pub use change::{
     AccountChange, AccountHooks, Deactivated, DeviceRenamed, DevicesRemoved, Lifetimes, ProfileChanged, RemovedDevice,
 };
+pub use client::{Client, Network};
 pub use devices::Device;
 pub use error::{AccountsError, AuthError};
 pub use ignored::Ignored;

@@ -7,7 +7,7 @@ use ruma::api::auth_scheme::{
     AccessToken, AccessTokenOptional, AppserviceTokenOptional, AuthScheme, ExtractTokenError, NoAccessToken,
     NoAuthentication, extract_bearer_or_query_token,
 };
-use wardstead_accounts::Session;
+use wardstead_accounts::{Client, Session};
 
 use crate::{ApiError, ApiState};
 
@@ -19,15 +19,19 @@ pub(crate) trait Access: AuthScheme {
     /// Whether a request without a token is refused.
     const REQUIRED: bool;
 
-    /// Checks the request's head.
-    fn admit(state: &ApiState, head: &Request<()>) -> impl Future<Output = Result<Self::Caller, ApiError>> + Send;
+    /// Checks the request's head, which came from `client`.
+    fn admit(
+        state: &ApiState,
+        head: &Request<()>,
+        client: &Client,
+    ) -> impl Future<Output = Result<Self::Caller, ApiError>> + Send;
 }
 
 impl Access for AccessToken {
     type Caller = Session;
     const REQUIRED: bool = true;
 
-    async fn admit(state: &ApiState, head: &Request<()>) -> Result<Session, ApiError> {
+    async fn admit(state: &ApiState, head: &Request<()>, _: &Client) -> Result<Session, ApiError> {
         authenticate(state, head).await
     }
 }
@@ -58,7 +62,7 @@ impl Access for TokenIfAny {
     type Caller = Option<Session>;
     const REQUIRED: bool = false;
 
-    async fn admit(state: &ApiState, head: &Request<()>) -> Result<Option<Session>, ApiError> {
+    async fn admit(state: &ApiState, head: &Request<()>, _: &Client) -> Result<Option<Session>, ApiError> {
         if let Ok(None) = extract_bearer_or_query_token(head) {
             return Ok(None);
         }
@@ -74,7 +78,7 @@ macro_rules! open_to_all {
             type Caller = ();
             const REQUIRED: bool = false;
 
-            async fn admit(_: &ApiState, _: &Request<()>) -> Result<(), ApiError> {
+            async fn admit(_: &ApiState, _: &Request<()>, _: &Client) -> Result<(), ApiError> {
                 Ok(())
             }
         }

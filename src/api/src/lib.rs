@@ -12,6 +12,7 @@ mod error;
 mod figures;
 mod leftover;
 mod observe;
+mod proxies;
 mod routes;
 mod ruma_io;
 mod server;
@@ -25,6 +26,7 @@ pub use self::{
     availability::Availability,
     error::ApiError,
     figures::Figures,
+    proxies::{AddressBlock, TrustedProxies},
     routes::Endpoint,
     state::{ApiConfig, ApiParts, ApiState},
 };

@@ -12,6 +12,8 @@ use ruma::api::{
     error::{DeserializationError, FromHttpRequestError},
 };
 
+use wardstead_accounts::Client;
+
 use crate::{ApiError, ApiState, access::Access, body::read_object};
 
 /// A request that was admitted, read and understood.
@@ -24,6 +26,8 @@ pub(crate) struct Ruma<R: Metadata<Authentication: Access>> {
     pub(crate) caller: <R::Authentication as Access>::Caller,
     /// `scheme://authority` by which the client reached this server, if it says so in a way that can be a URL.
     pub(crate) origin: Option<String>,
+    /// From where they ask.
+    pub(crate) client: Client,
 }
 
 impl<R> FromRequest<ApiState> for Ruma<R>
@@ -39,13 +43,14 @@ where
         let (mut parts, body) = request.into_parts();
         let arguments = RawPathParams::from_request_parts(&mut parts, state).await;
         let head = Request::from_parts(parts, ());
-        let caller = R::Authentication::admit(state, &head).await?;
+        let client = state.config.trusted_proxies.client(&head);
+        let caller = R::Authentication::admit(state, &head, &client).await?;
         let arguments = arguments.map_err(|_| ApiError::invalid_param("The path is not percent-encoded UTF-8."))?;
         let arguments: Vec<&str> = arguments.iter().map(|(_, value)| value).collect();
         let body = read_object(head.method(), body).await?;
         let origin = origin(&head);
         let request = R::try_from_http_request(head.map(|()| &*body), &arguments).map_err(malformed)?;
-        Ok(Self { state: state.clone(), request, caller, origin })
+        Ok(Self { state: state.clone(), request, caller, origin, client })
     }
 }
 

@@ -9,7 +9,7 @@ use wardstead_limits::{Clock, Rng};
 use wardstead_rooms::Rooms;
 use wardstead_sync::Syncer;
 
-use crate::{Availability, Figures};
+use crate::{Availability, Figures, TrustedProxies};
 
 /// The parts that the handlers call, and what they were configured with. Cheap to clone: one reference.
 #[derive(Clone)]
@@ -44,6 +44,8 @@ pub struct ApiParts {
 pub struct ApiConfig {
     /// Where clients reach this server from outside, without a trailing slash; `None`: as they reached it.
     pub base_url: Option<String>,
+    /// Whose word about a client's address counts.
+    pub trusted_proxies: TrustedProxies,
 }
 
 impl ApiState {

@@ -55,3 +55,5 @@ pub const USERS_PAGE: usize = 1_000;
 pub const SEEN_TOKENS_BYTES: u64 = 8 * 1024 * 1024;
 /// Bytes that one such token takes beside its device id, with the overhead of the cache.
 pub const SEEN_TOKEN_BYTES: u64 = 144;
+/// Bytes of what a client calls itself that are kept: enough to tell a browser from an app. What comes after them is cut.
+pub const USER_AGENT_BYTES: usize = 255;

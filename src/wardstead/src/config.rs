@@ -15,6 +15,7 @@ use std::{
 use confique::{Config as _, File, FileFormat, toml::FormatOptions};
 use ruma::OwnedServerName;
 use serde::Deserialize;
+use wardstead_api::AddressBlock;
 use wardstead_limits::engine::{BLOCK_CACHE_BYTES, BLOCK_CACHE_LEAST_BYTES};
 
 use database::URL_VARIABLE;
@@ -82,6 +83,12 @@ pub struct Server {
     /// Where clients reach this server from outside, such as "https://matrix.example.org". It is what
     /// "/.well-known/matrix/client" answers; without it, what the client asked for.
     pub base_url: Option<String>,
+
+    /// Addresses of your reverse proxies, and ranges such as "10.1.0.0/28": the client's address is what they say in
+    /// "X-Forwarded-For", and limits are counted by it. List proxies only, never the network that people are in, and see
+    /// that each adds to the header or overwrites it: what a listed address passes on, a client may have forged.
+    #[config(default = ["127.0.0.0/8", "::1"])]
+    pub trusted_proxies: Vec<AddressBlock>,
 }
 
 /// `[data]`
@@ -212,7 +219,7 @@ impl Config {
     pub fn dev(dev: Dev, environment: Environment) -> Result<Self, String> {
         let Dev { name, listen, data_dir, database, durability, observe, default_room_version } = dev;
         let config = Self {
-            server: Server { name, listen, base_url: None },
+            server: Server { name, listen, base_url: None, trusted_proxies: Vec::new() },
             data: Data { dir: data_dir, block_cache_bytes: BLOCK_CACHE_BYTES },
             database: Database::of_url(database),
             cluster: Cluster { durability },

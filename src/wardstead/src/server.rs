@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use axum::Router;
 use tokio::{net::TcpListener, sync::watch};
 use wardstead_accounts::{AccountHooks, Accounts, Presence};
-use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures};
+use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures, TrustedProxies};
 use wardstead_directory::{Directory, Publisher};
 use wardstead_engine::EngineError;
 use wardstead_identity::{Identity, IdentityError, NewRegistrationToken};
@@ -240,7 +240,10 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
         syncer,
         availability: Availability::watching(health.available()),
         figures,
-        config: ApiConfig { base_url: config.server.base_url.clone() },
+        config: ApiConfig {
+            base_url: config.server.base_url.clone(),
+            trusted_proxies: TrustedProxies::new(config.server.trusted_proxies.clone()),
+        },
         clock: Arc::clone(store.clock()),
         rng: Arc::clone(store.rng()),
     });

@@ -110,7 +110,7 @@ impl Server {
             syncer,
             availability: Availability::watching(available.subscribe()),
             figures: figures.clone(),
-            config: ApiConfig { base_url: base_url.map(str::to_owned) },
+            config: ApiConfig { base_url: base_url.map(str::to_owned), ..ApiConfig::default() },
             clock: Arc::clone(store.clock()),
             rng: Arc::clone(store.rng()),
         });

@@ -61,6 +61,7 @@ fn wrong_values_are_refused_with_their_key() {
         (LEAST.replace("[data]", "listen = []\n[data]"), "server.listen"),
         (LEAST.replace("[data]", "listen = [\"localhost\"]\n[data]"), "listen"),
         (LEAST.replace("[data]", "base_url = \"matrix.example.org\"\n[data]"), "server.base_url"),
+        (LEAST.replace("[data]", "trusted_proxies = [\"10.1.2.3/16\"]\n[data]"), "10.1.0.0/16"),
         (format!("{LEAST}block_cache_bytes = 1\n"), "data.block_cache_bytes"),
     ] {
         let error = load(&text).unwrap_err();
