@@ -9,13 +9,13 @@ mod rooms;
 mod store;
 mod sync;
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use ruma::api::{
     client::uiaa::UiaaInfo,
-    error::{ErrorKind, StandardErrorBody},
+    error::{ErrorKind, LimitExceededErrorData, RetryAfter, StandardErrorBody},
 };
 use serde::Serialize;
 use wardstead_limits::api::{ERROR_SENTENCE_BYTES, RETRY_AFTER_S};
@@ -28,7 +28,12 @@ pub struct ApiError(Box<Inner>);
 enum Inner {
     Matrix { status: StatusCode, kind: ErrorKind, sentence: Cow<'static, str>, cause: Option<Cause> },
     Interactive(UiaaInfo),
+    Limited { what: Refused, retry_after_ms: u64, sentence: &'static str },
 }
+
+/// What somebody did too often, by the name that it has in the metrics. Travels as a response extension to where requests are counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refused(pub(crate) &'static str);
 
 /// What went wrong inside, for the log and never for the client. Travels as a response extension to the access log, which
 /// knows the request id.
@@ -86,6 +91,12 @@ impl ApiError {
         Self(Box::new(Inner::Interactive(info)))
     }
 
+    /// 429 `M_LIMIT_EXCEEDED`, with the time after which it may be tried again in the body, in milliseconds, and in `Retry-After`, in
+    /// seconds ([section](https://spec.matrix.org/v1.19/client-server-api/#rate-limiting)). `what` is what the metrics call it.
+    pub(crate) fn limited(what: &'static str, retry_after_ms: u64, sentence: &'static str) -> Self {
+        Self(Box::new(Inner::Limited { what: Refused(what), retry_after_ms, sentence }))
+    }
+
     /// 503 `M_UNKNOWN` with `Retry-After`: the request failed as a whole and may be repeated (promise P3: data that could not be
     /// read is never answered as if there were none).
     pub(crate) fn unavailable(cause: impl fmt::Display) -> Self {
@@ -127,9 +138,19 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         match *self.0 {
             Inner::Interactive(info) => json(StatusCode::UNAUTHORIZED, &info),
+            Inner::Limited { what, retry_after_ms, sentence } => {
+                let mut data = LimitExceededErrorData::new();
+                data.retry_after = Some(RetryAfter::Delay(Duration::from_millis(retry_after_ms)));
+                let body = StandardErrorBody::new(ErrorKind::LimitExceeded(data), sentence.to_owned());
+                let mut response = json(StatusCode::TOO_MANY_REQUESTS, &body);
+                // Rounded up: who comes back before is refused again.
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after_ms.div_ceil(1_000)));
+                response.extensions_mut().insert(what);
+                response
+            }
             Inner::Matrix { status, kind, sentence, cause } => {
                 let mut response = json(status, &StandardErrorBody::new(kind, sentence.into_owned()));
-                if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+                if status == StatusCode::SERVICE_UNAVAILABLE {
                     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
                 }
                 if let Some(cause) = cause {

@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{family::Family, gauge::Gauge, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 use wardstead_limits::wardstead::LATENCY_BUCKETS_S;
@@ -13,6 +13,12 @@ use wardstead_limits::wardstead::LATENCY_BUCKETS_S;
 pub struct Figures {
     duration: Family<Labels, Histogram, fn() -> Histogram>,
     in_flight: Gauge,
+    refused: Family<What, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct What {
+    what: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -24,7 +30,11 @@ struct Labels {
 
 impl Default for Figures {
     fn default() -> Self {
-        Self { duration: Family::new_with_constructor(latency), in_flight: Gauge::default() }
+        Self {
+            duration: Family::new_with_constructor(latency),
+            in_flight: Gauge::default(),
+            refused: Family::default(),
+        }
     }
 }
 
@@ -41,6 +51,11 @@ impl Figures {
             Unit::Seconds,
             self.duration.clone(),
         );
+        registry.register(
+            "wardstead_requests_limited",
+            "Requests refused because the same was asked too often, by what was asked",
+            self.refused.clone(),
+        );
         registry.register("wardstead_requests_in_flight", "Requests that are not answered yet", self.in_flight.clone());
     }
 
@@ -48,6 +63,11 @@ impl Figures {
     pub(crate) fn begin(&self) -> InFlight {
         self.in_flight.inc();
         InFlight(self.in_flight.clone())
+    }
+
+    /// `what` was asked too often.
+    pub(crate) fn refused(&self, what: &'static str) {
+        self.refused.get_or_create(&What { what }).inc();
     }
 
     /// An answer of `status` took `ms`.

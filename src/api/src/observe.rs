@@ -11,7 +11,11 @@ use futures::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use tracing::Instrument as _;
 
-use crate::{ApiError, ApiState, error::Cause, leftover::lend};
+use crate::{
+    ApiError, ApiState,
+    error::{Cause, Refused},
+    leftover::lend,
+};
 
 /// What the log says in the place of the route where there is none.
 const UNKNOWN: &str = "none";
@@ -60,6 +64,9 @@ pub(crate) async fn observe(State(state): State<ApiState>, request: Request, nex
     let status = response.status().as_u16();
     let ms = state.clock.monotonic_ms().saturating_sub(started_ms);
     state.figures.answered(&method, route, response.status(), ms);
+    if let Some(Refused(what)) = response.extensions().get() {
+        state.figures.refused(what);
+    }
     span.in_scope(|| {
         if let Some(Cause(cause)) = response.extensions().get() {
             tracing::error!(status, ms, cause, "failed");

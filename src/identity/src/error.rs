@@ -3,7 +3,7 @@
 use wardstead_accounts::AccountsError;
 use wardstead_store::StoreError;
 
-use crate::{Challenge, HashError, WeakPassword};
+use crate::{Challenge, CompareError, HashError, WeakPassword};
 
 /// Why something about identity was not done.
 #[derive(Debug, thiserror::Error)]
@@ -79,12 +79,21 @@ pub enum LoginError {
     /// The credentials are right, but the account is deactivated: 403 `M_USER_DEACTIVATED`.
     #[error("the account is deactivated")]
     Deactivated,
-    /// The password was not compared: `Busy` is 429 `M_LIMIT_EXCEEDED`.
+    /// The password was not compared: `Busy` and `Limited` are 429 `M_LIMIT_EXCEEDED`.
     #[error(transparent)]
     Hash(#[from] HashError),
     /// Accounts failed; also says what is wrong with the device (400 `M_INVALID_PARAM`).
     #[error(transparent)]
     Accounts(AccountsError),
+}
+
+impl From<CompareError> for LoginError {
+    fn from(error: CompareError) -> Self {
+        match error {
+            CompareError::Hash(error) => Self::Hash(error),
+            CompareError::Store(error) => Self::Accounts(error.into()),
+        }
+    }
 }
 
 impl From<AccountsError> for LoginError {

@@ -32,6 +32,12 @@ pub enum HashError {
     /// [`limits::HASHES_WAITING`] are waiting already: `M_LIMIT_EXCEEDED`.
     #[error("too many passwords are waiting to be hashed")]
     Busy,
+    /// Too many passwords were wrong: `M_LIMIT_EXCEEDED`. Whether this one is right was not told.
+    #[error("too many wrong passwords")]
+    Limited {
+        /// Milliseconds until another is compared.
+        retry_after_ms: u64,
+    },
     /// The stored hash or the parameters are not ones of argon2.
     #[error("password hash: {0}")]
     Argon2(String),

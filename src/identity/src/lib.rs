@@ -4,6 +4,7 @@
 //! engine) or in the engine. An account, the use of its registration token and the use of its session are one batch. See
 //! `docs/design/04-accounts.md`.
 
+mod attempts;
 mod error;
 mod hasher;
 mod login;
@@ -21,6 +22,8 @@ use tokio::sync::OnceCell;
 use wardstead_accounts::Accounts;
 use wardstead_store::{Store, StoreError};
 
+pub use attempts::FailedLogins;
+use attempts::{Attempts, CompareError, Source};
 pub use error::{IdentityError, LoginError, RegisterError};
 pub use hasher::{HashCost, HashError, PasswordHasher};
 pub use policy::{WeakPassword, check_password};
@@ -46,6 +49,8 @@ pub struct IdentityConfig {
     pub registration: Registration,
     /// What a password hash costs.
     pub hash: HashCost,
+    /// How often a password may be wrong.
+    pub failed_logins: FailedLogins,
 }
 
 /// Sign-in of one server.
@@ -54,6 +59,7 @@ pub struct Identity {
     accounts: Accounts,
     registration: Registration,
     hasher: PasswordHasher,
+    attempts: Attempts,
     session_key: OnceCell<SessionKey>,
 }
 
@@ -62,7 +68,8 @@ impl Identity {
     #[must_use]
     pub fn new(store: Store, accounts: Accounts, config: IdentityConfig) -> Self {
         let hasher = PasswordHasher::new(store.rng().clone(), config.hash);
-        Self { store, accounts, registration: config.registration, hasher, session_key: OnceCell::new() }
+        let attempts = Attempts::new(config.failed_logins);
+        Self { store, accounts, registration: config.registration, hasher, attempts, session_key: OnceCell::new() }
     }
 
     /// The hasher, for others who set or compare passwords.

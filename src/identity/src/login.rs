@@ -4,10 +4,10 @@ use ruma::api::client::{
     session::login::v3::{LoginInfo, Password, Request},
     uiaa::UserIdentifier,
 };
-use wardstead_accounts::{AccountsError, Login};
+use wardstead_accounts::{AccountsError, Client, Login};
 use wardstead_limits::store as limits;
 
-use crate::{Identity, LoginError};
+use crate::{Identity, LoginError, Source};
 
 impl Identity {
     /// The login types on offer (`GET /login`).
@@ -16,12 +16,12 @@ impl Identity {
         &["m.login.password"]
     }
 
-    /// Signs in with a password. Wrong password, unknown user and a user of another server are answered alike and at the
+    /// Signs in `from` somewhere with a password. Wrong password, unknown user and a user of another server are answered alike and at the
     /// same cost.
     ///
     /// # Errors
     /// [`LoginError`].
-    pub async fn login(&self, request: Request) -> Result<Login, LoginError> {
+    pub async fn login(&self, request: Request, from: &Client) -> Result<Login, LoginError> {
         let LoginInfo::Password(password) = &request.login_info else { return Err(LoginError::UnknownType) };
         let login_name = login_name(password)?;
         let user_id = login_name.and_then(|name| self.accounts.user_id_of_login(name));
@@ -30,8 +30,8 @@ impl Identity {
                 Some(user_id) => self.accounts.find(user_id).await?,
                 None => None,
             };
-            let hash = account.as_ref().and_then(|account| account.password_hash.as_deref());
-            let right = self.hasher.verify(&password.password, hash).await?;
+            let source = Source::Network(from.network());
+            let right = self.compare(user_id.as_deref(), account.as_ref(), &password.password, source).await?;
             let Some(account) = account.filter(|_| right) else { return Err(LoginError::Forbidden) };
             let (device_id, display_name) = (request.device_id.clone(), request.initial_device_display_name.clone());
             match self.accounts.login(&account, device_id, display_name).await {

@@ -18,6 +18,16 @@ pub(crate) const SESSION_KEY: Table<SessionKeyRow> =
 pub(crate) const USED_SESSIONS: Table<UsedSessionRow> =
     Table::new(AccessPattern::Churn, 0x083, "used_uia_sessions", "identity");
 
+/// Wrong passwords: `0 | hour | hash of account and address, account, or address`. Versioned: each asserts what it was added to. Ordered
+/// by hour, so that those that are past are one range.
+pub(crate) const FAILED_LOGINS: Table<FailedLoginsRow> =
+    Table::new(AccessPattern::Churn, 0x08c, "failed_logins", "identity");
+/// From where accounts have signed in: `0 | window | hash of account and address`. Ordered by window, for the same reason.
+pub(crate) const KNOWN_PLACES: Table<KnownPlaceRow> =
+    Table::new(AccessPattern::Churn, 0x08d, "known_places", "identity");
+
+/// Bytes of a hash by which accounts and addresses are told apart.
+pub(crate) const SUBJECT_BYTES: usize = 16;
 /// Bytes of a SHA-256.
 pub(crate) const HASH_BYTES: usize = 32;
 
@@ -44,10 +54,21 @@ pub(crate) struct SessionKeyRow {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct UsedSessionRow;
 
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FailedLoginsRow {
+    /// When the bucket is full again, in microseconds since 1970.
+    pub full_us: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KnownPlaceRow;
+
 wardstead_store::row!(RegistrationTokenRow, 1);
 wardstead_store::row!(FirstTokenRow, 1);
 wardstead_store::row!(SessionKeyRow, 1);
 wardstead_store::row!(UsedSessionRow, 1);
+wardstead_store::row!(FailedLoginsRow, 1);
+wardstead_store::row!(KnownPlaceRow, 1);
 
 pub(crate) fn registration_token_key(hash: &[u8; HASH_BYTES]) -> Key {
     REGISTRATION_TOKENS.key(0).fixed(hash).key()

@@ -57,3 +57,9 @@ pub const SEEN_TOKENS_BYTES: u64 = 8 * 1024 * 1024;
 pub const SEEN_TOKEN_BYTES: u64 = 144;
 /// Bytes of what a client calls itself that are kept: enough to tell a browser from an app. What comes after them is cut.
 pub const USER_AGENT_BYTES: usize = 255;
+/// Milliseconds after which wrong passwords are forgotten, at most twice as many: no bucket of them takes longer to be full again.
+pub const FAILED_WINDOW_MS: u64 = 60 * 60 * 1_000;
+/// Milliseconds to wait for who failed at the same moment as so many others that the attempt could not be counted.
+pub const FAILED_CONTENDED_MS: u64 = 1_000;
+/// Days, at most twice as many, for which a place from where an account signed in is known: longer than anybody is on leave.
+pub const KNOWN_WINDOW_DAYS: u32 = 90;

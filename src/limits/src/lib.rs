@@ -5,6 +5,7 @@
 //! name ends in its unit. `tests/tidy.rs` of the binary crate holds the tree to that.
 
 mod clock;
+mod rate;
 mod rng;
 
 pub mod accounts;
@@ -14,10 +15,12 @@ pub mod engine;
 pub mod ephemeral;
 pub mod own_data;
 pub mod postgres;
+pub mod rates;
 pub mod rooms;
 pub mod store;
 pub mod sync;
 pub mod wardstead;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use rate::Rate;
 pub use rng::{OsRng, Rng, SeededRng};

@@ -1,6 +1,6 @@
 //! What `--dev` relaxes.
 
-use wardstead_identity::{HashCost, IdentityConfig, Registration};
+use wardstead_identity::{FailedLogins, HashCost, IdentityConfig, Registration};
 
 use crate::config::{Config, RegistrationMode};
 
@@ -59,7 +59,8 @@ impl Policy {
 
     pub(crate) fn identity(self) -> IdentityConfig {
         let hash = if self.cheap_password_hash { HashCost::Cheap } else { HashCost::Production };
-        IdentityConfig { registration: self.registration, hash }
+        let failed_logins = if self.rate_limits { FailedLogins::production() } else { FailedLogins::default() };
+        IdentityConfig { registration: self.registration, hash, failed_logins }
     }
 }
 

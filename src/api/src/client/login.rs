@@ -12,8 +12,8 @@ use serde::Deserialize;
 
 use crate::{ApiError, ruma_io::Ruma};
 
-pub(super) async fn login(Ruma { state, request, .. }: Ruma<TypedLogin>) -> Result<Response, ApiError> {
-    let login = state.identity.login(request.0).await?;
+pub(super) async fn login(Ruma { state, request, client, .. }: Ruma<TypedLogin>) -> Result<Response, ApiError> {
+    let login = state.identity.login(request.0, &client).await?;
     let mut response = Response::new(login.session.user_id, login.access_token, login.session.device_id);
     response.well_known =
         state.config.base_url.clone().map(|base_url| DiscoveryInfo::new(HomeserverInfo::new(base_url)));

@@ -1,11 +1,9 @@
 //! How the errors of registration and sign-in are answered.
 
-use std::time::Duration;
-
 use http::StatusCode;
 use ruma::api::{
     client::uiaa::{AuthFlow, AuthType, UiaaInfo},
-    error::{ErrorKind, LimitExceededErrorData, RetryAfter, StandardErrorBody},
+    error::{ErrorKind, StandardErrorBody},
 };
 use serde_json::value::RawValue;
 use wardstead_identity::{Challenge, Failure, HashError, IdentityError, LoginError, RegisterError, WeakPassword};
@@ -70,11 +68,14 @@ impl From<WeakPassword> for ApiError {
 impl From<HashError> for ApiError {
     fn from(error: HashError) -> Self {
         match error {
-            HashError::Busy => {
-                let mut data = LimitExceededErrorData::new();
-                data.retry_after = Some(RetryAfter::Delay(Duration::from_secs(RETRY_AFTER_S)));
-                let sentence = "Too many people are signing in. Please try again.";
-                Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorKind::LimitExceeded(data), sentence)
+            HashError::Busy => Self::limited(
+                "password_hash",
+                RETRY_AFTER_S * 1_000,
+                "Too many people are signing in. Please try again.",
+            ),
+            HashError::Limited { retry_after_ms } => {
+                let sentence = "The password was wrong too often. Please wait, then try again.";
+                Self::limited("failed_login", retry_after_ms, sentence)
             }
             HashError::Closed => Self::unavailable(error),
             error => Self::internal(error),

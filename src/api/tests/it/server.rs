@@ -14,7 +14,7 @@ use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures, router
 use wardstead_directory::{Directory, Publisher};
 use wardstead_engine::{Batch, Key};
 use wardstead_engine_memory::{Faults, MemoryEngine};
-use wardstead_identity::{HashCost, Identity, IdentityConfig, Registration};
+use wardstead_identity::{FailedLogins, HashCost, Identity, IdentityConfig, Registration};
 use wardstead_limits::ManualClock;
 use wardstead_rooms::{Hooks, Proposed, RoomChange, RoomError, RoomPolicy, Rooms, Typing, Verdict, signing};
 use wardstead_store::{CommitContributor, Contributors, Store, testing};
@@ -90,7 +90,11 @@ impl Server {
         let store = testing::over(Arc::clone(&engine) as _, "example.org", clock.clone(), seed).await.unwrap();
         let accounts = Accounts::new(store.clone(), server_name!("example.org").to_owned());
         accounts.run_removals();
-        let config = IdentityConfig { registration: Registration::Open, hash: HashCost::Cheap };
+        let config = IdentityConfig {
+            registration: Registration::Open,
+            hash: HashCost::Cheap,
+            failed_logins: FailedLogins::default(),
+        };
         let identity = Identity::new(store.clone(), accounts.clone(), config);
         let key = signing::load_or_create(&store, store.rng().as_ref()).await.unwrap();
         let name = server_name!("example.org").to_owned();

@@ -1,5 +1,6 @@
 //! Sign-in over the memory engine, with ruma's request types as they come from clients.
 
+mod attempts;
 mod login;
 mod register;
 mod tokens;
@@ -12,7 +13,7 @@ use ruma::api::client::{
     uiaa::AuthData,
 };
 use serde_json::{Value, json};
-use wardstead_accounts::Accounts;
+use wardstead_accounts::{Accounts, Client};
 use wardstead_engine::{
     Engine, Key, PageLimit, Position, ScanRange,
     counting::{CountingEngine, Counts},
@@ -21,7 +22,9 @@ use wardstead_engine_memory::MemoryEngine;
 use wardstead_limits::ManualClock;
 use wardstead_store::{Store, testing};
 
-use crate::{Challenge, Failure, HashCost, Identity, IdentityConfig, RegisterError, Registered, Registration};
+use crate::{
+    Challenge, FailedLogins, Failure, HashCost, Identity, IdentityConfig, RegisterError, Registered, Registration,
+};
 
 const PASSWORD: &str = "correct horse";
 
@@ -52,7 +55,7 @@ impl Node {
         // The block of short ids is taken in a commit of its own, which the tests do not count.
         store.next_id().await.unwrap();
         let accounts = Accounts::new(store.clone(), "example.org".try_into().unwrap());
-        let config = IdentityConfig { registration, hash: HashCost::Cheap };
+        let config = IdentityConfig { registration, hash: HashCost::Cheap, failed_logins: FailedLogins::default() };
         let identity = Identity::new(store.clone(), accounts.clone(), config);
         Self { identity, accounts, store, engine, counts, clock }
     }
@@ -76,7 +79,8 @@ impl Node {
         if !login_type.starts_with("m.login.") {
             data.remove("type");
         }
-        self.identity.login(LoginRequest::new(LoginInfo::new(&login_type, data).unwrap())).await
+        let request = LoginRequest::new(LoginInfo::new(&login_type, data).unwrap());
+        self.identity.login(request, &Client::unknown()).await
     }
 
     /// Every row but the journal's, as bytes.
