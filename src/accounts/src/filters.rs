@@ -12,28 +12,25 @@ use crate::{
     tables::{FILTERS, FilterRow, filter_key},
 };
 
-/// Bytes of a hash of which the id is made: within the filters of one user no two meet.
-const ID_HASH_BYTES: usize = 9;
-
 impl Accounts {
-    /// Stores the filter `json` for `user`, and gives its id: 18 hexadecimal digits. `json` is written in the one way in which the
+    /// Stores the filter `json` for `user`, and gives its id, [`limits::FILTER_ID_CHARS`] long. `json` is written in the one way in which the
     /// caller writes equal filters.
     ///
     /// # Errors
-    /// `TooLarge` beyond [`limits::FILTER_BYTES`] and [`limits::FILTERS_PER_USER`]; the store's.
+    /// `TooLarge` beyond [`limits::FILTER_BYTES`] and [`limits::FILTER_ROWS_PER_USER`]; the store's.
     pub async fn put_filter(&self, user: u64, json: &str) -> Result<String, AccountsError> {
         if json.len() > limits::FILTER_BYTES {
             return Err(AccountsError::TooLarge("one filter"));
         }
         let hash = Sha256::digest(json.as_bytes());
-        let id: String = hash.iter().take(ID_HASH_BYTES).map(|byte| format!("{byte:02x}")).collect();
+        let id: String = hash.iter().take(limits::FILTER_ID_CHARS / 2).map(|byte| format!("{byte:02x}")).collect();
         let key = filter_key(user, &id);
         if self.store.get(&FILTERS, &key).await?.is_some() {
             return Ok(id);
         }
         let others = ScanRange::scope(FILTERS.id(), user);
-        let (others, _) = self.store.scan(&FILTERS, &others, PageLimit::rows(limits::FILTERS_PER_USER)).await?;
-        if others.len() >= limits::FILTERS_PER_USER {
+        let (others, _) = self.store.scan(&FILTERS, &others, PageLimit::rows(limits::FILTER_ROWS_PER_USER)).await?;
+        if others.len() >= limits::FILTER_ROWS_PER_USER {
             return Err(AccountsError::TooLarge("filters of one user"));
         }
         let mut batch = Batch::new();
@@ -51,7 +48,7 @@ impl Accounts {
     /// The store's.
     pub async fn filter(&self, user: u64, id: &str) -> Result<Option<String>, AccountsError> {
         // What is longer is no id, and may be longer than a key.
-        if id.len() != 2 * ID_HASH_BYTES {
+        if id.len() != limits::FILTER_ID_CHARS {
             return Ok(None);
         }
         let found = self.store.get(&FILTERS, &filter_key(user, id)).await?;

@@ -54,7 +54,7 @@ impl Routes {
     }
 
     /// As [`Routes::route`], and on the paths that `also` makes of each of those.
-    pub(crate) fn route_also<R, A, H, F>(mut self, handler: H, also: fn(&str) -> Vec<String>) -> Self
+    pub(crate) fn route_also<R, A, H, F>(self, handler: H, also: fn(&str) -> Vec<String>) -> Self
     where
         H: Fn(Ruma<R>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<A, ApiError>> + Send + 'static,
@@ -68,6 +68,29 @@ impl Routes {
         }
         paths.sort_unstable();
         paths.dedup();
+        self.mount(handler, paths)
+    }
+
+    /// Mounts `handler` where a proposal that is not accepted yet has its endpoint, and nowhere else.
+    pub(crate) fn route_unstable<R, A, H, F>(self, handler: H) -> Self
+    where
+        H: Fn(Ruma<R>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<A, ApiError>> + Send + 'static,
+        A: Answer,
+        R: IncomingRequest + Metadata<Authentication: Access> + Send + 'static,
+    {
+        let known = R::PATH_BUILDER;
+        let paths = known.all_paths().filter(|path| path.contains("/unstable/")).map(str::to_owned).collect();
+        self.mount(handler, paths)
+    }
+
+    fn mount<R, A, H, F>(mut self, handler: H, paths: Vec<String>) -> Self
+    where
+        H: Fn(Ruma<R>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<A, ApiError>> + Send + 'static,
+        A: Answer,
+        R: IncomingRequest + Metadata<Authentication: Access> + Send + 'static,
+    {
         for path in paths {
             let handler = handler.clone();
             let served = on(filter(&R::METHOD), move |ruma: Ruma<R>| async move {

@@ -28,8 +28,6 @@ pub const JSON_DEPTH: usize = 64;
 pub const RETRY_AFTER_S: u64 = 1;
 /// Bytes of the sentence in an error answer: it may quote what was sent, and what was sent may be a mebibyte.
 pub const ERROR_SENTENCE_BYTES: usize = 400;
-/// Bytes of a filter. It travels in its own id, in the address of each sync; proxies take addresses of 8 KiB.
-pub const FILTER_BYTES: usize = 4 * 1024;
 /// Proxies of ours that a request may have come through, one behind the other. What stands further left in `X-Forwarded-For` is not
 /// looked at, so that a header of nothing but our proxies costs no more.
 pub const PROXY_STEPS: usize = 16;

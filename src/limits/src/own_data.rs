@@ -6,15 +6,15 @@ pub const ACCOUNT_DATA_BYTES: usize = 240 * 1024;
 /// Bytes of the contents of all account data of one user for one room, or for none: what one answer carries of it.
 pub const ACCOUNT_DATA_TOTAL_BYTES: usize = 2 * 1024 * 1024;
 /// Types of account data of one user for one room, or for none, those among them that were removed of late.
-pub const ACCOUNT_DATA_TYPES: usize = 1_000;
+pub const ACCOUNT_DATA_ROWS: usize = 1_000;
 /// Bytes of a type of account data, as of an event's (Client-Server API, Size limits), and of the name of a tag.
 pub const ACCOUNT_DATA_TYPE_BYTES: usize = 255;
 /// Milliseconds for which it is kept that account data was removed, so that devices that come back learn it: 90 days. A token that
 /// is older is answered as by a full sync.
 pub const TOMBSTONE_MS: u64 = 90 * 24 * 60 * 60 * 1_000;
-/// Milliseconds by which a token counts as older than it is, against clocks that differ and a row that is removed on time.
-pub const TOMBSTONE_MARGIN_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Bytes of a stored filter: a list of three hundred rooms fits.
 pub const FILTER_BYTES: usize = 16 * 1024;
+/// Characters of the id of a filter, hexadecimal digits of a hash: among the filters of one user no two ids meet.
+pub const FILTER_ID_CHARS: usize = 18;
 /// Filters of one user. Clients make a handful, each device the same ones, and equal filters are stored once.
-pub const FILTERS_PER_USER: usize = 500;
+pub const FILTER_ROWS_PER_USER: usize = 500;

@@ -54,6 +54,10 @@ impl Syncer {
             return Ok(news);
         }
         for data in self.accounts.account_data_changes(user, range.since, range.upto).await? {
+            if range.since == Position::ZERO && data.content.is_none() {
+                // A new client has nothing that it would have to remove.
+                continue;
+            }
             news.account_data.entry(data.room).or_default().push(data);
         }
         if filter.receipts() {

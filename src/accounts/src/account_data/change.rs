@@ -114,7 +114,7 @@ fn check_bounds(all: &[AccountData], event_type: &str, content: &RawValue) -> Re
         return Err(AccountsError::TooLarge("one piece of account data"));
     }
     let others = all.iter().filter(|data| data.event_type != event_type);
-    if others.clone().count() >= limits::ACCOUNT_DATA_TYPES {
+    if others.clone().count() >= limits::ACCOUNT_DATA_ROWS {
         return Err(AccountsError::TooLarge("types of account data"));
     }
     let total: usize = others.filter_map(|data| data.content.as_deref()).map(bytes).sum();

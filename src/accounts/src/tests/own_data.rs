@@ -167,7 +167,7 @@ async fn equal_filters_are_one_row_and_other_users_have_none() {
     assert_eq!(server.accounts.filter(anna.user, &id).await.unwrap().as_deref(), Some(json));
     assert_eq!(server.accounts.filter(bert.user, &id).await.unwrap(), None);
     assert_eq!(server.accounts.filter(anna.user, &"x".repeat(5_000)).await.unwrap(), None);
-    for number in 1..limits::FILTERS_PER_USER {
+    for number in 1..limits::FILTER_ROWS_PER_USER {
         server.accounts.put_filter(anna.user, &format!(r#"{{"a":{number}}}"#)).await.unwrap();
     }
     let more = server.accounts.put_filter(anna.user, "{}").await;

@@ -1,11 +1,11 @@
 //! The [client-server API](https://spec.matrix.org/v1.16/client-server-api/): one endpoint a file, named by its path.
 
+mod account_data;
 mod capabilities;
 mod create_room;
 mod directory;
 mod filter_create;
 mod filter_get;
-mod filter_id;
 mod join;
 mod joined_rooms;
 mod knock;
@@ -56,5 +56,5 @@ pub(crate) fn routes() -> Routes {
         .route_also(room_summary::room_summary, room_summary::unstable_paths)
         .route(report_user::report_user)
         .route(sync::sync);
-    rooms::routes(directory::routes(routes))
+    rooms::routes(directory::routes(account_data::routes(routes)))
 }

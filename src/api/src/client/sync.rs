@@ -6,11 +6,12 @@ use ruma::api::client::{
     filter::FilterDefinition,
     sync::sync_events::v3::{Filter, Request},
 };
+use wardstead_accounts::Session;
 use wardstead_sync::SyncRequest;
 
-use super::{filter_id, presence};
+use super::presence;
 use crate::{
-    ApiError,
+    ApiError, ApiState,
     ruma_io::{JsonBytes, Ruma},
 };
 
@@ -22,19 +23,23 @@ pub(super) async fn sync(Ruma { state, request, caller, .. }: Ruma<Request>) -> 
         since: request.since,
         timeout_ms,
         full_state: request.full_state,
-        filter: definition(request.filter)?,
+        filter: definition(&state, &caller, request.filter).await?,
         set_presence: presence::state(&request.set_presence)?,
     };
     Ok(JsonBytes(state.syncer.sync(&caller, asked).await?))
 }
 
 /// The filter, given whole or by its id. ruma takes for an id what is not a filter.
-fn definition(filter: Option<Filter>) -> Result<FilterDefinition, ApiError> {
+async fn definition(state: &ApiState, caller: &Session, filter: Option<Filter>) -> Result<FilterDefinition, ApiError> {
     match filter {
         None => Ok(FilterDefinition::default()),
         Some(Filter::FilterDefinition(definition)) => Ok(definition),
         Some(Filter::FilterId(id)) => {
-            filter_id::read(&id).ok_or_else(|| ApiError::invalid_param("The filter is neither one nor the id of one."))
+            let filter = state.accounts.filter(caller.user, &id).await?;
+            let filter =
+                filter.ok_or_else(|| ApiError::invalid_param("The filter is neither one nor the id of one."))?;
+            // It could be read when it was stored.
+            serde_json::from_str(&filter).map_err(ApiError::internal)
         }
         Some(_) => Err(ApiError::invalid_param("The filter has an unknown form.")),
     }

@@ -58,6 +58,18 @@ impl Rooms {
         Ok(Access { room, membership, left, reach })
     }
 
+    /// A room that concerns `by`: in which the user is or was anything, invited and left rooms among them, and which the user has not
+    /// forgotten. For what users keep about rooms for themselves; it opens nothing of the room.
+    ///
+    /// # Errors
+    /// `Forbidden`; the same where there is no such room.
+    pub async fn concerning(&self, by: &Session, room_id: &RoomId) -> Result<Arc<Room>, RoomError> {
+        let room = self.inner.names.by_id(room_id).await?.ok_or_else(RoomError::not_in_room)?;
+        let key = USER_ROOMS.key(by.user).u64(room.short).key();
+        let found = self.inner.store.get(&USER_ROOMS, &key).await?;
+        found.filter(|found| !found.row.forgotten).map(|_| room).ok_or_else(RoomError::not_in_room)
+    }
+
     async fn is_world_readable(&self, room: &Room) -> Result<bool, RoomError> {
         let snapshot = self.inner.current_snapshot(room).await?;
         let event = self.inner.state_of(room, &snapshot, &[key::HISTORY_VISIBILITY]).await?.pop().flatten();
