@@ -23,14 +23,22 @@ pub(crate) async fn read_object(method: &Method, body: Body) -> Result<Bytes, Ap
     if *method == Method::GET || *method == Method::HEAD {
         return Ok(Bytes::new());
     }
-    let bytes = tokio::time::timeout(Duration::from_millis(BODY_TIMEOUT_MS), collect(body)).await.map_err(|_| {
-        ApiError::new(StatusCode::REQUEST_TIMEOUT, ErrorKind::Unknown, "The body of the request came too slowly.")
-    })??;
+    let bytes = read_whole(body).await?;
     if bytes.is_empty() && (*method == Method::POST || *method == Method::DELETE) {
         return Ok(Bytes::from_static(b"{}"));
     }
     check_object(&bytes)?;
     Ok(bytes)
+}
+
+/// All of `body`, whatever it is.
+///
+/// # Errors
+/// 413 `M_TOO_LARGE`, 408 `M_UNKNOWN`.
+pub(crate) async fn read_whole(body: Body) -> Result<Bytes, ApiError> {
+    tokio::time::timeout(Duration::from_millis(BODY_TIMEOUT_MS), collect(body)).await.map_err(|_| {
+        ApiError::new(StatusCode::REQUEST_TIMEOUT, ErrorKind::Unknown, "The body of the request came too slowly.")
+    })?
 }
 
 async fn collect(body: Body) -> Result<Bytes, ApiError> {

@@ -10,6 +10,7 @@ mod body;
 mod client;
 mod error;
 mod figures;
+mod interactive;
 mod leftover;
 mod observe;
 mod proxies;

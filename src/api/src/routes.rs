@@ -29,6 +29,8 @@ pub struct Endpoint {
     pub path: String,
     /// Whether a request without an access token is refused.
     pub needs_token: bool,
+    /// Whether it is a page for people, which takes forms and answers HTML.
+    pub page: bool,
 }
 
 /// A router in the making.
@@ -51,6 +53,20 @@ impl Routes {
         R: IncomingRequest + Metadata<Authentication: Access> + Send + 'static,
     {
         self.route_also(handler, |_| Vec::new())
+    }
+
+    /// Mounts a page for people, which nobody needs a token for, on `paths`.
+    pub(crate) fn page<H, T>(mut self, method: &Method, paths: &[&str], handler: H) -> Self
+    where
+        H: axum::handler::Handler<T, ApiState>,
+        T: 'static,
+    {
+        for path in paths {
+            self.router = self.router.route(path, on(filter(method), handler.clone()));
+            let path = (*path).to_owned();
+            self.endpoints.push(Endpoint { method: method.clone(), path, needs_token: false, page: true });
+        }
+        self
     }
 
     /// As [`Routes::route`], and on the paths that `also` makes of each of those.
@@ -101,7 +117,7 @@ impl Routes {
             });
             self.router = self.router.route(&path, served);
             let needs_token = <R::Authentication as Access>::REQUIRED;
-            self.endpoints.push(Endpoint { method: R::METHOD, path, needs_token });
+            self.endpoints.push(Endpoint { method: R::METHOD, path, needs_token, page: false });
         }
         self
     }

@@ -3,7 +3,7 @@
 use wardstead_accounts::AccountsError;
 use wardstead_store::StoreError;
 
-use crate::{Challenge, CompareError, HashError, WeakPassword};
+use crate::{Challenge, CompareError, HashError, WeakPassword, uia::InteractError};
 
 /// Why something about identity was not done.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +42,9 @@ pub enum RegisterError {
     /// There is no password in the request, and without one nobody could sign in again: 400 `M_MISSING_PARAM`.
     #[error("a password is required")]
     MissingPassword,
+    /// `auth` lacks a member that the stage needs: 400 `M_MISSING_PARAM`.
+    #[error("auth lacks {0}")]
+    Missing(&'static str),
     /// Registration is closed, or a part below failed; `Accounts` also says what is wrong with the user name (400
     /// `M_INVALID_USERNAME`, `M_USER_IN_USE`) and with the device (400 `M_INVALID_PARAM`).
     #[error(transparent)]
@@ -49,6 +52,19 @@ pub enum RegisterError {
     /// The password was not hashed: `Busy` is 429 `M_LIMIT_EXCEEDED`.
     #[error(transparent)]
     Hash(#[from] HashError),
+}
+
+impl From<InteractError> for RegisterError {
+    fn from(error: InteractError) -> Self {
+        match error {
+            InteractError::Challenge(challenge) => Self::Challenge(challenge),
+            InteractError::Missing(what) => Self::Missing(what),
+            InteractError::Hash(error) => Self::Hash(error),
+            InteractError::Identity(error) => Self::Identity(error),
+            // No flow of registration asks for somebody's password.
+            InteractError::OtherUser => Self::UnknownKind,
+        }
+    }
 }
 
 impl From<AccountsError> for RegisterError {

@@ -11,6 +11,7 @@ mod login;
 mod policy;
 mod register;
 mod tables;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -27,9 +28,11 @@ use attempts::{Attempts, CompareError, Source};
 pub use error::{IdentityError, LoginError, RegisterError};
 pub use hasher::{HashCost, HashError, PasswordHasher};
 pub use policy::{WeakPassword, check_password};
-pub use register::{Challenge, Failure, Registered};
+pub use register::Registered;
+pub use terms::{Policy, Translation};
 pub use token::NewRegistrationToken;
 use uia::SessionKey;
+pub use uia::{Act, Asked, Auth, Challenge, ConfirmError, Confirmed, Failure, PageError, Purpose, Stage};
 
 /// Who may register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +46,7 @@ pub enum Registration {
 }
 
 /// How people sign in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityConfig {
     /// Who may register.
     pub registration: Registration,
@@ -51,6 +54,20 @@ pub struct IdentityConfig {
     pub hash: HashCost,
     /// How often a password may be wrong.
     pub failed_logins: FailedLogins,
+    /// To what they have to agree.
+    pub terms: Vec<Policy>,
+}
+
+impl Default for IdentityConfig {
+    /// What a server does of which nothing is said.
+    fn default() -> Self {
+        Self {
+            registration: Registration::Token,
+            hash: HashCost::Production,
+            terms: Vec::new(),
+            failed_logins: FailedLogins::production(),
+        }
+    }
 }
 
 /// Sign-in of one server.
@@ -58,6 +75,7 @@ pub struct Identity {
     store: Store,
     accounts: Accounts,
     registration: Registration,
+    terms: Vec<Policy>,
     hasher: PasswordHasher,
     attempts: Attempts,
     session_key: OnceCell<SessionKey>,
@@ -68,8 +86,9 @@ impl Identity {
     #[must_use]
     pub fn new(store: Store, accounts: Accounts, config: IdentityConfig) -> Self {
         let hasher = PasswordHasher::new(store.rng().clone(), config.hash);
-        let attempts = Attempts::new(config.failed_logins);
-        Self { store, accounts, registration: config.registration, hasher, attempts, session_key: OnceCell::new() }
+        let IdentityConfig { registration, terms, failed_logins, .. } = config;
+        let attempts = Attempts::new(failed_logins);
+        Self { store, accounts, registration, terms, hasher, attempts, session_key: OnceCell::new() }
     }
 
     /// The hasher, for others who set or compare passwords.

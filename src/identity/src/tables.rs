@@ -14,9 +14,8 @@ pub(crate) const FIRST_TOKEN: Table<FirstTokenRow> =
 pub(crate) const SESSION_KEY: Table<SessionKeyRow> =
     Table::new(AccessPattern::Point, 0x082, "uia_session_key", "identity");
 /// User-interactive sessions with which something was done: `0 | expiry | nonce`. Ordered by expiry, so that those that are
-/// past are one range.
-pub(crate) const USED_SESSIONS: Table<UsedSessionRow> =
-    Table::new(AccessPattern::Churn, 0x083, "used_uia_sessions", "identity");
+/// past are one range. Versioned: each change asserts the version that it read.
+pub(crate) const SESSIONS: Table<SessionRow> = Table::new(AccessPattern::Churn, 0x083, "uia_sessions", "identity");
 
 /// Wrong passwords: `0 | hour | hash of account and address, account, or address`. Versioned: each asserts what it was added to. Ordered
 /// by hour, so that those that are past are one range.
@@ -52,7 +51,14 @@ pub(crate) struct SessionKeyRow {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct UsedSessionRow;
+pub(crate) struct SessionRow {
+    /// Codes of the stages that are done, in order.
+    pub stages: Vec<u8>,
+    /// SHA-256 of the registration token that was shown.
+    pub token: Option<[u8; HASH_BYTES]>,
+    /// Whether the act was done: the session is good for nothing more.
+    pub used: bool,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FailedLoginsRow {
@@ -66,7 +72,7 @@ pub(crate) struct KnownPlaceRow;
 wardstead_store::row!(RegistrationTokenRow, 1);
 wardstead_store::row!(FirstTokenRow, 1);
 wardstead_store::row!(SessionKeyRow, 1);
-wardstead_store::row!(UsedSessionRow, 1);
+wardstead_store::row!(SessionRow, 2);
 wardstead_store::row!(FailedLoginsRow, 1);
 wardstead_store::row!(KnownPlaceRow, 1);
 

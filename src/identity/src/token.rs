@@ -27,12 +27,18 @@ pub struct NewRegistrationToken {
 /// A registration token that a client presented and that is good, as it was when it was read.
 #[derive(Clone, Debug)]
 pub(crate) struct PresentedToken {
+    hash: [u8; HASH_BYTES],
     key: Key,
     row: RegistrationTokenRow,
     version: u64,
 }
 
 impl PresentedToken {
+    /// Under what it is stored.
+    pub(crate) fn hash(&self) -> [u8; HASH_BYTES] {
+        self.hash
+    }
+
     pub(crate) fn admin(&self) -> bool {
         self.row.admin
     }
@@ -69,7 +75,7 @@ impl Identity {
     /// # Errors
     /// `RegistrationDisabled`, and the store's.
     pub async fn registration_token_validity(&self, token: &str) -> Result<bool, IdentityError> {
-        self.flows().await?;
+        self.register_flows().await?;
         Ok(self.find_registration_token(token).await?.is_some())
     }
 
@@ -128,13 +134,22 @@ impl Identity {
         if token.len() > limits::REGISTRATION_TOKEN_BYTES {
             return Ok(None);
         }
-        let key = registration_token_key(&hash(token));
+        self.registration_token_of(&hash(token)).await
+    }
+
+    /// As [`Self::find_registration_token`], by the token's hash.
+    pub(crate) async fn registration_token_of(
+        &self,
+        hash: &[u8; HASH_BYTES],
+    ) -> Result<Option<PresentedToken>, IdentityError> {
+        let key = registration_token_key(hash);
         let found = self.store.get(&REGISTRATION_TOKENS, &key).await?;
         let now_ms = self.store.clock().now_ms();
         let good = |row: &RegistrationTokenRow| {
             row.uses_left != Some(0) && row.expires_ms.is_none_or(|expires_ms| now_ms < expires_ms)
         };
         Ok(found.filter(|found| good(&found.row)).map(|Found { row, version, .. }| PresentedToken {
+            hash: *hash,
             key,
             row,
             version,

@@ -60,7 +60,7 @@ impl Policy {
     pub(crate) fn identity(self) -> IdentityConfig {
         let hash = if self.cheap_password_hash { HashCost::Cheap } else { HashCost::Production };
         let failed_logins = if self.rate_limits { FailedLogins::production() } else { FailedLogins::default() };
-        IdentityConfig { registration: self.registration, hash, failed_logins }
+        IdentityConfig { registration: self.registration, hash, failed_logins, ..IdentityConfig::default() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The [client-server API](https://spec.matrix.org/v1.16/client-server-api/): one endpoint a file, named by its path.
 
 mod account_data;
+mod auth_fallback;
 mod capabilities;
 mod create_room;
 mod directory;
@@ -20,6 +21,7 @@ mod public_rooms;
 mod public_rooms_search;
 mod register;
 mod register_available;
+mod register_token_validity;
 mod report_user;
 mod room_summary;
 mod rooms;
@@ -38,6 +40,7 @@ pub(crate) fn routes() -> Routes {
         .route(capabilities::capabilities)
         .route(register::register)
         .route(register_available::register_available)
+        .route(register_token_validity::register_token_validity)
         .route(login_types::login_types)
         .route(login::login)
         .route(logout::logout)
@@ -56,5 +59,5 @@ pub(crate) fn routes() -> Routes {
         .route_also(room_summary::room_summary, room_summary::unstable_paths)
         .route(report_user::report_user)
         .route(sync::sync);
-    rooms::routes(directory::routes(account_data::routes(routes)))
+    rooms::routes(directory::routes(account_data::routes(auth_fallback::routes(routes))))
 }

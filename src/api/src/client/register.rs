@@ -4,10 +4,10 @@
 
 use ruma::api::client::account::register::v3::{Request, Response};
 
-use crate::{ApiError, ruma_io::Ruma};
+use crate::{ApiError, interactive::Interactive, ruma_io::Ruma};
 
-pub(super) async fn register(Ruma { state, request, .. }: Ruma<Request>) -> Result<Response, ApiError> {
-    let registered = state.identity.register(request).await?;
+pub(super) async fn register(Ruma { state, request, .. }: Ruma<Interactive<Request>>) -> Result<Response, ApiError> {
+    let registered = state.identity.register(request.request, request.auth.as_ref()).await?;
     let mut response = Response::new(registered.user_id);
     if let Some(login) = registered.login {
         response.device_id = Some(login.session.device_id);

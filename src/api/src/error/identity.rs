@@ -6,7 +6,9 @@ use ruma::api::{
     error::{ErrorKind, StandardErrorBody},
 };
 use serde_json::value::RawValue;
-use wardstead_identity::{Challenge, Failure, HashError, IdentityError, LoginError, RegisterError, WeakPassword};
+use wardstead_identity::{
+    Challenge, ConfirmError, Failure, HashError, IdentityError, LoginError, RegisterError, WeakPassword,
+};
 use wardstead_limits::api::RETRY_AFTER_S;
 
 use super::accounts::deactivated;
@@ -36,8 +38,22 @@ impl From<RegisterError> for ApiError {
             RegisterError::UnknownKind => Self::invalid_param("There are no accounts of this kind."),
             RegisterError::WeakPassword(error) => error.into(),
             RegisterError::MissingPassword => Self::missing_param("A password is required."),
+            RegisterError::Missing(member) => missing_in_auth(member),
             RegisterError::Identity(error) => error.into(),
             RegisterError::Hash(error) => error.into(),
+            error => Self::internal(error),
+        }
+    }
+}
+
+impl From<ConfirmError> for ApiError {
+    fn from(error: ConfirmError) -> Self {
+        match error {
+            ConfirmError::Challenge(challenge) => Self::interactive(uiaa(*challenge)),
+            ConfirmError::OtherUser => Self::forbidden("An act is confirmed by the user whose it is."),
+            ConfirmError::Missing(member) => missing_in_auth(member),
+            ConfirmError::Hash(error) => error.into(),
+            ConfirmError::Identity(error) => error.into(),
             error => Self::internal(error),
         }
     }
@@ -83,13 +99,17 @@ impl From<HashError> for ApiError {
     }
 }
 
+fn missing_in_auth(member: &str) -> ApiError {
+    ApiError::missing_param(format!("The member {member} of auth is missing."))
+}
+
 fn uiaa(challenge: Challenge) -> UiaaInfo {
     let stages = |names: Vec<&'static str>| names.into_iter().map(AuthType::from).collect::<Vec<_>>();
     let mut info = UiaaInfo::new(challenge.flows.into_iter().map(|flow| AuthFlow::new(stages(flow))).collect());
     info.completed = stages(challenge.completed);
     info.session = Some(challenge.session);
     let params: serde_json::Map<_, _> =
-        challenge.params.into_iter().map(|(stage, value)| (stage.to_owned(), value.into())).collect();
+        challenge.params.into_iter().map(|(stage, value)| (stage.to_owned(), value)).collect();
     info.params = RawValue::from_string(serde_json::Value::Object(params).to_string()).ok();
     info.auth_error = challenge.failure.map(|failure| Box::new(failed(failure)));
     info
@@ -98,7 +118,7 @@ fn uiaa(challenge: Challenge) -> UiaaInfo {
 fn failed(failure: Failure) -> StandardErrorBody {
     let kind = match failure {
         Failure::UnknownStage => ErrorKind::Unrecognized,
-        Failure::InvalidToken | Failure::InvalidSession | Failure::SessionUsed => ErrorKind::Forbidden,
+        _ => ErrorKind::Forbidden,
     };
     StandardErrorBody::new(kind, failure.message().to_owned())
 }

@@ -35,7 +35,8 @@ async fn every_other_endpoint_demands_a_token() {
         "/_matrix/client/v3/register/available",
     ];
     // What everybody may look up.
-    const OPEN_GET: [&str; 10] = [
+    const OPEN_GET: [&str; 11] = [
+        "/_matrix/client/v1/register/m.login.registration_token/validity",
         "/_matrix/client/r0/directory/list/room/!room:example.org",
         "/_matrix/client/v3/directory/list/room/!room:example.org",
         "/_matrix/client/r0/directory/room/%23alias:example.org",
@@ -49,7 +50,7 @@ async fn every_other_endpoint_demands_a_token() {
     ];
     let server = Server::new().await;
     let mut closed = 0;
-    for endpoint in endpoints() {
+    for endpoint in endpoints().into_iter().filter(|endpoint| !endpoint.page) {
         let path = example(&endpoint.path);
         let looked_up = endpoint.method == Method::GET && OPEN_GET.contains(&path.as_str());
         if looked_up || OPEN.contains(&path.as_str()) {

@@ -16,6 +16,7 @@ mod faults;
 mod filters;
 mod garbage;
 mod headers;
+mod interactive;
 mod keys;
 mod log;
 mod lost;

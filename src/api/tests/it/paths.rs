@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use wardstead_api::{Endpoint, endpoints};
 
-/// Every endpoint once. The `r0` paths lead to the same handlers.
+/// Every endpoint once. The `r0` paths lead to the same handlers. Not the pages for people, which take no JSON.
 pub fn newest() -> impl Iterator<Item = Endpoint> {
-    endpoints().into_iter().filter(|endpoint| !endpoint.path.contains("/r0/"))
+    endpoints().into_iter().filter(|endpoint| !endpoint.path.contains("/r0/") && !endpoint.page)
 }
 
 /// The names of the path's variables.

@@ -94,6 +94,7 @@ impl Server {
             registration: Registration::Open,
             hash: HashCost::Cheap,
             failed_logins: FailedLogins::default(),
+            ..IdentityConfig::default()
         };
         let identity = Identity::new(store.clone(), accounts.clone(), config);
         let key = signing::load_or_create(&store, store.rng().as_ref()).await.unwrap();

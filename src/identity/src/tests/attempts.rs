@@ -35,7 +35,12 @@ impl Node {
 
     fn with_limits(mut self) -> Self {
         let failed_logins = FailedLogins::production();
-        let config = IdentityConfig { registration: Registration::Open, hash: HashCost::Cheap, failed_logins };
+        let config = IdentityConfig {
+            registration: Registration::Open,
+            hash: HashCost::Cheap,
+            failed_logins,
+            ..IdentityConfig::default()
+        };
         self.identity = Identity::new(self.store.clone(), self.accounts.clone(), config);
         self
     }

@@ -3,6 +3,7 @@
 mod attempts;
 mod login;
 mod register;
+mod stages;
 mod tokens;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use wardstead_limits::ManualClock;
 use wardstead_store::{Store, testing};
 
 use crate::{
-    Challenge, FailedLogins, Failure, HashCost, Identity, IdentityConfig, RegisterError, Registered, Registration,
+    Auth, Challenge, FailedLogins, Failure, HashCost, Identity, IdentityConfig, RegisterError, Registered, Registration,
 };
 
 const PASSWORD: &str = "correct horse";
@@ -50,23 +51,38 @@ impl Node {
     }
 
     async fn over(engine: Arc<MemoryEngine>, clock: ManualClock, seed: u64, registration: Registration) -> Self {
+        let config = IdentityConfig {
+            registration,
+            hash: HashCost::Cheap,
+            failed_logins: FailedLogins::default(),
+            ..IdentityConfig::default()
+        };
+        Self::with(engine, clock, seed, config).await
+    }
+
+    async fn with(engine: Arc<MemoryEngine>, clock: ManualClock, seed: u64, config: IdentityConfig) -> Self {
         let (counting, counts) = CountingEngine::new(engine.clone());
         let store = testing::over(Arc::new(counting), "example.org", clock.clone(), seed).await.unwrap();
         // The block of short ids is taken in a commit of its own, which the tests do not count.
         store.next_id().await.unwrap();
         let accounts = Accounts::new(store.clone(), "example.org".try_into().unwrap());
-        let config = IdentityConfig { registration, hash: HashCost::Cheap, failed_logins: FailedLogins::default() };
         let identity = Identity::new(store.clone(), accounts.clone(), config);
         Self { identity, accounts, store, engine, counts, clock }
     }
 
+    /// Makes an account as an endpoint does, which reads `auth` apart.
+    async fn make(&self, mut request: RegisterRequest) -> Result<Registered, RegisterError> {
+        let auth = request.auth.take().map(|auth| serde_json::from_value::<Auth>(serde_json::to_value(auth).unwrap()));
+        self.identity.register(request, auth.transpose().unwrap().as_ref()).await
+    }
+
     async fn register(&self, username: &str, auth: Value) -> Result<Registered, RegisterError> {
-        self.identity.register(request(username, Some(auth))).await
+        self.make(request(username, Some(auth))).await
     }
 
     /// The challenge that a request without authentication gets.
     async fn challenge(&self) -> Challenge {
-        challenge(self.identity.register(RegisterRequest::new()).await)
+        challenge(self.make(RegisterRequest::new()).await)
     }
 
     async fn users(&self) -> usize {

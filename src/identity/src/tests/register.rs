@@ -18,7 +18,7 @@ async fn the_dummy_flow() {
     let mut request = request("Alice", Some(dummy(Some(&first.session))));
     request.device_id = Some("PHONE".into());
     request.initial_device_display_name = Some("phone".to_owned());
-    let registered = node.identity.register(request).await.unwrap();
+    let registered = node.make(request).await.unwrap();
     assert_eq!(node.counts.read().batches - before, 1);
     assert_eq!(registered.user_id, "@alice:example.org");
     let login = registered.login.unwrap();
@@ -33,7 +33,7 @@ async fn the_dummy_flow() {
 async fn a_stage_without_a_session() {
     let node = Node::open(Registration::Open).await;
     node.register("alice", dummy(None)).await.unwrap();
-    let generated = node.identity.register(changed("", |request| request.username = None)).await.unwrap();
+    let generated = node.make(changed("", |request| request.username = None)).await.unwrap();
     assert_eq!(generated.user_id.localpart().len(), limits::GENERATED_USERNAME_CHARS);
 }
 
@@ -87,7 +87,7 @@ async fn a_session_is_ours_whole_and_not_past() {
 async fn used_sessions_are_forgotten_after_their_time() {
     let node = Node::open(Registration::Open).await;
     let used = async || {
-        let table = crate::tables::USED_SESSIONS.id().stored().to_be_bytes();
+        let table = crate::tables::SESSIONS.id().stored().to_be_bytes();
         node.stored().await.iter().filter(|row| row.starts_with(&table)).count()
     };
     for (name, rows) in [("one", 1), ("two", 2), ("three", 2), ("four", 2)] {
@@ -102,7 +102,7 @@ async fn names_and_passwords_are_checked_before_anything_else() {
     let node = Node::open(Registration::Open).await;
     node.register("alice", dummy(None)).await.unwrap();
     // Even without authentication: the client can ask its user again before the flow begins.
-    let taken = node.identity.register(request("ALICE", None)).await;
+    let taken = node.make(request("ALICE", None)).await;
     let in_use = |error: &_| matches!(error, IdentityError::Accounts(AccountsError::UserInUse));
     assert!(matches!(&taken, Err(RegisterError::Identity(error)) if in_use(error)), "{taken:?}");
     assert!(node.identity.available("Alice").await.is_err_and(|error| in_use(&error)));
@@ -112,13 +112,13 @@ async fn names_and_passwords_are_checked_before_anything_else() {
 
     let with = |password: Option<String>| changed("bob", |request| request.password = password);
     let short = "é".repeat(limits::PASSWORD_MIN_CHARS - 1);
-    let refused = node.identity.register(with(Some(short.clone()))).await;
+    let refused = node.make(with(Some(short.clone()))).await;
     assert!(matches!(refused, Err(RegisterError::WeakPassword(WeakPassword::TooShort))), "{refused:?}");
-    let refused = node.identity.register(with(Some("a".repeat(limits::PASSWORD_BYTES + 1)))).await;
+    let refused = node.make(with(Some("a".repeat(limits::PASSWORD_BYTES + 1)))).await;
     assert!(matches!(refused, Err(RegisterError::WeakPassword(WeakPassword::TooLong))), "{refused:?}");
-    let refused = node.identity.register(with(None)).await;
+    let refused = node.make(with(None)).await;
     assert!(matches!(refused, Err(RegisterError::MissingPassword)), "{refused:?}");
-    node.identity.register(with(Some(format!("{short}é")))).await.unwrap();
+    node.make(with(Some(format!("{short}é")))).await.unwrap();
     assert_eq!(node.users().await, 2);
 }
 
@@ -126,10 +126,10 @@ async fn names_and_passwords_are_checked_before_anything_else() {
 async fn no_guests() {
     let node = Node::open(Registration::Open).await;
     let guest = changed("alice", |request| request.kind = RegistrationKind::Guest);
-    let refused = node.identity.register(guest).await;
+    let refused = node.make(guest).await;
     assert!(matches!(refused, Err(RegisterError::GuestsForbidden)), "{refused:?}");
     let other = changed("alice", |request| request.kind = "robot".into());
-    let refused = node.identity.register(other).await;
+    let refused = node.make(other).await;
     assert!(matches!(refused, Err(RegisterError::UnknownKind)), "{refused:?}");
 }
 
@@ -137,7 +137,7 @@ async fn no_guests() {
 async fn without_a_login() {
     let node = Node::open(Registration::Open).await;
     let request = changed("alice", |request| request.inhibit_login = true);
-    let registered = node.identity.register(request).await.unwrap();
+    let registered = node.make(request).await.unwrap();
     assert_eq!(registered.login, None);
     let account = node.accounts.find(&registered.user_id).await.unwrap().unwrap();
     assert!(node.accounts.devices(account.user).await.unwrap().is_empty());

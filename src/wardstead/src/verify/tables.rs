@@ -55,7 +55,7 @@ const NAMES: &[(u16, &str)] = &[
     (0x080, "registration_tokens"),
     (0x081, "first_registration_token"),
     (0x082, "uia_session_key"),
-    (0x083, "used_uia_sessions"),
+    (0x083, "uia_sessions"),
     (0x08c, "failed_logins"),
     (0x08d, "known_places"),
     (0x0c0, "published_rooms"),

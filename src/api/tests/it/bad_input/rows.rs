@@ -95,6 +95,7 @@ pub const ROWS: &[Row] = &[
     row("GET", "/v3/capabilities"),
     row("POST", "/v3/register").body(ACCOUNT),
     row("GET", "/v3/register/available").query("username=dora", &[("username", Text)]),
+    row("GET", "/register/m.login.registration_token/validity").query("token=abc", &[("token", Text)]),
     row("GET", "/v3/login"),
     row("POST", "/v3/login").body(PASSWORD),
     row("POST", "/v3/logout"),

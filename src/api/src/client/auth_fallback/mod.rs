@@ -1,0 +1,67 @@
+//! Pages on which a stage of user-interactive authentication is completed in a web browser, for clients that do not know the stage.
+//!
+//! They hold no resource from elsewhere, and their content security policy lets nothing run but the one script that tells the client
+//! that the stage is done.
+
+mod fallback_answer;
+mod fallback_page;
+mod html;
+
+use std::convert::Infallible;
+
+use axum::{
+    body::Body,
+    extract::{FromRequestParts, Path, rejection::PathRejection},
+    response::{IntoResponse as _, Response},
+};
+use http::{Request, StatusCode, header, request::Parts};
+use wardstead_accounts::Client;
+use wardstead_identity::{Asked, HashError, PageError};
+
+use crate::{ApiError, ApiState, routes::Routes};
+
+/// Adds the pages to `routes`.
+pub(super) fn routes(routes: Routes) -> Routes {
+    const PATHS: [&str; 2] =
+        ["/_matrix/client/v3/auth/{auth_type}/fallback/web", "/_matrix/client/r0/auth/{auth_type}/fallback/web"];
+    routes.page(&http::Method::GET, &PATHS, fallback_page::fallback_page).page(
+        &http::Method::POST,
+        &PATHS,
+        fallback_answer::fallback_answer,
+    )
+}
+
+/// From where a page is asked for.
+struct Asker(Client);
+
+impl FromRequestParts<ApiState> for Asker {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Infallible> {
+        Ok(Self(state.config.trusted_proxies.client(&Request::from_parts(parts.clone(), ()))))
+    }
+}
+
+/// The stage that the path names.
+fn stage_in(path: Result<Path<String>, PathRejection>) -> String {
+    path.map_or_else(|_| String::new(), |Path(stage)| stage)
+}
+
+/// What is shown instead of an error that only a program would read.
+fn answered(asked: Result<Asked, PageError>, session: &str) -> Result<Response, ApiError> {
+    let (status, page) = match asked {
+        Ok(asked) => (StatusCode::OK, html::of(&asked, session)),
+        Err(PageError::NothingAsked) => (StatusCode::NOT_FOUND, html::nothing_asked()),
+        Err(PageError::Hash(HashError::Busy)) => (StatusCode::TOO_MANY_REQUESTS, html::busy()),
+        Err(PageError::Hash(error)) => return Err(error.into()),
+        Err(PageError::Identity(error)) => return Err(error.into()),
+        Err(error) => return Err(ApiError::internal(error)),
+    };
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, html::CONTENT_SECURITY_POLICY),
+        // The session stands in the address.
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    Ok((status, headers, Body::from(page)).into_response())
+}
