@@ -4,7 +4,7 @@ use std::fmt;
 
 use ruma::{OwnedUserId, UserId};
 use wardstead_engine::{EngineError, Key, KeyReader, PageLimit, ScanRange};
-use wardstead_limits::accounts as limits;
+use wardstead_limits::{accounts as limits, engine::GET_KEYS};
 use wardstead_store::{Found, StoreError};
 
 use crate::{
@@ -72,6 +72,21 @@ impl Accounts {
     pub async fn user_short_id(&self, user_id: &UserId) -> Result<Option<u64>, AccountsError> {
         let key = name_key(user_id.server_name().as_str(), user_id.localpart());
         Ok(self.store.get(&NAMES, &key).await?.map(|found| found.row.user))
+    }
+
+    /// The short ids of `users`, in their order; `None` for those who have none here. One read per 10,000.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn user_short_ids(&self, users: &[&UserId]) -> Result<Vec<Option<u64>>, AccountsError> {
+        let key = |user_id: &&UserId| name_key(user_id.server_name().as_str(), user_id.localpart());
+        let keys: Vec<Key> = users.iter().map(key).collect();
+        let mut ids = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(GET_KEYS) {
+            let rows = self.store.get_many(&NAMES, keys).await?;
+            ids.extend(rows.into_iter().map(|row| row.map(|found| found.row.user)));
+        }
+        Ok(ids)
     }
 
     /// The user ids behind short ids, in their order; `None` where there is no such user. One read.

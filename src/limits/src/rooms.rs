@@ -15,6 +15,8 @@ pub const SNAPSHOT_DELTA_ENTRIES: usize = 64;
 pub const SNAPSHOT_CHUNK_ENTRIES: usize = 512;
 /// Bytes of the cache of state chunks and snapshots.
 pub const SNAPSHOT_CACHE_BYTES: u64 = 32 * 1024 * 1024;
+/// Bytes of the cache of the short ids of users by their names.
+pub const PEOPLE_CACHE_BYTES: u64 = 4 * 1024 * 1024;
 /// Bytes of the cache of events by id.
 pub const EVENT_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 /// Changes of stored events (redactions, first relations) that a node remembers, so that what was read before one of them is not kept in

@@ -10,6 +10,7 @@ impl Rooms {
         let mut caches = inner.events.cache().weights();
         caches.extend(inner.names.caches());
         caches.push(inner.state.cache());
+        caches.push(inner.people.cache());
         caches
     }
 }

@@ -20,6 +20,7 @@ mod hooks;
 mod keyring;
 mod membership;
 mod names;
+mod people;
 mod power;
 mod read;
 mod receipts;
@@ -50,8 +51,8 @@ pub use hooks::{Hooks, Proposed, RoomPolicy, StateBefore, Verdict};
 pub use membership::{HistoryVisibility, Membership};
 pub use names::Room;
 pub use read::{
-    Access, Context, EventFilter, Messages, MessagesPage, Reach, Relations, RelationsPage, Seen, Sight, Slice, Threads,
-    ThreadsPage, matches,
+    Access, Asked, Context, EventFilter, Messages, MessagesPage, Reach, Relations, RelationsPage, Seen, Sight, Slice,
+    Threads, ThreadsPage, matches,
 };
 pub use receipts::{Marks, Receipt, ReceiptMark, Receipts};
 pub use report::Complaint;
@@ -65,6 +66,7 @@ pub use version::{OLD_ROOM_VERSIONS, ROOM_VERSIONS, rules};
 use append::Chains;
 use events::Events;
 use names::Names;
+use people::People;
 use state::StateStore;
 
 /// The rooms of this server. Cheap to clone.
@@ -83,6 +85,7 @@ pub(crate) struct Inner {
     events: Events,
     state: StateStore,
     chains: Arc<Chains>,
+    people: People,
     hooks: Hooks,
     /// When the last room was made: no two create events of this process have the same time.
     last_created_ms: AtomicU64,
@@ -127,6 +130,7 @@ impl Rooms {
             events: Events::new(store.clone()),
             state: StateStore::new(store.clone()),
             chains: Arc::new(Chains::new(store.leases().clone())),
+            people: People::new(),
             hooks,
             last_created_ms: AtomicU64::new(0),
             store,

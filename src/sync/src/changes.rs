@@ -11,7 +11,7 @@ use crate::{SyncError, Syncer, wait::Range};
 /// A room that a client has to be told about.
 #[derive(Clone, Debug)]
 pub(crate) struct ChangedRoom {
-    /// The room, and what the user is in it at the end of the range.
+    /// The room, and what the user is in it at the end of the range. When the user left it is told as of now: zero if never.
     pub(crate) room: UserRoom,
     /// What happened to the user's membership in the range.
     pub(crate) stay: Stay,
@@ -146,7 +146,7 @@ impl Syncer {
     }
 
     /// Rooms in which the user's own membership changed in `range`. Those of `now` have the stripped state of invitations
-    /// and knocks.
+    /// and knocks, and when the user left.
     async fn moved(
         &self,
         user: u64,
@@ -160,10 +160,11 @@ impl Syncer {
             moved.insert(change.room.room, ChangedRoom { room: change.room, stay, news: News::ALL });
         }
         for room in now {
-            if let Some(changed) = moved.get_mut(&room.room)
-                && changed.room.event_id == room.event_id
-            {
-                changed.room.stripped.clone_from(&room.stripped);
+            if let Some(changed) = moved.get_mut(&room.room) {
+                changed.room.left = room.left;
+                if changed.room.event_id == room.event_id {
+                    changed.room.stripped.clone_from(&room.stripped);
+                }
             }
         }
         Ok(moved)

@@ -1,10 +1,14 @@
-//! Tokens of an earlier epoch: after a restore or a failover (see the store's `Epochs`).
+//! Tokens of an earlier epoch: after a restore or a failover (see the store's `Epochs`). And tokens of another user, who was sent
+//! other things up to the same position.
 
-use wardstead_accounts::Session;
 use wardstead_engine::Position;
 use wardstead_store::Reach;
 
-use crate::{SyncError, Syncer, filter::Filter, response::Sections, wait::Range};
+use crate::{
+    SyncError, Syncer,
+    response::Sections,
+    wait::{Question, Range},
+};
 
 impl Syncer {
     /// Where an incremental answer to a token of `epoch` and `position` starts; `Err`: up to where the client's knowledge is
@@ -24,19 +28,18 @@ impl Syncer {
     /// left since `true_upto`.
     pub(crate) async fn gappy(
         &self,
-        by: &Session,
+        question: &Question<'_>,
         true_upto: Position,
         upto: Position,
-        filter: &Filter,
     ) -> Result<Sections, SyncError> {
-        let mut sections = self.initial(by, upto, filter).await?;
+        let mut sections = self.initial(question, upto, true_upto.min(upto)).await?;
         for room in sections.rooms.join.values_mut() {
             if let Some(timeline) = &mut room.timeline {
                 timeline.limited = true;
             }
         }
         let range = Range { since: true_upto.min(upto), upto };
-        sections.rooms.leave.extend(self.incremental(by, range, filter, false).await?.rooms.leave);
+        sections.rooms.leave.extend(self.incremental(question, range, false).await?.rooms.leave);
         Ok(sections)
     }
 }

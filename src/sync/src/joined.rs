@@ -43,10 +43,12 @@ impl Syncer {
     #[must_use]
     pub fn caches(&self) -> Vec<(&'static str, u64, u64)> {
         let (typing, presence) = (self.typing.bytes() as u64, self.presence.bytes() as u64);
+        let members = self.members.bytes();
         vec![
             ("joined_rooms", self.joined.0.weight(), self.joined.0.capacity()),
             ("typing", typing, limits::TYPING_BYTES as u64),
             ("presence", presence, limits::PRESENCE_BYTES as u64),
+            ("told_members", members.0, members.1),
         ]
     }
 

@@ -1,7 +1,8 @@
 //! Where forks of a room were merged: state that changed without an event of the timeline that says so.
 //!
 //! A client takes the state before the timeline and applies its events. Where the state at the end is another one (a ban that
-//! a merge brought back, a topic that lost), what no event of the timeline says is told in `state`. What an event of the
+//! a merge brought back, a topic that lost, an event that the filter of the timeline leaves out), what no event of the timeline says is
+//! told in `state`. What an event of the
 //! timeline says and is not so cannot be taken back: the timeline then begins after it, and is `limited`.
 
 use std::collections::HashSet;
@@ -11,7 +12,7 @@ use wardstead_rooms::{Seen, Sight, Slice, StateAt, TimelineKey};
 
 use crate::{
     SyncError, Syncer,
-    room::{State, Wanted},
+    room::{StateTold, Wanted},
 };
 
 /// The room's state at the ends of what is told.
@@ -33,8 +34,8 @@ impl Syncer {
     pub(crate) async fn ends(&self, wanted: &Wanted<'_>, slice: &Slice) -> Result<Ends, SyncError> {
         let room = wanted.room.short;
         // Who came after the token is told no difference to it.
-        let since = if wanted.state == State::SinceToken { wanted.since } else { Position::ZERO };
-        if wanted.state == State::Nothing && !slice.events.is_empty() {
+        let since = if wanted.state == StateTold::SinceToken { wanted.since } else { Position::ZERO };
+        if wanted.state == StateTold::Nothing && !slice.events.is_empty() {
             return Ok(Ends::default());
         }
         let (since, upto) = self.rooms.snapshots_at(room, since.min(wanted.state_upto()), wanted.state_upto()).await?;
@@ -49,7 +50,7 @@ impl Syncer {
         slice: &mut Slice,
         ends: &Ends,
     ) -> Result<Unsaid, SyncError> {
-        if wanted.state == State::Nothing {
+        if wanted.state == StateTold::Nothing {
             return Ok(Unsaid::default());
         }
         loop {
@@ -57,7 +58,7 @@ impl Syncer {
             if wanted.is_after_leaving(first) {
                 return Ok(Unsaid::default());
             }
-            let newest = newest_state(slice);
+            let newest = newest_state(wanted, slice);
             if newest.is_empty() && first.state_before == ends.upto.snapshot {
                 return Ok(Unsaid::default());
             }
@@ -71,7 +72,7 @@ impl Syncer {
             let events: Vec<_> = changed.into_iter().filter(|event| !said.contains(&event.short)).collect();
             let known = match wanted.state {
                 // What the client had at its token, and has at the end, was only hidden by the fork in between.
-                State::SinceToken if !events.is_empty() => {
+                StateTold::SinceToken if !events.is_empty() => {
                     let (since, upto) = (ends.since.snapshot, ends.upto.snapshot);
                     let news = self.rooms.state_between(sight, since, upto).await?;
                     let news: HashSet<u64> = news.iter().map(|event| event.short).collect();
@@ -85,9 +86,10 @@ impl Syncer {
 }
 
 /// The newest event of each state key in the timeline, with their numbers, the newest first.
-fn newest_state(slice: &Slice) -> Vec<(usize, Seen)> {
+fn newest_state(wanted: &Wanted<'_>, slice: &Slice) -> Vec<(usize, Seen)> {
     let mut keys = HashSet::new();
-    let events = slice.events.iter().enumerate();
+    // A ban after the leaving is told beside the state of that time.
+    let events = slice.events.iter().enumerate().filter(|(_, (event, _))| !wanted.is_after_leaving(event));
     let state = events.filter_map(|(number, (event, _))| Some((number, event, event.state_key.clone()?)));
     let newest = state.filter(|(_, event, key)| keys.insert((event.event_type.clone(), key.clone())));
     newest.map(|(number, event, _)| (number, event.clone())).collect()

@@ -42,7 +42,7 @@ impl OwnNews {
 
     /// What is about no room, as the filter lets it be shown.
     pub(crate) fn of_no_room(&mut self, filter: &Filter) -> Result<Events, serde_json::Error> {
-        events(self.account_data.remove(&0).unwrap_or_default(), |event_type| filter.account_data(event_type))
+        events(self.account_data.remove(&0).unwrap_or_default(), |data| filter.account_data(&data.event_type))
     }
 }
 
@@ -105,11 +105,12 @@ enum Content<'a> {
 
 /// Account data for `room` as the filter lets it be shown.
 pub(crate) fn room_events(data: Vec<AccountData>, room: &RoomId, filter: &Filter) -> Result<Events, serde_json::Error> {
-    events(data, |event_type| filter.account_data_in(room, event_type))
+    let content = |data: &AccountData| data.content.as_deref().is_none_or(|content| filter.room_data_content(content));
+    events(data, |data| filter.account_data_in(room, &data.event_type) && content(data))
 }
 
-fn events(mut data: Vec<AccountData>, shown: impl Fn(&str) -> bool) -> Result<Events, serde_json::Error> {
-    data.retain(|data| shown(&data.event_type));
+fn events(mut data: Vec<AccountData>, shown: impl Fn(&AccountData) -> bool) -> Result<Events, serde_json::Error> {
+    data.retain(shown);
     let event = |data: &AccountData| {
         let content = data.content.as_deref().map_or(Content::Removed {}, Content::Of);
         serde_json::value::to_raw_value(&Shown { r#type: &data.event_type, content })

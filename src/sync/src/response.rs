@@ -46,6 +46,8 @@ pub(crate) struct Sections {
     pub(crate) rooms: Rooms,
     /// Account data of no room.
     pub(crate) account_data: Events,
+    /// Short ids of the member events that a client is told which loads members lazily.
+    pub(crate) members: Vec<u64>,
 }
 
 impl Sections {
@@ -59,8 +61,8 @@ impl Sections {
 pub(crate) struct JoinedRoom {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) timeline: Option<Timeline>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) state: Option<Events>,
+    #[serde(flatten)]
+    pub(crate) state: Option<State>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) summary: Option<Summary>,
     #[serde(skip_serializing_if = "EphemeralEvents::is_empty")]
@@ -150,7 +152,8 @@ impl From<PresenceOf> for PresenceEvent {
 #[derive(Debug, Serialize)]
 pub(crate) struct LeftRoom {
     pub(crate) timeline: Timeline,
-    pub(crate) state: Events,
+    #[serde(flatten)]
+    pub(crate) state: State,
     #[serde(skip_serializing_if = "Events::is_empty")]
     pub(crate) account_data: Events,
 }
@@ -181,6 +184,51 @@ pub(crate) struct Events {
 impl Events {
     pub(crate) fn is_empty(&self) -> bool {
         self.events.is_empty()
+    }
+}
+
+/// The state of a room, and whether it is that at the start of the timeline or that at its end.
+#[derive(Debug, Serialize)]
+pub(crate) enum State {
+    #[serde(rename = "state")]
+    Before(Events),
+    #[serde(rename = "state_after")]
+    After(Events),
+    #[serde(rename = "org.matrix.msc4222.state_after")]
+    AfterUnstable(Events),
+}
+
+impl State {
+    pub(crate) fn new(name: StateName, events: Vec<Box<RawValue>>) -> Self {
+        let events = Events { events };
+        match name {
+            StateName::Before => Self::Before(events),
+            StateName::After => Self::After(events),
+            StateName::AfterUnstable => Self::AfterUnstable(events),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        let (Self::Before(events) | Self::After(events) | Self::AfterUnstable(events)) = self;
+        events.is_empty()
+    }
+}
+
+/// Under which name, and so of which moment, the state of rooms is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StateName {
+    /// `state`: that at the start of the timeline, whose events change it.
+    #[default]
+    Before,
+    /// `state_after`: that at its end.
+    After,
+    /// The same, under its name of before it was in the specification (MSC4222).
+    AfterUnstable,
+}
+
+impl StateName {
+    pub(crate) fn is_after(self) -> bool {
+        self != Self::Before
     }
 }
 

@@ -1,9 +1,8 @@
 //! One room's timeline and state.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use ruma::events::TimelineEventType;
-use serde_json::value::RawValue;
 use wardstead_accounts::Session;
 use wardstead_engine::Position;
 use wardstead_rooms::{Membership, Room, Seen, Sight, Slice, StoredEvent};
@@ -11,8 +10,9 @@ use wardstead_rooms::{Membership, Room, Seen, Sight, Slice, StoredEvent};
 use crate::{
     SyncError, Syncer,
     filter::Filter,
+    lazy::Lazy,
     merged::Ends,
-    response::{Events, Summary, Timeline},
+    response::{State, StateName, Summary, Timeline},
 };
 
 /// What is asked of a room.
@@ -22,11 +22,19 @@ pub(crate) struct Wanted<'a> {
     pub(crate) room: Arc<Room>,
     /// Events of the timeline.
     pub(crate) limit: usize,
+    /// Rows to look at for them.
+    pub(crate) scan: usize,
     /// What the client has.
     pub(crate) since: Position,
     pub(crate) upto: Position,
     pub(crate) timeline: Stretch,
-    pub(crate) state: State,
+    pub(crate) state: StateTold,
+    /// Where the state is told.
+    pub(crate) state_name: StateName,
+    /// How members are told; `None`: all of them.
+    pub(crate) lazy: Option<&'a Lazy>,
+    /// Up to when the client was told each change of a membership, where that is not `since`.
+    pub(crate) members_since: Position,
     /// The user was in the room at `upto`.
     pub(crate) joined: bool,
     /// Otherwise, when the user stopped being in it; zero: never was.
@@ -59,9 +67,9 @@ pub(crate) enum Stretch {
     Own,
 }
 
-/// Which state comes before the timeline.
+/// Which state is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum StateTold {
     /// All of it.
     All,
     /// What changed after the client's token.
@@ -70,17 +78,17 @@ pub(crate) enum State {
     Nothing,
 }
 
-/// A room's timeline, the state before it, and who is in it.
+/// A room's timeline and its state: that before the timeline, or that at its end.
 pub(crate) struct Section {
     pub(crate) timeline: Timeline,
-    pub(crate) state: Events,
-    /// Some event of the section is about a member.
-    pub(crate) members_changed: bool,
+    pub(crate) state: State,
+    /// When something that it is made of is news.
+    pub(crate) summary: Option<Summary>,
 }
 
 impl Section {
     pub(crate) fn is_empty(&self) -> bool {
-        self.timeline.events.is_empty() && !self.timeline.limited && self.state.events.is_empty()
+        self.timeline.events.is_empty() && !self.timeline.limited && self.state.is_empty()
     }
 }
 
@@ -89,45 +97,63 @@ impl Syncer {
         let mut sight = sight(wanted);
         let mut slice = self.slice(wanted, &mut sight).await?;
         let ends = self.ends(wanted, &slice).await?;
-        let unsaid = self.reconcile(wanted, &sight, &mut slice, &ends).await?;
-        if slice.more {
-            // Of what the gap hides the client is told what it needs to show these (Aggregations of child events).
+        let mut state = if wanted.state_name.is_after() {
+            self.state_after(wanted, &sight, &slice, &ends).await?
+        } else {
+            let unsaid = self.reconcile(wanted, &sight, &mut slice, &ends).await?;
+            let mut state = self.state_before(wanted, &sight, &slice, &ends).await?;
+            unsaid.add_to(&mut state);
+            state
+        };
+        if slice.more || slice.filtered {
+            // Of what the gap or the filter hides the client is told what it needs to show these (Aggregations of child events).
             self.rooms.bundle(wanted.by, &mut sight, &mut slice.events, false).await?;
         }
-        let mut state = self.state_before(wanted, &sight, &slice, &ends).await?;
-        unsaid.add_to(&mut state);
-        let members_changed = state.iter().chain(slice.events.iter().map(|(event, _)| event)).any(is_member);
-        if wanted.state != State::Nothing {
-            add_untold(&mut state, wanted.filter, &slice);
+        let mut told = state.iter().chain(slice.events.iter().map(|(event, _)| event));
+        let summed_up = wanted.joined && (wanted.state == StateTold::All || told.any(names));
+        let summary = if summed_up { Some(self.summary(wanted, &ends).await?) } else { None };
+        if let Some(lazy) = wanted.lazy {
+            self.add_members(wanted, lazy, &sight, (&slice, &ends), summary.as_ref(), &mut state).await?;
         }
-        let state = state.iter().filter(|event| wanted.filter.state(event));
-        let state = state.map(|event| self.json(event, wanted.by, None)).collect::<Result<_, _>>()?;
-        let timeline = self.timeline(wanted, &slice)?;
-        Ok(Section { timeline, state: Events { events: state }, members_changed })
+        state.retain(|event| wanted.filter.state(event));
+        if let Some(lazy) = wanted.lazy {
+            lazy.tell(state.iter().chain(slice.events.iter().map(|(event, _)| event)));
+        }
+        let oldest = slice.oldest.map(|key| self.rooms.prev_batch(wanted.room.short, key));
+        let (state, events) = self.shown(wanted, &state, &slice.events).await?;
+        let timeline = Timeline { events, limited: slice.more, prev_batch: oldest };
+        Ok(Section { timeline, state: State::new(wanted.state_name, state), summary })
     }
 
     async fn slice(&self, wanted: &Wanted<'_>, sight: &mut Sight) -> Result<Slice, SyncError> {
-        let Wanted { room, limit, since, upto, .. } = wanted;
+        let Wanted { room, filter, limit, since, upto, .. } = wanted;
+        if filter.no_timeline(&room.room_id) {
+            return Ok(Slice::default());
+        }
+        let asked = filter.asked(*limit, wanted.scan);
         Ok(match wanted.timeline {
             Stretch::Throughout | Stretch::Since => {
-                self.rooms.timeline_range(room, *since, *upto, *limit, sight).await?
+                self.rooms.timeline_range(room, *since, *upto, asked, sight).await?
             }
             Stretch::Tail => {
                 let mut slice = if wanted.joined {
-                    self.rooms.timeline_tail(room, *upto, *limit, sight).await?
+                    self.rooms.timeline_tail(room, *upto, asked, sight).await?
                 } else {
                     // A left room's end is found by position: how much happened there since then does not matter.
-                    self.rooms.timeline_range(room, Position::ZERO, *upto, *limit, sight).await?
+                    self.rooms.timeline_range(room, Position::ZERO, *upto, asked, sight).await?
                 };
                 // Who came back is shown events again. `limited` says that they do not follow what the client has.
                 let sent_before =
                     |(event, then): &(Seen, Membership)| event.position <= *since && *then == Membership::Join;
                 slice.more |= slice.events.iter().any(sent_before);
+                // Who came has not seen the room without this filter: the timeline does not begin at the room's beginning.
+                slice.more |= slice.filtered && *since > Position::ZERO;
                 slice
             }
             Stretch::Own => {
                 let just_before = Position(upto.0.saturating_sub(1));
-                let slice = self.rooms.timeline_range(room, just_before, *upto, 1, sight).await?;
+                let asked = filter.asked(1, wanted.scan);
+                let slice = self.rooms.timeline_range(room, just_before, *upto, asked, sight).await?;
                 // There is nothing that the user could page back to.
                 Slice { more: false, oldest: None, ..slice }
             }
@@ -142,44 +168,77 @@ impl Syncer {
         slice: &Slice,
         ends: &Ends,
     ) -> Result<Vec<Seen>, SyncError> {
-        let after = match slice.events.last() {
-            // A ban that came after the user had left is shown; the state of that time is none of theirs.
-            Some((first, _)) if wanted.is_after_leaving(first) => ends.upto.snapshot,
-            Some((first, _)) => first.state_before,
-            None => ends.upto.snapshot,
-        };
-        Ok(match wanted.state {
-            State::SinceToken => self.rooms.state_between(sight, ends.since.snapshot, after).await?,
-            State::All => self.rooms.state_events(sight, after).await?,
+        match wanted.state {
             // The user is told at least what they are now, when no event of the timeline says so.
-            State::Nothing if slice.events.is_empty() => {
-                self.rooms.member_at(sight, wanted.by.user, wanted.upto).await?.into_iter().collect()
+            StateTold::Nothing if slice.events.is_empty() => self.own_member(wanted, sight).await,
+            StateTold::Nothing => Ok(Vec::new()),
+            StateTold::All | StateTold::SinceToken => {
+                self.state_at(wanted, sight, ends, snapshot_before(wanted, slice, ends)).await
             }
-            State::Nothing => Vec::new(),
+        }
+    }
+
+    /// The state at the end of the timeline, beyond what the client has (`use_state_after`).
+    async fn state_after(
+        &self,
+        wanted: &Wanted<'_>,
+        sight: &Sight,
+        slice: &Slice,
+        ends: &Ends,
+    ) -> Result<Vec<Seen>, SyncError> {
+        if wanted.state == StateTold::Nothing {
+            return self.own_member(wanted, sight).await;
+        }
+        let mut state = self.state_at(wanted, sight, ends, ends.upto.snapshot).await?;
+        // What was done to the user after they had left is state that the timeline alone tells.
+        let own = |event: &Seen| event.is_state(&TimelineEventType::RoomMember, wanted.by.user_id.as_str());
+        let later = slice.events.iter().find(|(event, _)| wanted.is_after_leaving(event) && own(event));
+        if let Some((event, _)) = later {
+            state.retain(|other| !own(other));
+            state.push(event.clone());
+        }
+        Ok(state)
+    }
+
+    /// What of the state in `snapshot` is told.
+    async fn state_at(
+        &self,
+        wanted: &Wanted<'_>,
+        sight: &Sight,
+        ends: &Ends,
+        snapshot: u64,
+    ) -> Result<Vec<Seen>, SyncError> {
+        Ok(match (wanted.state, wanted.lazy) {
+            // Each change of a membership is told, whoever is shown.
+            (StateTold::SinceToken, _) => self.rooms.state_between(sight, ends.since.snapshot, snapshot).await?,
+            (StateTold::All, None) => self.rooms.state_events(sight, snapshot).await?,
+            (StateTold::All, Some(_)) => {
+                let mut state = self.rooms.state_without_members(sight, snapshot).await?;
+                state.extend(self.members_changed(wanted, sight, snapshot).await?);
+                state
+            }
+            (StateTold::Nothing, _) => Vec::new(),
         })
     }
 
-    fn timeline(&self, wanted: &Wanted<'_>, slice: &Slice) -> Result<Timeline, SyncError> {
-        let shown = slice.events.iter().rev().filter(|(event, _)| wanted.filter.timeline(event));
-        let events = shown.map(|(event, membership)| self.json(event, wanted.by, Some(*membership)));
-        let prev_batch = slice.oldest.map(|key| self.rooms.prev_batch(wanted.room.short, key));
-        Ok(Timeline { events: events.collect::<Result<_, _>>()?, limited: slice.more, prev_batch })
+    async fn own_member(&self, wanted: &Wanted<'_>, sight: &Sight) -> Result<Vec<Seen>, SyncError> {
+        Ok(self.rooms.member_at(sight, wanted.by.user, wanted.upto).await?.into_iter().collect())
     }
 
-    /// Whom the room is called by, when who is in it is news.
-    pub(crate) async fn summary(&self, wanted: &Wanted<'_>) -> Result<Summary, SyncError> {
-        let state = self.rooms.snapshot_at(wanted.room.short, wanted.upto).await?;
-        let summary = self.rooms.summary(&wanted.room, &state, wanted.by.user, wanted.upto).await?;
+    /// Whom the room is called by.
+    async fn summary(&self, wanted: &Wanted<'_>, ends: &Ends) -> Result<Summary, SyncError> {
+        let summary = self.rooms.summary(&wanted.room, &ends.upto, wanted.by.user, wanted.upto).await?;
         Ok(Summary { heroes: summary.heroes, joined: summary.joined, invited: summary.invited })
     }
+}
 
-    fn json(
-        &self,
-        event: &Seen,
-        by: &Session,
-        membership: Option<Membership>,
-    ) -> Result<Box<RawValue>, serde_json::Error> {
-        RawValue::from_string(self.rooms.client_json(event, by, membership).to_json())
+/// The snapshot of the state before the timeline.
+pub(crate) fn snapshot_before(wanted: &Wanted<'_>, slice: &Slice, ends: &Ends) -> u64 {
+    match slice.events.last() {
+        // A ban that came after the user had left is shown; the state of that time is none of theirs.
+        Some((first, _)) if wanted.is_after_leaving(first) => ends.upto.snapshot,
+        Some((first, _)) => first.state_before,
+        None => ends.upto.snapshot,
     }
 }
 
@@ -193,21 +252,9 @@ fn sight(wanted: &Wanted<'_>) -> Sight {
     sight.up_to(wanted.upto)
 }
 
-fn is_member(event: &Seen) -> bool {
-    event.event_type == TimelineEventType::RoomMember && event.state_key.is_some()
-}
-
-/// State that changed within the timeline, but in events that the timeline's filter hides: the client would never be told.
-fn add_untold(state: &mut Vec<Seen>, filter: &Filter, slice: &Slice) {
-    if slice.events.iter().all(|(event, _)| filter.timeline(event)) {
-        return;
-    }
-    let mut newest = HashSet::new();
-    for (event, _) in &slice.events {
-        let Some(state_key) = &event.state_key else { continue };
-        if newest.insert((&event.event_type, state_key)) && !filter.timeline(event) {
-            state.retain(|other| !other.is_state(&event.event_type, state_key));
-            state.push(event.clone());
-        }
-    }
+/// Whether the summary is made of it.
+fn names(event: &Seen) -> bool {
+    let of_members = event.event_type == TimelineEventType::RoomMember;
+    let names = [TimelineEventType::RoomName, TimelineEventType::RoomCanonicalAlias];
+    event.state_key.is_some() && (of_members || names.contains(&event.event_type))
 }

@@ -13,10 +13,13 @@ use crate::{
     SyncError, Syncer,
     changes::{ChangedRoom, Stay},
     filter::Filter,
+    lazy::Lazy,
     own::{OwnRoomNews, room_events},
-    response::{EphemeralEvents, Events, InvitedRoom, JoinedRoom, KnockedRoom, LeftRoom, Rooms, Sections},
-    room::{Section, State, Stretch, Wanted},
-    wait::Range,
+    response::{
+        EphemeralEvents, Events, InvitedRoom, JoinedRoom, KnockedRoom, LeftRoom, Rooms, Sections, State, StateName,
+    },
+    room::{Section, StateTold, Stretch, Wanted},
+    wait::{Question, Range},
 };
 
 /// How one room appears.
@@ -33,15 +36,35 @@ enum Shown {
 struct Answer<'a> {
     by: &'a Session,
     filter: &'a Filter,
+    /// Events of one timeline, and rows to look at for them.
     limit: usize,
+    scan: usize,
     /// Receipts of one room.
     receipts: usize,
     upto: Position,
+    state_name: StateName,
+    lazy: Option<&'a Lazy>,
+}
+
+impl<'a> Answer<'a> {
+    /// One that shows `rooms` rooms.
+    fn new(question: &Question<'a>, lazy: Option<&'a Lazy>, upto: Position, rooms: usize) -> Self {
+        let Question { by, filter, state_name, .. } = *question;
+        let (limit, scan) = (filter.timeline_limit(rooms), Filter::timeline_scan(rooms));
+        Self { by, filter, limit, scan, receipts: Filter::receipts_limit(rooms), upto, state_name, lazy }
+    }
 }
 
 impl Syncer {
-    /// All rooms of `by` as of `upto`, and what else concerns the user.
-    pub(crate) async fn initial(&self, by: &Session, upto: Position, filter: &Filter) -> Result<Sections, SyncError> {
+    /// All rooms of the user as of `upto`, and what else concerns them. `members_since`: up to when the client was told changes of
+    /// memberships; zero: it is new.
+    pub(crate) async fn initial(
+        &self,
+        question: &Question<'_>,
+        upto: Position,
+        members_since: Position,
+    ) -> Result<Sections, SyncError> {
+        let Question { by, filter, .. } = *question;
         let range = Range { since: Position::ZERO, upto };
         let mut own = self.own_news(by.user, range, filter).await?;
         let mut rooms = self.rooms.user_rooms_at(by.user, upto).await?;
@@ -56,18 +79,18 @@ impl Syncer {
             };
             shown && filter.room(&room.room_id)
         });
-        let (limit, receipts) = (filter.timeline_limit(rooms.len()), Filter::receipts_limit(rooms.len()));
-        let answer = Answer { by, filter, limit, receipts, upto };
+        let lazy = question.lazy();
+        let answer = Answer::new(question, lazy.as_ref(), upto, rooms.len());
         let named = self.named(&rooms).await?;
         let moved = self.receipts_ever(&rooms, filter).await?;
         let account_data = own.of_no_room(filter)?;
         let rooms = rooms.into_iter().map(|room| (own.room(room.room), room)).zip(named).zip(moved);
         let shown = stream::iter(rooms).map(|(((own, user_room), room), moved)| async move {
             let room_id = user_room.room_id.clone();
-            Ok((room_id, self.initial_room(answer, user_room, room, moved, own).await?))
+            Ok((room_id, self.initial_room(answer, members_since, user_room, room, moved, own).await?))
         });
         let rooms = shown.buffered(limits::ROOMS_AT_ONCE).try_fold(Rooms::default(), add).await?;
-        Ok(Sections { rooms, account_data })
+        Ok(Sections { rooms, account_data, members: lazy.map(Lazy::into_told).unwrap_or_default() })
     }
 
     /// For each of `rooms`, whether a receipt ever moved there. At most one read.
@@ -80,14 +103,14 @@ impl Syncer {
         Ok(cells.into_iter().map(|cell| cell > Position::ZERO).collect())
     }
 
-    /// What happened in the rooms of `by` and for them alone in `range`; with `full_state` all state of all joined rooms.
+    /// What happened in the rooms of the user and for them alone in `range`; with `full_state` all state of all joined rooms.
     pub(crate) async fn incremental(
         &self,
-        by: &Session,
+        question: &Question<'_>,
         range: Range,
-        filter: &Filter,
         full_state: bool,
     ) -> Result<Sections, SyncError> {
+        let Question { by, filter, .. } = *question;
         let mut own = self.own_news(by.user, range, filter).await?;
         let mut changed = if full_state {
             self.all_rooms(by.user, range).await?
@@ -97,8 +120,8 @@ impl Syncer {
             Vec::new()
         };
         changed.retain(|changed| filter.room(&changed.room.room_id));
-        let (limit, receipts) = (filter.timeline_limit(changed.len()), Filter::receipts_limit(changed.len()));
-        let answer = Answer { by, filter, limit, receipts, upto: range.upto };
+        let lazy = question.lazy();
+        let answer = Answer::new(question, lazy.as_ref(), range.upto, changed.len());
         let user_rooms: Vec<UserRoom> = changed.iter().map(|changed| changed.room.clone()).collect();
         let named = self.named(&user_rooms).await?;
         let account_data = own.of_no_room(filter)?;
@@ -108,7 +131,7 @@ impl Syncer {
             Ok((room_id, self.changed_room(answer, range.since, full_state, changed, room, own).await?))
         });
         let rooms = shown.buffered(limits::ROOMS_AT_ONCE).try_fold(Rooms::default(), add).await?;
-        Ok(Sections { rooms, account_data })
+        Ok(Sections { rooms, account_data, members: lazy.map(Lazy::into_told).unwrap_or_default() })
     }
 
     async fn named(&self, rooms: &[UserRoom]) -> Result<Vec<Arc<Room>>, SyncError> {
@@ -123,18 +146,35 @@ impl Syncer {
     async fn initial_room(
         &self,
         answer: Answer<'_>,
+        members_since: Position,
         user_room: UserRoom,
         room: Arc<Room>,
         receipts_moved: bool,
         own: OwnRoomNews,
     ) -> Result<Shown, SyncError> {
-        let Answer { by, filter, limit, upto, .. } = answer;
+        let Answer { by, filter, limit, scan, upto, state_name, lazy, .. } = answer;
         let joined = user_room.membership == Membership::Join;
         let upto = if joined { upto } else { user_room.left };
-        let (since, timeline, state) = (Position::ZERO, Stretch::Tail, State::All);
+        let (since, timeline, state) = (Position::ZERO, Stretch::Tail, StateTold::All);
         let left = user_room.left;
         let receipts = receipts_moved.then_some(Position::ZERO);
-        let wanted = Wanted { by, filter, room, limit, since, upto, timeline, state, joined, left, receipts };
+        let wanted = Wanted {
+            by,
+            filter,
+            room,
+            limit,
+            scan,
+            since,
+            upto,
+            timeline,
+            state,
+            state_name,
+            lazy,
+            members_since,
+            joined,
+            left,
+            receipts,
+        };
         match user_room.membership {
             Membership::Join => {
                 let section = self.section(&wanted).await?;
@@ -155,26 +195,50 @@ impl Syncer {
         room: Arc<Room>,
         mut own: OwnRoomNews,
     ) -> Result<Shown, SyncError> {
-        let Answer { by, filter, limit, upto, .. } = answer;
+        let Answer { by, filter, limit, scan, upto, state_name, lazy, .. } = answer;
         let ChangedRoom { room: user_room, stay, news } = changed;
         let joined = user_room.membership == Membership::Join;
         let left = stay.left.unwrap_or_default();
         let (timeline, state) = match (joined, stay) {
-            (true, Stay { throughout: true, .. }) if full_state => (Stretch::Throughout, State::All),
-            (true, Stay { throughout: true, .. }) => (Stretch::Throughout, State::SinceToken),
+            (true, Stay { throughout: true, .. }) if full_state => (Stretch::Throughout, StateTold::All),
+            (true, Stay { throughout: true, .. }) => (Stretch::Throughout, StateTold::SinceToken),
             // Who went and came back may not see what happened meanwhile, and the state may have changed in that.
-            (true, Stay { began_inside: true, .. }) => (Stretch::Since, State::All),
-            (false, Stay { began_inside: true, .. }) => (Stretch::Since, State::SinceToken),
+            (true, Stay { began_inside: true, .. }) => (Stretch::Since, StateTold::All),
+            (false, Stay { began_inside: true, .. }) => (Stretch::Since, StateTold::SinceToken),
             // Came, or came and went.
-            (true, _) | (false, Stay { left: Some(_), .. }) => (Stretch::Tail, State::All),
-            (false, _) => (Stretch::Own, State::Nothing),
+            (true, _) | (false, Stay { left: Some(_), .. }) => (Stretch::Tail, StateTold::All),
+            (false, _) => (Stretch::Own, StateTold::Nothing),
         };
         // Of what happened after leaving, only the user's own membership (a ban) is shown.
         let upto = if joined { upto } else { user_room.position };
         // Who came has no receipts of the room, or was told none of those that moved meanwhile.
         let receipts_since = if stay.throughout { since } else { Position::ZERO };
         let receipts = (news.receipts && filter.receipts()).then_some(receipts_since);
-        let wanted = Wanted { by, filter, room, limit, since, upto, timeline, state, joined, left, receipts };
+        let members_since = match (state, lazy) {
+            (StateTold::All, Some(_)) if stay.began_inside => since,
+            // It may show who was there in earlier stays.
+            (StateTold::All, Some(_)) if user_room.left > Position::ZERO => {
+                self.rooms.first_joined(by.user, room.short).await?
+            }
+            _ => Position::ZERO,
+        };
+        let wanted = Wanted {
+            by,
+            filter,
+            room,
+            limit,
+            scan,
+            since,
+            upto,
+            timeline,
+            state,
+            state_name,
+            lazy,
+            members_since,
+            joined,
+            left,
+            receipts,
+        };
         match user_room.membership {
             Membership::Join => {
                 if !stay.throughout {
@@ -203,6 +267,7 @@ impl Syncer {
             let range = Range { since, upto: *upto };
             receipts = self.receipt_news(by, room.short, range, answer.receipts, receipts).await?;
         }
+        receipts.retain(|receipt| filter.ephemeral_of(&receipt.user_id));
         let mut ephemeral = EphemeralEvents::default();
         if filter.ephemeral_in(&room.room_id) {
             ephemeral.receipts(receipts);
@@ -212,9 +277,11 @@ impl Syncer {
         if section.is_none() && ephemeral.is_empty() && account_data.is_empty() {
             return Ok(Shown::Nothing);
         }
-        let members_changed = section.as_ref().is_some_and(|section| section.members_changed);
-        let summary = if members_changed { Some(self.summary(wanted).await?) } else { None };
-        let (timeline, state) = section.map(|section| (section.timeline, section.state)).unzip();
+        let nothing = || State::new(wanted.state_name, Vec::new());
+        let (timeline, state, summary) = match section {
+            Some(Section { timeline, state, summary }) => (Some(timeline), Some(state), summary),
+            None => (None, wanted.state_name.is_after().then(nothing), None),
+        };
         Ok(Shown::Joined(JoinedRoom { timeline, state, summary, ephemeral, account_data }))
     }
 

@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use ruma::api::client::filter::FilterDefinition;
 use wardstead_accounts::{Accounts, Presence, PresenceState, Session};
 use wardstead_engine::Position;
 use wardstead_limits::sync as limits;
@@ -13,9 +12,11 @@ use wardstead_store::{Listener, Store, SyncToken, Token, Woken};
 use crate::{
     SyncError,
     ephemeral::{Ephemeral, Told},
-    filter::Filter,
+    filter::{Filter, MembersWanted, SyncFilter},
     joined::Joined,
-    response::{Response, Sections},
+    lazy::Lazy,
+    members::{Members, ToldMembers},
+    response::{Response, Sections, State, StateName},
 };
 
 /// What a client asks.
@@ -28,7 +29,9 @@ pub struct SyncRequest {
     /// All state of all joined rooms, whatever was sent before.
     pub full_state: bool,
     /// What to leave out.
-    pub filter: FilterDefinition,
+    pub filter: SyncFilter,
+    /// Of which moment the state of rooms is told.
+    pub state: StateName,
     /// How the sync shows its user; `Offline` leaves that alone.
     pub set_presence: PresenceState,
 }
@@ -42,11 +45,31 @@ pub struct Syncer {
     pub(crate) typing: Typing,
     pub(crate) presence: Presence,
     pub(crate) joined: Arc<Joined>,
+    pub(crate) members: Arc<ToldMembers>,
 }
 
 impl std::fmt::Debug for Syncer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Syncer").finish_non_exhaustive()
+    }
+}
+
+/// What stays the same while a request is answered.
+#[derive(Clone, Copy)]
+pub(crate) struct Question<'a> {
+    pub(crate) by: &'a Session,
+    pub(crate) filter: &'a Filter,
+    pub(crate) state_name: StateName,
+    /// The token that the client came with.
+    pub(crate) since: Option<&'a str>,
+    /// The members that the client has; `None`: it does not load them lazily.
+    pub(crate) has: Option<&'a Members>,
+}
+
+impl Question<'_> {
+    /// For one answer.
+    pub(crate) fn lazy(&self) -> Option<Lazy> {
+        self.has.map(|has| Lazy::new(Arc::clone(has)))
     }
 }
 
@@ -63,7 +86,15 @@ impl Syncer {
     /// Answers from `store`, `accounts`, `rooms`, and what this node knows of who is typing and who is there.
     #[must_use]
     pub fn new(store: Store, accounts: Accounts, rooms: Rooms, typing: Typing, presence: Presence) -> Self {
-        Self { store, accounts, rooms, typing, presence, joined: Arc::new(Joined::new()) }
+        Self {
+            store,
+            accounts,
+            rooms,
+            typing,
+            presence,
+            joined: Arc::new(Joined::new()),
+            members: Arc::new(ToldMembers::new()),
+        }
     }
 
     /// Who is typing.
@@ -84,30 +115,61 @@ impl Syncer {
     /// # Errors
     /// [`SyncError`]; the client may repeat the request with the same token.
     pub async fn sync(&self, by: &Session, request: SyncRequest) -> Result<Bytes, SyncError> {
-        let filter = Filter::new(request.filter);
-        let token = request.since.as_deref().map(|since| self.since(by, since)).transpose()?;
+        let filter = Filter::new(request.filter, &by.user_id);
+        let since = request.since.as_deref();
+        let token =
+            since.map(|since| self.store.tokens().read_sync(since).map_err(|_| SyncError::Since)).transpose()?;
         let _present = self.presence.syncing(by, request.set_presence);
         // Before the first look: what is committed from here on wakes it.
         let listener = self.store.listen(by.user);
         let upto = self.store.caught_up().await?;
-        let Some(token) = token else {
-            let ephemeral = self.ephemeral(by, Told::default(), &filter, false).await?;
-            return self.respond(by, upto, self.initial(by, upto, &filter).await?, ephemeral);
-        };
-        let timeout = if request.full_state { 0 } else { request.timeout_ms.min(limits::TIMEOUT_MS) };
-        let asked = Asked { filter: &filter, full_state: request.full_state, timeout: Duration::from_millis(timeout) };
-        self.wait(by, token, asked, listener, upto).await
+        let own = token.filter(|token| token.user == by.user);
+        let has = self.members_of(by, &filter, since.filter(|_| own.is_some()));
+        let question = Question { by, filter: &filter, state_name: request.state, since, has: has.as_ref() };
+        match (token, own) {
+            (_, Some(token)) => {
+                let timeout = if request.full_state { 0 } else { request.timeout_ms.min(limits::TIMEOUT_MS) };
+                let full_state = request.full_state;
+                self.wait(
+                    token,
+                    Asked { question, full_state, timeout: Duration::from_millis(timeout) },
+                    listener,
+                    upto,
+                )
+                .await
+            }
+            // Somebody else's: what that one was sent up to there, this client was not.
+            (Some(token), None) => {
+                let reach = self.reach(u64::from(token.epoch), token.position);
+                let true_upto = reach.unwrap_or_else(|true_upto| true_upto);
+                let ephemeral = self.ephemeral(by, Told::default(), &filter, true).await?;
+                self.respond(&question, upto, self.gappy(&question, true_upto, upto).await?, ephemeral)
+            }
+            (None, None) => {
+                let ephemeral = self.ephemeral(by, Told::default(), &filter, false).await?;
+                self.respond(&question, upto, self.initial(&question, upto, Position::ZERO).await?, ephemeral)
+            }
+        }
+    }
+
+    /// The members that the client has which comes with `since`, where it is not to be told them again.
+    fn members_of(&self, by: &Session, filter: &Filter, since: Option<&str>) -> Option<Members> {
+        match filter.members() {
+            MembersWanted::All => None,
+            MembersWanted::LazyRedundant => Some(Members::default()),
+            MembersWanted::Lazy => Some(since.map(|since| self.members.known(by.device, since)).unwrap_or_default()),
+        }
     }
 
     async fn wait(
         &self,
-        by: &Session,
         token: SyncToken,
         asked: Asked<'_>,
         mut listener: Listener,
         mut upto: Position,
     ) -> Result<Bytes, SyncError> {
-        let Asked { filter, full_state, timeout } = asked;
+        let Asked { question, full_state, timeout } = asked;
+        let Question { by, filter, .. } = question;
         let mut told = Told::from(token);
         let (mut epoch, mut since, mut good_at) = (u64::from(token.epoch), token.position, token.position);
         let mut last = timeout.is_zero();
@@ -117,12 +179,13 @@ impl Syncer {
             // The epoch may end while the client waits.
             if let Err(true_upto) = self.reach(epoch, since) {
                 let ephemeral = self.ephemeral(by, told, filter, true).await?;
-                return self.respond(by, upto, Box::pin(self.gappy(by, true_upto, upto, filter)).await?, ephemeral);
+                let sections = Box::pin(self.gappy(&question, true_upto, upto)).await?;
+                return self.respond(&question, upto, sections, ephemeral);
             }
-            let sections = self.incremental(by, Range { since: since.min(upto), upto }, filter, full_state).await?;
+            let sections = self.incremental(&question, Range { since: since.min(upto), upto }, full_state).await?;
             let ephemeral = self.ephemeral(by, told, filter, !sections.is_empty()).await?;
             if !sections.is_empty() || ephemeral.ready || last {
-                return self.respond(by, upto, sections, ephemeral);
+                return self.respond(&question, upto, sections, ephemeral);
             }
             self.still_good(by, &mut good_at, upto).await?;
             // Nothing up to here concerns this user: the next look starts where this one ended.
@@ -133,7 +196,7 @@ impl Syncer {
                 // token of a client that nothing wakes, and finds what a lost wake-up was about.
                 () = &mut timeout => last = true,
                 woken = listener.woken() => if woken == Woken::Ended {
-                    return self.respond(by, upto, sections, Ephemeral::nothing(told));
+                    return self.respond(&question, upto, sections, Ephemeral::nothing(told));
                 },
                 () = self.until(ephemeral.again_ms) => {}
             }
@@ -162,18 +225,14 @@ impl Syncer {
         }
     }
 
-    fn since(&self, by: &Session, since: &str) -> Result<SyncToken, SyncError> {
-        let token = self.store.tokens().read_sync(since).map_err(|_| SyncError::Since)?;
-        if token.user == by.user { Ok(token) } else { Err(SyncError::Since) }
-    }
-
     fn respond(
         &self,
-        by: &Session,
+        question: &Question<'_>,
         upto: Position,
         sections: Sections,
         ephemeral: Ephemeral,
     ) -> Result<Bytes, SyncError> {
+        let Question { by, state_name, .. } = *question;
         let token = SyncToken {
             epoch: u32::try_from(self.store.epoch()).unwrap_or(u32::MAX),
             position: upto,
@@ -184,9 +243,18 @@ impl Syncer {
             device: by.device,
             to_device: None,
         };
-        let Sections { mut rooms, account_data } = sections;
+        let Sections { mut rooms, account_data, members } = sections;
         let presence = ephemeral.add_to(&mut rooms);
+        if state_name.is_after() {
+            let nothing = || State::new(state_name, Vec::new());
+            for room in rooms.join.values_mut() {
+                room.state.get_or_insert_with(nothing);
+            }
+        }
         let next_batch = self.store.tokens().write(&Token::Sync(token));
+        if question.filter.members() == MembersWanted::Lazy {
+            self.members.told(by.device, question.since, &next_batch, members);
+        }
         Ok(serde_json::to_vec(&Response { next_batch, account_data, rooms, presence })?.into())
     }
 }
@@ -194,7 +262,7 @@ impl Syncer {
 /// The rest of a request with a token.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
-    filter: &'a Filter,
+    question: Question<'a>,
     full_state: bool,
     timeout: Duration,
 }

@@ -7,13 +7,11 @@ use ruma::{
     OwnedUserId, UserId,
     api::{
         IncomingRequest, Metadata,
-        client::filter::{
-            FilterDefinition,
-            create_filter::v3::{Request as Defined, Response},
-        },
+        client::filter::create_filter::v3::{Request as Defined, Response},
         error::DeserializationError,
     },
 };
+use wardstead_sync::SyncFilter;
 
 use crate::{ApiError, ruma_io::Ruma};
 
@@ -41,10 +39,11 @@ impl IncomingRequest for Request {
         path_args: &[&str],
     ) -> Result<Self, DeserializationError> {
         // What cannot be honoured is refused now, not at each sync.
-        serde_json::from_slice::<FilterDefinition>(request.body())?;
         let filter: serde_json::Value = serde_json::from_slice(request.body())?;
+        let filter = filter.to_string();
+        SyncFilter::parse(&filter)?;
         let user_id = UserId::parse(path_args.first().copied().unwrap_or_default())?;
-        Ok(Self { user_id, filter: filter.to_string() })
+        Ok(Self { user_id, filter })
     }
 }
 

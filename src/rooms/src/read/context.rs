@@ -83,7 +83,7 @@ impl Rooms {
         let shorts: Vec<u64> = entries.iter().map(|Entry { event, .. }| *event).collect();
         let mut state = sight.state(self, &shorts).await?;
         if filter.lazy_members() {
-            let senders = shown.iter().map(|(event, _)| &event.sender);
+            let senders = shown.iter().map(|(event, _)| &*event.sender);
             state.extend(self.members_among(sight, last.state_before, senders).await?);
         }
         if let Some(state_key) = &last.state_key {

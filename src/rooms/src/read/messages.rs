@@ -69,7 +69,7 @@ impl Rooms {
     async fn senders(&self, sight: &Sight, walked: &Walked) -> Result<Vec<Seen>, RoomError> {
         let newest = walked.events.iter().max_by_key(|(event, _)| event.timeline_key);
         let Some((newest, _)) = newest else { return Ok(Vec::new()) };
-        let senders = walked.events.iter().map(|(event, _)| &event.sender);
+        let senders = walked.events.iter().map(|(event, _)| &*event.sender);
         self.members_among(sight, newest.state_before, senders).await
     }
 

@@ -24,4 +24,4 @@ pub use messages::{Messages, MessagesPage};
 pub use relations::{Relations, RelationsPage};
 pub use sight::{Seen, Sight};
 pub use threads::{Threads, ThreadsPage};
-pub use timeline::Slice;
+pub use timeline::{Asked, Slice};

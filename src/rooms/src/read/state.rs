@@ -1,19 +1,15 @@
 //! State, members and rooms of a user, as requests ask for them.
 
-use std::{collections::BTreeSet, ops::RangeInclusive, sync::Arc};
+use std::{ops::RangeInclusive, sync::Arc};
 
-use ruma::{EventId, OwnedRoomId, OwnedUserId, RoomId};
+use ruma::{EventId, OwnedRoomId, RoomId, UserId};
 use wardstead_accounts::Session;
 use wardstead_engine::{Position, ScanRange};
 use wardstead_store::Token;
 
 use crate::{
     Access, Inner, Membership, Reach, Room, RoomError, Rooms, Seen, Sight, StoredEvent,
-    state::{
-        Snapshot,
-        key::{self, MEMBERS},
-        store::Committed,
-    },
+    state::{Snapshot, key::MEMBERS, store::Committed},
     tables::USER_ROOMS,
 };
 
@@ -93,18 +89,21 @@ impl Rooms {
         self.nearest(room, from, false).await
     }
 
-    /// The member events of `users` in a snapshot, for a client that does not want all members.
-    pub(super) async fn members_among<'a>(
+    /// The member events of `users` in a snapshot of the room that `sight` looks at, for a client that does not want all members.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn members_among<'a>(
         &self,
         sight: &Sight,
         snapshot: u64,
-        users: impl Iterator<Item = &'a OwnedUserId>,
+        users: impl Iterator<Item = &'a UserId>,
     ) -> Result<Vec<Seen>, RoomError> {
-        let mut keys = Vec::new();
-        for user in users.collect::<BTreeSet<_>>() {
-            keys.extend(self.inner.accounts.user_short_id(user).await?.map(key::member));
-        }
         let room = sight.room().short;
+        let keys = self.inner.member_keys(room, users).await?;
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
         let snapshot = self.inner.state.snapshot(&Committed, room, snapshot).await?;
         let mut shorts = self.inner.state.get(&Committed, room, &snapshot, &keys).await?;
         shorts.retain(|short| *short != 0);

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use ruma::EventId;
+use bytes::Bytes;
+use ruma::{EventId, OwnedEventId};
 use wardstead_accounts::Session;
 use wardstead_engine::{KeyReader, PageLimit, Position, ScanRange};
 use wardstead_limits::rooms as limits;
@@ -17,15 +18,39 @@ use crate::{
 
 use super::places::before;
 
-/// Visible events of a room, the newest first.
+/// Visible and wanted events of a room, the newest first.
 #[derive(Clone, Debug, Default)]
 pub struct Slice {
     /// Events, and what the user was in the room when each had happened.
     pub events: Vec<(Seen, Membership)>,
-    /// Whether there is more in the range asked for, visible or not.
+    /// Whether there is more in the range asked for: something wanted, something hidden from the user, or something not looked at.
     pub more: bool,
-    /// Place of the oldest event looked at, from just before which `prev_batch` goes on; `None`: none was.
+    /// Whether the filter left something out that lies between the first and the last of what was looked at.
+    pub filtered: bool,
+    /// Place of the oldest event of those, from just before which `prev_batch` goes on; `None`: none was looked at.
     pub oldest: Option<TimelineKey>,
+}
+
+/// How much of a timeline a sync wants.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Events at most.
+    pub limit: usize,
+    /// Which of them.
+    pub filter: &'a EventFilter,
+    /// Rows to look at, at most, where the filter leaves most of them out.
+    pub scan: usize,
+}
+
+impl Asked<'_> {
+    /// Rows to read at once.
+    fn page(&self) -> PageLimit {
+        let wanted = self.limit.saturating_add(1);
+        if self.filter.is_open() {
+            return PageLimit::rows(wanted);
+        }
+        PageLimit::rows(wanted.max(limits::MESSAGES_LEAST_ROWS.min(self.scan.max(1))))
+    }
 }
 
 /// A stretch of the timeline.
@@ -50,8 +75,8 @@ pub(super) struct Walked {
 }
 
 impl Rooms {
-    /// At most `limit` of the events that arrived in `room` after `since` up to `upto` and that `sight` sees, the newest
-    /// first by position. At most two scans and two reads per [`limits::TIMELINE_OVERREAD`] · `limit` rows.
+    /// As many as `asked` of the events that arrived in `room` after `since` up to `upto` and that `sight` sees, the newest first by
+    /// position. Two scans and two reads where nothing is left out.
     ///
     /// # Errors
     /// The store's.
@@ -60,15 +85,15 @@ impl Rooms {
         room: &Room,
         since: Position,
         upto: Position,
-        limit: usize,
+        asked: Asked<'_>,
         sight: &mut Sight,
     ) -> Result<Slice, RoomError> {
         let range = ScanRange::new(after(&ARRIVALS, room.short, since), after(&ARRIVALS, room.short, upto));
         if range.from >= range.to {
             return Ok(Slice::default());
         }
-        let page = PageLimit::rows(limit.saturating_add(1));
-        let mut walk = Walk { limit, scanned: 0, slice: Slice::default() };
+        let page = asked.page();
+        let mut walk = Walk { asked, scanned: 0, slice: Slice::default() };
         let mut rest = Some(range.descending());
         while let Some(range) = rest {
             let (rows, resume) = self.inner.store.scan(&ARRIVALS, &range, page).await?;
@@ -83,7 +108,7 @@ impl Rooms {
         Ok(walk.slice)
     }
 
-    /// At most `limit` of the newest events of `room`'s timeline that arrived up to `upto` (or were fetched later) and that
+    /// As many as `asked` of the newest events of `room`'s timeline that arrived up to `upto` (or were fetched later) and that
     /// `sight` sees, the newest first by timeline key.
     ///
     /// # Errors
@@ -92,11 +117,11 @@ impl Rooms {
         &self,
         room: &Room,
         upto: Position,
-        limit: usize,
+        asked: Asked<'_>,
         sight: &mut Sight,
     ) -> Result<Slice, RoomError> {
-        let page = PageLimit::rows(limit.saturating_add(1));
-        let mut walk = Walk { limit, scanned: 0, slice: Slice::default() };
+        let page = asked.page();
+        let mut walk = Walk { asked, scanned: 0, slice: Slice::default() };
         let mut rest = Some(ScanRange::scope(TIMELINE.id(), room.short).descending());
         while let Some(range) = rest {
             let (rows, resume) = self.inner.store.scan(&TIMELINE, &range, page).await?;
@@ -129,6 +154,15 @@ impl Rooms {
     #[must_use]
     pub fn client_json_with_room(&self, event: &Seen, by: &Session, membership: Option<Membership>) -> ClientEvent {
         self.written(event, by, membership, true)
+    }
+
+    /// `events` of `room`, in their order, as other servers know them. One read per 10,000.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn federation_json(&self, room: &Room, events: &[&Seen]) -> Result<Vec<Bytes>, RoomError> {
+        let ids: Vec<OwnedEventId> = events.iter().map(|event| event.event_id.clone()).collect();
+        self.inner.events.pdus(room.short, &ids).await
     }
 
     pub(super) fn written(
@@ -249,14 +283,14 @@ impl Step {
     }
 }
 
-struct Walk {
-    limit: usize,
+struct Walk<'a> {
+    asked: Asked<'a>,
     scanned: usize,
     slice: Slice,
 }
 
-impl Walk {
-    /// Takes visible events until there are enough. Whether that is so, or too much was looked at.
+impl Walk<'_> {
+    /// Takes visible and wanted events until there are enough. Whether that is so, or too much was looked at.
     async fn take(
         &mut self,
         rooms: &Rooms,
@@ -266,27 +300,42 @@ impl Walk {
     ) -> Result<bool, RoomError> {
         self.slice.more = more_rows;
         for Step { event, place, ends } in steps {
-            if self.slice.events.len() >= self.limit {
+            let full = self.slice.events.len() >= self.asked.limit;
+            if full && (self.asked.filter.is_open() || self.asked.limit == 0) {
+                // Who asked for none pages back from behind the newest.
+                let behind = TimelineKey { order: place.order.saturating_add(1), ..place };
+                self.slice.oldest.get_or_insert(behind);
                 self.slice.more = true;
                 return Ok(true);
             }
             self.scanned += 1;
-            self.slice.oldest = Some(place);
-            match sight.look(rooms, event).await? {
-                Some(seen) => self.slice.events.push(seen),
-                // State that changed in a hole would be told neither by the timeline nor by what stands before it.
-                None if !self.slice.events.is_empty() => {
-                    self.slice.more = true;
-                    return Ok(true);
-                }
-                None => {}
+            // What is left out before the oldest that is shown has its place before it: paging back with another filter comes to it.
+            if !full {
+                self.slice.oldest = Some(place);
             }
-            if ends {
+            let hidden = match sight.look(rooms, event).await? {
+                Some(seen) if self.asked.filter.passes(&seen.0) => {
+                    if full {
+                        self.slice.more = true;
+                        return Ok(true);
+                    }
+                    self.slice.events.push(seen);
+                    false
+                }
+                Some(_) => {
+                    self.slice.filtered |= !full;
+                    false
+                }
+                None => true,
+            };
+            // A hole: what lies before it does not follow.
+            if ends || (hidden && !self.slice.events.is_empty()) {
                 self.slice.more = true;
                 return Ok(true);
             }
         }
-        let enough = self.slice.events.len() >= self.limit;
-        Ok(enough || self.scanned >= limits::TIMELINE_OVERREAD.saturating_mul(self.limit.max(1)))
+        let enough = self.slice.events.len() >= self.asked.limit;
+        let most = self.asked.scan.max(limits::TIMELINE_OVERREAD.saturating_mul(self.asked.limit.max(1)));
+        Ok(enough || self.scanned >= most)
     }
 }

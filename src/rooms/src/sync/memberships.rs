@@ -26,7 +26,7 @@ pub struct UserRoom {
     pub event_id: OwnedEventId,
     /// Position of the member event.
     pub position: Position,
-    /// When the user last stopped being joined; zero: never. Only rows of now know it.
+    /// When the user last stopped being joined; zero: never. Rows of now know it, and of others those of who has left.
     pub left: Position,
     /// With an invitation or a knock: the room's stripped state, the invitation or knock included.
     pub stripped: Vec<Box<RawValue>>,
@@ -155,6 +155,47 @@ impl Rooms {
         Ok(self.last_move(user, room, at).await?.map(|room| room.membership))
     }
 
+    /// When `user` was first in `room`; zero: never. Reads the user's log from its beginning.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn first_joined(&self, user: u64, room: u64) -> Result<Position, RoomError> {
+        let mut range = ScanRange::scope(MEMBER_LOG.id(), user);
+        loop {
+            let (rows, resume) =
+                self.inner.store.scan(&MEMBER_LOG, &range, PageLimit::rows(limits::MEMBER_LOG_ROWS)).await?;
+            let came =
+                |found: &&Found<MemberLogRow>| found.row.room == room && found.row.membership == Membership::Join;
+            if let Some(found) = rows.iter().find(came) {
+                return Ok(moved(found)?.room.position);
+            }
+            let Some(resume) = resume else { return Ok(Position::ZERO) };
+            range = range.resumed(resume);
+        }
+    }
+
+    /// When `user` last stopped being in `room`, up to `at`; zero: never. Reads the user's log from there back.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn left_before(&self, user: u64, room: u64, at: Position) -> Result<Position, RoomError> {
+        let mut range = ScanRange::new(MEMBER_LOG.key(user).key(), after(&MEMBER_LOG, user, at)).descending();
+        loop {
+            let (rows, resume) =
+                self.inner.store.scan(&MEMBER_LOG, &range, PageLimit::rows(limits::MEMBER_LOG_ROWS)).await?;
+            let left = |found: &Found<MemberLogRow>| {
+                found.row.room == room
+                    && found.row.previous == Some(Membership::Join)
+                    && found.row.membership != Membership::Join
+            };
+            if let Some(found) = rows.iter().find(|found| left(found)) {
+                return Ok(moved(found)?.room.position);
+            }
+            let Some(resume) = resume else { return Ok(Position::ZERO) };
+            range = range.resumed(resume);
+        }
+    }
+
     /// The user's last change in `room` up to `at`.
     async fn last_move(&self, user: u64, room: u64, at: Position) -> Result<Option<UserRoom>, RoomError> {
         let mut range = ScanRange::new(MEMBER_LOG.key(user).key(), after(&MEMBER_LOG, user, at)).descending();
@@ -164,6 +205,9 @@ impl Rooms {
             if let Some(found) = rows.into_iter().find(|found| found.row.room == room) {
                 let mut room = moved(&found)?.room;
                 self.add_stripped(user, &mut room).await?;
+                if matches!(room.membership, Membership::Leave | Membership::Ban) {
+                    room.left = self.left_before(user, room.room, at).await?;
+                }
                 return Ok(Some(room));
             }
             let Some(resume) = resume else { return Ok(None) };

@@ -32,8 +32,8 @@ pub struct Summary {
     pub joined: u32,
     /// Users invited.
     pub invited: u32,
-    /// Some of the other users in the room or invited; those who left, where there are no others. Empty when the room has a
-    /// name or an alias.
+    /// Some of the other users in the room or invited; those who left, where there are no others; who became it first stands
+    /// first. Empty when the room has a name or an alias.
     pub heroes: Vec<OwnedUserId>,
 }
 
@@ -133,6 +133,18 @@ impl Rooms {
         sight.state(self, &shorts).await
     }
 
+    /// The same, without members.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn state_without_members(&self, sight: &Sight, snapshot: u64) -> Result<Vec<Seen>, RoomError> {
+        let room = sight.room().short;
+        let snapshot = self.inner.state.snapshot(&Committed, room, snapshot).await?;
+        let entries = self.inner.state.list(&Committed, room, &snapshot, 0..=key::MEMBERS - 1).await?;
+        let shorts: Vec<u64> = entries.into_iter().map(|entry| entry.event).collect();
+        sight.state(self, &shorts).await
+    }
+
     /// The rooms with these short ids, in their order. At most one read.
     ///
     /// # Errors
@@ -164,12 +176,13 @@ impl Rooms {
             let user_id = UserId::parse(found.row.user_id.as_str())
                 .map_err(|_| RoomError::corrupt(&found.key, "not a user id"))?;
             match found.row.membership {
-                Membership::Join | Membership::Invite => here.push(user_id),
-                _ => gone.push(user_id),
+                Membership::Join | Membership::Invite => here.push((found.position(), user_id)),
+                _ => gone.push((found.position(), user_id)),
             }
         }
         let mut heroes = if here.is_empty() { gone } else { here };
-        heroes.truncate(limits::HEROES);
+        heroes.sort();
+        let heroes = heroes.into_iter().take(limits::HEROES).map(|(_, user_id)| user_id).collect();
         Ok(Summary { joined, invited, heroes })
     }
 }

@@ -1,10 +1,10 @@
 //! Paging through history, and who sees what of it.
 
-use ruma::{RoomId, api::client::filter::RoomEventFilter};
+use ruma::RoomId;
 use serde_json::json;
 use wardstead_accounts::Session;
 use wardstead_engine::Position;
-use wardstead_rooms::{Membership, Messages, NewRoom, Preset};
+use wardstead_rooms::{EventFilter, Membership, Messages, NewRoom, Preset};
 use wardstead_store::{SyncToken, Token};
 
 use crate::support::{Server, body, content, kind, server};
@@ -115,8 +115,8 @@ async fn filters() {
         server.say(&ada, &room, "of ada").await.unwrap();
     }
     let page = async |filter: serde_json::Value, limit: usize| {
-        let filter: RoomEventFilter = serde_json::from_value(filter).unwrap();
-        let request = Messages { filter: filter.into(), ..back(limit) };
+        let filter = EventFilter::parse(&filter.to_string()).unwrap();
+        let request = Messages { filter, ..back(limit) };
         server.messages(&ada, &room, &request).await.unwrap()
     };
     let of_ben = page(json!({ "senders": [ben.user_id], "types": ["m.room.*"] }), 5).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 use wardstead_accounts::Session;
 use wardstead_engine::Position;
-use wardstead_rooms::{Membership, NewRoom, Preset, Room, Sight};
+use wardstead_rooms::{Asked, EventFilter, Membership, NewRoom, Preset, Room, Sight};
 
 use crate::support::{Server, body, server};
 
@@ -15,6 +15,10 @@ async fn now(server: &Server) -> Position {
 
 async fn room_of(server: &Server, room: &ruma::RoomId) -> Arc<Room> {
     server.rooms.room(room).await.unwrap().unwrap()
+}
+
+fn all(limit: usize, filter: &EventFilter) -> Asked<'_> {
+    Asked { limit, filter, scan: 0 }
 }
 
 fn member_sight(room: &Arc<Room>, by: &Session) -> Sight {
@@ -89,9 +93,10 @@ async fn timelines_at_positions() {
         server.say(&ada, &room_id, &number.to_string()).await.unwrap();
         at.push(now(&server).await);
     }
+    let open = EventFilter::default();
     let slice = async |since: usize, upto: usize, limit: usize| {
         let mut sight = member_sight(&room, &ada);
-        let slice = server.timeline_range(&room, at[since], at[upto], limit, &mut sight).await.unwrap();
+        let slice = server.timeline_range(&room, at[since], at[upto], all(limit, &open), &mut sight).await.unwrap();
         (slice.events.iter().filter_map(|(event, _)| body(event)).collect::<Vec<_>>(), slice.more)
     };
     assert_eq!(slice(2, 5, 10).await, (vec!["4".to_owned(), "3".to_owned(), "2".to_owned()], false));
@@ -100,7 +105,7 @@ async fn timelines_at_positions() {
     assert_eq!(slice(5, 5, 2).await, (vec![], false));
     assert_eq!(slice(7, 5, 2).await, (vec![], false));
     let mut sight = member_sight(&room, &ada);
-    let tail = server.timeline_tail(&room, at[5], 2, &mut sight).await.unwrap();
+    let tail = server.timeline_tail(&room, at[5], all(2, &open), &mut sight).await.unwrap();
     assert_eq!(tail.events.iter().filter_map(|(event, _)| body(event)).collect::<Vec<_>>(), ["4", "3"]);
     assert!(tail.more);
     // `prev_batch` goes on where the tail ended.
@@ -110,9 +115,44 @@ async fn timelines_at_positions() {
     let page = server.messages(&ada, &room_id, &request).await.unwrap();
     assert_eq!(page.events.iter().filter_map(|(event, _)| body(event)).collect::<Vec<_>>(), ["2", "1"]);
     let mut sight = member_sight(&room, &ada);
-    let all = server.timeline_tail(&room, at[10], 100, &mut sight).await.unwrap();
+    let all = server.timeline_tail(&room, at[10], all(100, &open), &mut sight).await.unwrap();
     assert_eq!((all.events.len(), all.more), (16, false));
     assert_eq!(server.heads(&[room.short]).await.unwrap(), [at[10]]);
+}
+
+/// What a filter leaves out takes no place, and is no gap; a bounded look is.
+#[tokio::test]
+async fn a_filtered_timeline() {
+    let server = server().await;
+    let (ada, ben) = (server.user("ada").await, server.user("ben").await);
+    let room_id = server.room(&[&ada, &ben]).await;
+    let room = room_of(&server, &room_id).await;
+    let since = now(&server).await;
+    for number in 0..40 {
+        let by = if number % 10 == 0 { &ben } else { &ada };
+        server.say(by, &room_id, &number.to_string()).await.unwrap();
+    }
+    let upto = now(&server).await;
+    let of_ben = EventFilter::parse(&json!({ "senders": [ben.user_id] }).to_string()).unwrap();
+    let slice = async |limit: usize, scan: usize| {
+        let mut sight = member_sight(&room, &ada);
+        let asked = Asked { limit, filter: &of_ben, scan };
+        let slice = server.timeline_range(&room, since, upto, asked, &mut sight).await.unwrap();
+        let bodies: Vec<_> = slice.events.iter().filter_map(|(event, _)| body(event)).collect();
+        (bodies.join(" "), slice.more, slice.filtered, slice.oldest.unwrap())
+    };
+    let said = async |asked: (String, bool, bool, wardstead_rooms::TimelineKey)| {
+        let from = Some(server.prev_batch(room.short, asked.3));
+        let request = wardstead_rooms::Messages { from, backwards: true, limit: Some(1), ..Default::default() };
+        let before = server.messages(&ada, &room_id, &request).await.unwrap();
+        (asked.0, asked.1, asked.2, body(&before.events[0].0).unwrap_or_default())
+    };
+    let row = |bodies: &str, more, filtered, before: &str| (bodies.to_owned(), more, filtered, before.to_owned());
+    assert_eq!(said(slice(3, 100).await).await, row("30 20 10", true, true, "9"), "0 is wanted too");
+    assert_eq!(said(slice(4, 100).await).await, row("30 20 10 0", false, true, ""), "nothing wanted is left");
+    assert_eq!(said(slice(9, 100).await).await, row("30 20 10 0", false, true, ""));
+    assert_eq!(said(slice(4, 20).await).await, row("30 20", true, true, "19"), "no more is looked at");
+    assert_eq!(said(slice(0, 20).await).await, row("", true, false, "39"), "paging back starts at the newest");
 }
 
 /// State at each position, and what differs between any two.
@@ -180,8 +220,8 @@ async fn summaries() {
     server.become_(&ben, &room_id, &ben, Membership::Leave).await.unwrap();
     assert_eq!(
         summary().await,
-        (1, 0, vec![ben.user_id.clone(), cy.user_id.clone()]),
-        "who is gone, where nobody is left"
+        (1, 0, vec![cy.user_id.clone(), ben.user_id.clone()]),
+        "who is gone, where nobody is left; the first to go first"
     );
     server.set(&ada, &room_id, "m.room.name", json!({ "name": "Ward" })).await.unwrap();
     assert_eq!(summary().await, (1, 0, vec![]));
@@ -213,7 +253,8 @@ async fn reads_do_not_grow_with_the_rooms() {
         assert_eq!(among[0].room_id, rooms[0]);
         let room = server.rooms_by_short_id(&[changed[0].room]).await.unwrap().remove(0);
         let mut sight = member_sight(&room, &ada);
-        let slice = server.timeline_range(&room, since, upto, 10, &mut sight).await.unwrap();
+        let slice =
+            server.timeline_range(&room, since, upto, all(10, &EventFilter::default()), &mut sight).await.unwrap();
         assert_eq!(slice.events.len(), 1);
         let after = server.counts.read();
         costs.push((after.gets - before.gets, after.scans - before.scans));

@@ -3,7 +3,7 @@
 use serde_json::json;
 use wardstead_accounts::Session;
 use wardstead_rooms::Membership;
-use wardstead_sync::SyncRequest;
+use wardstead_sync::{SyncFilter, SyncRequest};
 
 use crate::support::{Answer, Server, limit_filter, server};
 
@@ -72,7 +72,7 @@ async fn situation(name: &str) -> Situation {
         "full state" => full_state = true,
         _ => {}
     }
-    let filter = serde_json::from_value(filter).unwrap();
+    let filter = SyncFilter::parse(&filter.to_string()).unwrap();
     let request =
         SyncRequest { since: since.map(|answer| answer.next()), full_state, filter, ..SyncRequest::default() };
     Situation { server, by: ben, request }

@@ -73,10 +73,106 @@ async fn hidden_state_is_told_as_state() {
     assert!(answer.joined(&talk.room).state().is_empty(), "unless the filter of state hides it too");
     // In a gap the key's older event stands in the state before the timeline; the newer one takes its place.
     talk.server.say(&talk.anna, &talk.room, "later").await;
-    let answer = talk.ask(json!({ "timeline": { "types": ["m.room.message"], "limit": 2 } })).await;
+    let answer = talk.ask(json!({ "timeline": { "types": ["m.room.message"], "limit": 1 } })).await;
     assert_eq!(answer.joined(&talk.room).state_ids(), [newest.to_string()]);
     assert_eq!(talk.types(&answer), ["message"]);
     assert!(answer.joined(&talk.room).limited());
+}
+
+/// What a filter leaves out takes no place.
+#[tokio::test(start_paused = true)]
+async fn the_limit_counts_what_is_wanted() {
+    let talk = talk().await;
+    let Talk { server, anna, ben, room, since, .. } = &talk;
+    server.say_many(anna, room, 40).await;
+    let ask = async |limit: usize, since: Option<&Answer>| {
+        let timeline = json!({ "senders": [ben.user_id], "limit": limit });
+        server.filtered(ben, since, &json!({ "room": { "timeline": timeline } })).await
+    };
+    let answer = ask(1, Some(since)).await;
+    assert_eq!((talk.types(&answer), answer.joined(room).limited()), (vec!["message".to_owned()], false));
+    server.say(ben, room, "b2").await;
+    server.say_many(anna, room, 3).await;
+    let answer = ask(1, Some(since)).await;
+    assert_eq!((talk.types(&answer).len(), answer.joined(room).limited()), (1, true), "another one is wanted");
+    let page = server.back(ben, room, answer.joined(room).prev_batch(), Some(since.next()), 100).await;
+    assert_eq!(page.len(), 43, "all that was said before it, whoever said it");
+    let answer = ask(2, Some(since)).await;
+    assert_eq!((talk.types(&answer).len(), answer.joined(room).limited()), (2, false));
+    assert_eq!(talk.types(&ask(10, None).await), ["member", "message", "message"]);
+    // A client that wants state alone pages back from the end.
+    let answer = ask(0, Some(since)).await;
+    assert!(answer.joined(room).limited() && answer.joined(room).events().is_empty());
+    let newest = server.back(ben, room, answer.joined(room).prev_batch(), None, 100).await;
+    assert_eq!(newest[..4], server.back(ben, room, server.sync(ben, None).await.next(), None, 4).await[..4]);
+}
+
+/// Who comes into a room and filters its timeline is not told that it begins there.
+#[tokio::test(start_paused = true)]
+async fn a_filtered_room_that_is_new() {
+    let server = server().await;
+    let [anna, ben] = server.users(["anna", "ben"]).await;
+    let room = server.open_room(&anna, "shared").await;
+    server.say_many(&anna, &room, 3).await;
+    let since = server.sync(&ben, None).await;
+    server.join(&ben, &room).await;
+    let filter = json!({ "room": { "timeline": { "types": ["m.room.message"] }, "state": { "types": [] } } });
+    let answer = server.filtered(&ben, Some(&since), &filter).await;
+    assert_eq!((answer.joined(&room).events().len(), answer.joined(&room).limited()), (3, true));
+    let answer = server.sync(&ben, Some(&since)).await;
+    assert!(!answer.joined(&room).limited(), "the whole room");
+}
+
+/// A timeline of which nothing is wanted is no gap.
+#[tokio::test(start_paused = true)]
+async fn no_timeline_at_all() {
+    let talk = talk().await;
+    for filter in [json!({ "types": [] }), json!({ "not_rooms": [talk.room] }), json!({ "not_types": ["*"] })] {
+        let answer = talk.ask(json!({ "timeline": filter })).await;
+        let joined = answer.joined(&talk.room);
+        assert!(joined.events().is_empty() && !joined.limited(), "{filter}");
+        assert_eq!(joined.state_events().len(), 1, "{filter}: the topic");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn fields_and_form_of_events() {
+    let talk = talk().await;
+    let Talk { server, anna, ben, room, since, .. } = &talk;
+    let secret = server.say(anna, room, "a secret").await;
+    server.rooms.redact(anna, room, &secret, None, "t1".into()).await.unwrap();
+    let mut filter = json!({ "event_fields": ["content.body", "type"], "room": { "timeline": { "limit": 50 } } });
+    let answer = server.filtered(ben, Some(since), &filter).await;
+    assert_eq!(answer.joined(room).events()[0], json!({ "content": { "body": "a" }, "type": "m.room.message" }));
+    filter["event_fields"].take();
+    filter["event_format"] = "federation".into();
+    for since in [Some(since), None] {
+        let answer = server.filtered(ben, since, &filter).await;
+        for event in answer.joined(room).events() {
+            for name in ["auth_events", "prev_events", "hashes", "signatures", "depth", "event_id", "unsigned"] {
+                assert!(event.get(name).is_some(), "{name} of {event}");
+            }
+        }
+        assert!(!answer.0.to_string().contains("a secret"), "what was redacted stays hidden");
+    }
+}
+
+/// Receipts of some, account data of a type.
+#[tokio::test(start_paused = true)]
+async fn receipts_by_sender() {
+    let talk = talk().await;
+    let Talk { server, anna, ben, room, since, .. } = &talk;
+    let said = server.say(anna, room, "read this").await;
+    server.read(anna, room, &said).await;
+    server.read(ben, room, &said).await;
+    let readers = async |ephemeral: Value| {
+        let answer = server.filtered(ben, Some(since), &json!({ "room": { "ephemeral": ephemeral } })).await;
+        answer.joined(room).receipts().into_keys().map(|(_, user)| user).collect::<Vec<_>>()
+    };
+    assert_eq!(readers(json!({})).await.len(), 2);
+    assert_eq!(readers(json!({ "not_senders": [ben.user_id] })).await, [anna.user_id.as_str()]);
+    assert_eq!(readers(json!({ "senders": [ben.user_id] })).await, [ben.user_id.as_str()]);
+    assert_eq!(readers(json!({ "types": ["m.typing"] })).await.len(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! Random histories: three users in three rooms, clients that sync at random moments with small limits and page back gaps, on
-//! nodes that restart, while other things happen. What a client has of a room that it is in is the room.
+//! nodes that restart, while other things happen. What a client has of a room that it is in is the room: all of it, or what its
+//! filter lets pass; with `state` or with `state_after`; of the members all, or at least those whose events it shows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +8,8 @@ use ruma::OwnedRoomId;
 use serde_json::{Value, json};
 use wardstead_accounts::Session;
 use wardstead_limits::{Rng, SeededRng};
-use wardstead_rooms::Membership;
+use wardstead_rooms::{EventFilter, Membership};
+use wardstead_sync::{StateName, SyncFilter, SyncRequest};
 
 use crate::support::{Answer, Section, Server, id, key, limit_filter, open, seeded, state};
 
@@ -20,6 +22,7 @@ type State = BTreeMap<(String, String), String>;
 #[derive(Clone, Default)]
 struct Truth {
     events: Vec<String>,
+    messages: BTreeSet<String>,
     state: State,
     members: BTreeMap<usize, Membership>,
     /// For each user the number of events when they last stopped being in the room, that one included.
@@ -35,8 +38,44 @@ struct Known {
     islands: BTreeSet<String>,
 }
 
+/// How a client asks.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mode {
+    /// For the state at the end.
+    after: bool,
+    /// Only for the members that it needs.
+    lazy: bool,
+    /// Only for messages.
+    messages: bool,
+}
+
+impl Mode {
+    fn of(number: u64) -> Self {
+        Self { after: number & 1 != 0, lazy: number & 2 != 0, messages: number & 4 != 0 }
+    }
+
+    fn timeline(self) -> Value {
+        if self.messages { json!({ "types": ["m.room.message"] }) } else { json!({}) }
+    }
+
+    fn request(self, since: Option<String>, limit: usize) -> SyncRequest {
+        let mut filter = limit_filter(limit);
+        filter["room"]["state"] = json!({ "lazy_load_members": self.lazy });
+        filter["room"]["timeline"].as_object_mut().unwrap().extend(self.timeline().as_object().unwrap().clone());
+        let state = if self.after { StateName::After } else { StateName::Before };
+        let filter = SyncFilter::parse(&filter.to_string()).unwrap();
+        SyncRequest { since, filter, state, ..SyncRequest::default() }
+    }
+
+    /// What of `events` it is shown.
+    fn shown(self, events: &[String], truth: &Truth) -> Vec<String> {
+        events.iter().filter(|event| !self.messages || truth.messages.contains(*event)).cloned().collect()
+    }
+}
+
 #[derive(Clone, Default)]
 struct Client {
+    mode: Mode,
     since: Option<Answer>,
     rooms: Vec<Known>,
 }
@@ -77,9 +116,10 @@ impl World {
             rooms.push(room);
             truth.push(made);
         }
-        let client = Client { since: None, rooms: vec![Known::default(); 3] };
+        let client =
+            |number: u64| Client { mode: Mode::of(seed + 3 * number), since: None, rooms: vec![Known::default(); 3] };
         let rng = SeededRng::new(seed);
-        Self { seed, server, rng, users, rooms, truth, clients: vec![client; 3], restarts: 0 }
+        Self { seed, server, rng, users, rooms, truth, clients: (0..3).map(client).collect(), restarts: 0 }
     }
 
     fn below(&self, bound: u64) -> u64 {
@@ -117,7 +157,7 @@ impl World {
         let Some(event) = done.filter(|event| !truth.events.contains(event)) else { return };
         truth.events.push(event.clone());
         match act {
-            Act::Say(..) => {}
+            Act::Say(..) => drop(truth.messages.insert(event)),
             Act::Topic(..) => drop(truth.state.insert(("m.room.topic".to_owned(), String::new()), event)),
             Act::Become(_, _, user, membership) => {
                 let key = ("m.room.member".to_owned(), self.users[user].user_id.to_string());
@@ -155,7 +195,8 @@ impl World {
         }
         let by = self.users[user].clone();
         let since = self.clients[user].since.take();
-        let answer = self.server.filtered(&by, since.as_ref(), &limit_filter(limit)).await;
+        let request = self.clients[user].mode.request(since.as_ref().map(Answer::next), limit);
+        let answer = self.server.ask(&by, request).await.unwrap();
         for (room, expected) in expected.iter().enumerate() {
             self.hear(user, room, &answer).await;
             self.check(user, room, &answer, expected);
@@ -186,8 +227,10 @@ impl World {
         let own = left.0["timeline"].get("prev_batch").is_none() && joined.0.is_null();
         let came = !own && !known.islands.is_empty();
         if !own && (section.limited() || came) && !new.iter().any(|event| overlaps(&known, event)) {
-            let to = None;
-            let mut missing = self.server.back(&by, &room_id, section.prev_batch(), to, 1 + self.index(4)).await;
+            let (limit, filter) = (1 + self.index(4), self.clients[user].mode.timeline().to_string());
+            let filter = EventFilter::parse(&filter).unwrap();
+            let from = section.prev_batch();
+            let mut missing = self.server.back_where(&by, &room_id, from, None, limit, &filter).await;
             if let Some(at) = missing.iter().position(|event| overlaps(&known, event)) {
                 missing.truncate(at);
             }
@@ -211,7 +254,7 @@ impl World {
                 known.events.push(event);
             }
         }
-        take_state(&mut known.state, section);
+        take_state(&mut known.state, section, self.clients[user].mode.after);
         self.clients[user].rooms[room] = known;
     }
 
@@ -222,8 +265,19 @@ impl World {
         let room_id = &self.rooms[room];
         let membership = truth.members.get(&user);
         if membership == Some(&Membership::Join) {
-            assert_eq!(known.events, truth.events, "{about}: events");
-            assert_eq!(known.state, truth.state, "{about}: state");
+            let mode = self.clients[user].mode;
+            assert_eq!(known.events, mode.shown(&truth.events, truth), "{about}: events, {mode:?}");
+            if mode.lazy {
+                let expected = known.state.keys().filter_map(|key| Some((key.clone(), truth.state.get(key)?.clone())));
+                let mut expected: State = expected.collect();
+                let needed = answer.joined(room_id).events().iter().map(|event| event["sender"].as_str().unwrap());
+                let needed: BTreeSet<&str> = needed.chain([self.users[user].user_id.as_str()]).collect();
+                let needed = |(kind, key): &(String, String)| kind != "m.room.member" || needed.contains(key.as_str());
+                expected.extend(truth.state.clone().into_iter().filter(|(key, _)| needed(key)));
+                assert_eq!(known.state, expected, "{about}: state, {mode:?}");
+            } else {
+                assert_eq!(known.state, truth.state, "{about}: state, {mode:?}");
+            }
             return;
         }
         assert!(answer.joined(room_id).0.is_null(), "{about}: joined, but is {membership:?}");
@@ -237,17 +291,19 @@ impl World {
         // An invitation and its rejection that came in one answer stand side by side.
         assert!(foreign.len() <= 1, "{about}: told after leaving: {foreign:?}");
         if !answer.left(room_id).0.is_null() && !known.islands.iter().any(|event| known.events.contains(event)) {
-            assert_eq!(
-                known.events[..seen.min(known.events.len())],
-                truth.events[..seen],
-                "{about}: up to the leaving"
-            );
+            let expected = self.clients[user].mode.shown(&truth.events[..seen], truth);
+            assert_eq!(known.events[..expected.len().min(known.events.len())], expected, "{about}: up to the leaving");
         }
     }
 }
 
-/// Applies a section as a client does: state, then the timeline's.
-fn take_state(state: &mut State, section: Section<'_>) {
+/// Applies a section as a client does: state, then the timeline's; or the state after it alone.
+fn take_state(state: &mut State, section: Section<'_>, after: bool) {
+    if after {
+        assert!(section.0.get("state").is_none());
+        state.extend(section.after());
+        return;
+    }
     let of_timeline = section.events().iter().filter(|event| event.get("state_key").is_some());
     let told: Vec<&Value> = section.state_events().iter().chain(of_timeline).collect();
     state.extend(told.into_iter().map(|event| (key(event), id(event))));

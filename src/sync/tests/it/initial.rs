@@ -3,7 +3,7 @@
 use serde_json::json;
 use wardstead_rooms::{Membership, NewRoom};
 
-use crate::support::{limit_filter, server, state_of};
+use crate::support::{limit_filter, server, state, state_of};
 
 /// State and timeline together are the room; every state event stands in one of them.
 #[tokio::test(start_paused = true)]
@@ -59,6 +59,11 @@ async fn the_summary_counts_and_names() {
     );
     let summary = json!({ "m.joined_member_count": 2, "m.invited_member_count": 0 });
     assert_eq!(answer.joined(&named).0["summary"], summary, "a room with a name needs no heroes");
+
+    // Who knows the room by its name is told whom it is called by when that goes.
+    server.try_send(&anna, &named, state("m.room.name", "", &json!({ "name": "" }))).await.unwrap();
+    let unnamed = server.sync(&anna, Some(&answer)).await;
+    assert_eq!(unnamed.joined(&named).0["summary"]["m.heroes"], json!([ben.user_id]));
 
     // Only what changes the summary brings one.
     server.say(&ben, &room, "hello").await;

@@ -33,7 +33,7 @@ async fn what_happens_meanwhile_is_for_the_next_answer() {
             let request = || wardstead_sync::SyncRequest {
                 since: since.map(Answer::next),
                 full_state: case == "full state",
-                filter: serde_json::from_value(json!({ "room": { "timeline": { "limit": limit } } })).unwrap(),
+                filter: wardstead_sync::SyncFilter::parse(&crate::support::limit_filter(limit).to_string()).unwrap(),
                 ..wardstead_sync::SyncRequest::default()
             };
             let expected = node.ask(&ben, request()).await.unwrap();

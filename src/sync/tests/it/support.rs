@@ -23,10 +23,11 @@ use wardstead_engine::{
 use wardstead_engine_memory::MemoryEngine;
 use wardstead_limits::{Clock, SeededRng};
 use wardstead_rooms::{
-    Draft, InitialState, Marks, Membership, Messages, NewRoom, ReceiptMark, RoomError, Rooms, Typing, signing,
+    Draft, EventFilter, InitialState, Marks, Membership, Messages, NewRoom, ReceiptMark, RoomError, Rooms, Typing,
+    signing,
 };
 use wardstead_store::{Store, testing};
-use wardstead_sync::{SyncError, SyncRequest, Syncer};
+use wardstead_sync::{SyncError, SyncFilter, SyncRequest, Syncer};
 
 type Act = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -264,7 +265,7 @@ impl Server {
     }
 
     pub async fn filtered(&self, by: &Session, since: Option<&Answer>, filter: &Value) -> Answer {
-        let filter = serde_json::from_value(filter.clone()).unwrap();
+        let filter = SyncFilter::parse(&filter.to_string()).unwrap();
         self.ask(by, SyncRequest { since: since.map(Answer::next), filter, ..SyncRequest::default() }).await.unwrap()
     }
 
@@ -282,10 +283,24 @@ impl Server {
         to: Option<String>,
         limit: usize,
     ) -> Vec<String> {
+        self.back_where(by, room, from, to, limit, &EventFilter::default()).await
+    }
+
+    /// Those that `filter` lets pass.
+    pub async fn back_where(
+        &self,
+        by: &Session,
+        room: &RoomId,
+        from: String,
+        to: Option<String>,
+        limit: usize,
+        filter: &EventFilter,
+    ) -> Vec<String> {
         let mut all = Vec::new();
         let mut from = Some(from);
         while from.is_some() {
-            let request = Messages { from, to: to.clone(), backwards: true, limit: Some(limit), ..Messages::default() };
+            let filter = filter.clone();
+            let request = Messages { from, to: to.clone(), backwards: true, limit: Some(limit), filter };
             let page = self.rooms.messages(by, room, &request).await.unwrap();
             all.extend(page.events.iter().map(|(event, _)| event.event_id.to_string()));
             from = page.end;
@@ -422,6 +437,21 @@ impl<'a> Section<'a> {
 
     pub fn state_events(self) -> &'a [Value] {
         self.0["state"]["events"].as_array().map_or(&[], Vec::as_slice)
+    }
+
+    /// `state_after`.
+    pub fn after(self) -> BTreeMap<(String, String), String> {
+        self.0["state_after"]["events"].as_array().unwrap().iter().map(|event| (key(event), id(event))).collect()
+    }
+
+    /// The users whose member events are told as state, in order.
+    pub fn members(self) -> Vec<String> {
+        let all = self.state_events().iter().chain(self.0["state_after"]["events"].as_array().into_iter().flatten());
+        let members = all.filter(|event| event["type"] == "m.room.member");
+        let mut members: Vec<String> =
+            members.map(|event| event["state_key"].as_str().unwrap().replace(":example.org", "")).collect();
+        members.sort();
+        members
     }
 
     pub fn timeline(self) -> Vec<String> {

@@ -23,7 +23,7 @@ fn wait_filtered(
     filter: &serde_json::Value,
 ) -> JoinHandle<Answer> {
     let (server, by) = (server.clone(), by.clone());
-    let filter = serde_json::from_value(filter.clone()).unwrap();
+    let filter = wardstead_sync::SyncFilter::parse(&filter.to_string()).unwrap();
     let request = SyncRequest { since: Some(since.next()), timeout_ms, filter, ..SyncRequest::default() };
     tokio::spawn(async move { server.ask(&by, request).await.unwrap() })
 }
