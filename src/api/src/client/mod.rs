@@ -19,6 +19,7 @@ mod presence_get;
 mod presence_set;
 mod public_rooms;
 mod public_rooms_search;
+mod push_rules;
 mod register;
 mod register_available;
 mod register_token_validity;
@@ -56,6 +57,7 @@ pub(crate) fn routes() -> Routes {
         .route(presence_set::presence_set)
         .route(public_rooms::public_rooms)
         .route(public_rooms_search::public_rooms_search)
+        .route(push_rules::push_rules)
         .route_also(room_summary::room_summary, room_summary::unstable_paths)
         .route(report_user::report_user)
         .route(sync::sync);

@@ -105,7 +105,7 @@ async fn unknown_paths_and_methods_are_unrecognized() {
         "/_matrix/client/v3/nothing",
         "/_matrix/client/v3/account/whoami/",
         "/_matrix/client/v3//account/whoami",
-        "/_matrix/client/v3/pushrules/",
+        "/_matrix/client/v3/pushers",
         "/_matrix/client/v3/keys/query",
         "/_matrix/client/v3/profile/@anna:example.org",
         "/_matrix/media/v3/config",

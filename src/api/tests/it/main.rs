@@ -21,6 +21,7 @@ mod keys;
 mod log;
 mod lost;
 mod membership;
+mod push_rules;
 mod reading;
 mod receipts;
 mod rooms;

@@ -115,6 +115,7 @@ pub const ROWS: &[Row] = &[
     row("POST", "/v3/createRoom").body(NEW_ROOM),
     row("POST", "/join/{room_id_or_alias}").body(r#"{"reason":"r"}"#).outside(NOT_FOUND, FORBIDDEN),
     row("GET", "/v3/joined_rooms"),
+    row("GET", "/v3/pushrules/"),
     row("GET", "/presence/{user_id}/status"),
     row("PUT", "/presence/{user_id}/status").body(r#"{"!presence":"online","status_msg":"m"}"#),
     row("GET", "/v3/sync").query(
