@@ -13,14 +13,25 @@ use crate::{Accounts, account_changed};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AccountChange {
+    /// An account was made.
+    Created(Created),
     /// Devices are removed: everything that is kept for them goes with them.
     DevicesRemoved(DevicesRemoved),
     /// A device has another display name.
     DeviceRenamed(DeviceRenamed),
-    /// The account is deactivated. Its devices are removed in the same commit, or follow where they are many.
+    /// The account is deactivated, and its profile emptied. Its devices are removed in the same commit, or follow where they are many.
     Deactivated(Deactivated),
     /// A field of the user's profile changed.
     ProfileChanged(ProfileChanged),
+}
+
+/// A new account. It has no profile yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Created {
+    /// Short id of the user.
+    pub user: u64,
+    /// The user.
+    pub user_id: OwnedUserId,
 }
 
 /// Devices of one user are removed.
@@ -78,6 +89,8 @@ pub struct ProfileChanged {
     pub user_id: OwnedUserId,
     /// The field: `displayname`, say.
     pub field: String,
+    /// The display name, which this field may be, as it is from now on.
+    pub displayname: Option<String>,
 }
 
 /// What the binary wires into the commits of accounts.

@@ -19,6 +19,21 @@ pub enum AccountsError {
     /// The user name is taken, now or by somebody who left.
     #[error("the user name is taken")]
     UserInUse,
+    /// The name of a profile field is longer than [`wardstead_limits::profiles::PROFILE_KEY_BYTES`].
+    #[error("the name of the profile field is too long")]
+    ProfileKeyTooLarge,
+    /// The name of a profile field does not follow the grammar of such names.
+    #[error("the name of the profile field is not allowed")]
+    InvalidProfileKey,
+    /// The value of a profile field is of another type than the field's.
+    #[error("the value of the profile field is of another type")]
+    InvalidProfileValue,
+    /// A display name, or the address of a picture, is longer than [`wardstead_limits::profiles`] says.
+    #[error("the name or the address of the picture is too long")]
+    ProfileValueTooLong,
+    /// The profile would be larger than [`wardstead_limits::profiles::PROFILE_BYTES`].
+    #[error("the profile would be too large")]
+    ProfileTooLarge,
     /// The account is deactivated.
     #[error("the account is deactivated")]
     Deactivated,

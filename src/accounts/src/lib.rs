@@ -17,6 +17,7 @@ mod login;
 mod logout;
 mod names;
 mod presence;
+mod profile;
 mod refresh;
 mod register;
 mod removal;
@@ -36,7 +37,8 @@ use wardstead_store::{Store, kind};
 
 pub use account_data::{AccountData, Change};
 pub use change::{
-    AccountChange, AccountHooks, Deactivated, DeviceRenamed, DevicesRemoved, Lifetimes, ProfileChanged, RemovedDevice,
+    AccountChange, AccountHooks, Created, Deactivated, DeviceRenamed, DevicesRemoved, Lifetimes, ProfileChanged,
+    RemovedDevice,
 };
 pub use client::{Client, Network};
 pub use devices::Device;
@@ -44,6 +46,7 @@ pub use error::{AccountsError, AuthError};
 pub use ignored::Ignored;
 pub use logout::Keep;
 pub use presence::{Presence, PresenceOf, PresenceState, Present};
+pub use profile::{Names, NamesChanged, NamesFollower};
 pub use register::{NewAccount, NewDevice};
 pub use users::Account;
 

@@ -43,7 +43,7 @@ impl Accounts {
         self.edit(&edit, |_| (), |_| None).await
     }
 
-    /// Deactivates the account and ends all its sessions, in one batch that `extra` joins. The name stays taken. The password's hash
+    /// Deactivates the account, empties its profile and ends all its sessions, in one batch that `extra` joins. The name stays taken. The password's hash
     /// stays, so that only who knows the password is told that the account is deactivated. `erase`: nobody who comes later is
     /// to see what the user wrote.
     ///
@@ -106,6 +106,9 @@ impl Accounts {
             }
             USERS.put_with(&mut batch, key.clone(), version + 1, &[], &row);
             if let Some(change) = change(user_id) {
+                if matches!(change, AccountChange::Deactivated(_)) {
+                    self.empty_profile(&mut batch, edit.user).await?;
+                }
                 self.follow(&mut batch, &change, entry).await?;
             }
             match self.store.commit(batch).await {

@@ -8,7 +8,7 @@ use wardstead_limits::{accounts as limits, store as store_limits};
 use wardstead_store::StoreError;
 
 use crate::{
-    Account, Accounts, AccountsError, Login, account_changed,
+    Account, AccountChange, Accounts, AccountsError, Created, Login, account_changed,
     floor::Floor,
     tables::{NAMES, NameRow, USERS, UserRow, floor_key, name_key, user_key},
     tokens::Opening,
@@ -77,7 +77,7 @@ impl Accounts {
         let (user, device_short_id) = (self.store.next_id().await?, self.store.next_id().await?);
         let floor = self.store.cells(&[floor_key()]).await?;
         let floor = Floor::read(floor.first().and_then(Option::as_ref)).map_err(StoreError::from)?;
-        self.make(&new, |user_id| {
+        self.make(&new, (user, extra.journal.len()), |user_id| {
             let mut batch = extra.clone();
             let account = self.add_account(&mut batch, &new, user, user_id);
             let opening = Opening {
@@ -100,7 +100,7 @@ impl Accounts {
     /// As [`Self::register`].
     pub async fn create(&self, new: NewAccount, extra: Batch) -> Result<Account, AccountsError> {
         let user = self.store.next_id().await?;
-        self.make(&new, |user_id| {
+        self.make(&new, (user, extra.journal.len()), |user_id| {
             let mut batch = extra.clone();
             let account = self.add_account(&mut batch, &new, user, user_id);
             (batch, account)
@@ -109,13 +109,21 @@ impl Accounts {
     }
 
     /// Commits what `build` returns for the user id; for a generated name again with another one while it is taken.
-    async fn make<T>(&self, new: &NewAccount, build: impl Fn(OwnedUserId) -> (Batch, T)) -> Result<T, AccountsError> {
+    /// `entry` is the number of the account's journal entry in those batches.
+    async fn make<T>(
+        &self,
+        new: &NewAccount,
+        (user, entry): (u64, usize),
+        build: impl Fn(OwnedUserId) -> (Batch, T),
+    ) -> Result<T, AccountsError> {
         for _ in 0..store_limits::REBUILDS {
             let user_id = match &new.username {
                 Some(username) => self.local_user_id(username)?,
                 None => self.local_user_id(&self.store.rng().alphanumeric(limits::GENERATED_USERNAME_CHARS))?,
             };
-            let (batch, made) = build(user_id);
+            let created = AccountChange::Created(Created { user, user_id: user_id.clone() });
+            let (mut batch, made) = build(user_id);
+            self.follow(&mut batch, &created, entry).await?;
             match self.store.commit(batch).await.map_err(AccountsError::from) {
                 Ok(_) => return Ok(made),
                 Err(AccountsError::Lost(Losing::Fail(USER_IN_USE))) if new.username.is_none() => {}

@@ -16,6 +16,7 @@ pub mod ephemeral;
 pub mod own_data;
 pub mod postgres;
 pub mod rates;
+pub mod profiles;
 pub mod rooms;
 pub mod store;
 pub mod sync;

@@ -95,6 +95,8 @@ pub const TIME_ROWS: usize = 32;
 pub const TIME_PAGE_EVENTS: usize = 64;
 /// Events after which it gives up, reached by who may not see what is nearest.
 pub const TIME_EVENTS: usize = 20_000;
+/// Rooms of one page of those that two users are both in.
+pub const MUTUAL_ROOMS_PAGE: usize = 500;
 /// Rows of a user's membership log read at once when looking for what the user was at a position.
 pub const MEMBER_LOG_ROWS: usize = 256;
 /// Timeline rows that a sync looks at, for one room, per visible event that it wants.

@@ -19,6 +19,7 @@ mod graph;
 mod hooks;
 mod keyring;
 mod membership;
+mod mutual;
 mod names;
 mod people;
 mod power;
@@ -49,6 +50,7 @@ pub use glimpse::{Child, Glimpse, JoinRule, Looker, Overview};
 pub use graph::{Incoming, Received, StatedState};
 pub use hooks::{Hooks, Proposed, RoomPolicy, StateBefore, Verdict};
 pub use membership::{HistoryVisibility, Membership};
+pub use mutual::MutualRooms;
 pub use names::Room;
 pub use read::{
     Access, Asked, Context, EventFilter, Messages, MessagesPage, Reach, Relations, RelationsPage, Seen, Sight, Slice,

@@ -25,6 +25,9 @@ pub const ACCOUNT_DATA: u16 = 0x0204;
 /// when other events show parts of it, then the event's id. No sync reads it: nodes forget what they have of the event in memory.
 pub const EVENT_CHANGED: u16 = 0x0302;
 
+/// A field of a local user's profile changed; no sync reads it. Scope: the user. Key: the field's name; empty: the profile was emptied.
+pub const PROFILE: u16 = 0x0303;
+
 /// Whose scope an entry is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScopeOf {

@@ -217,6 +217,7 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
     let hooks = Hooks { contributors: Arc::new(Contributors::new(contributors)), ..Hooks::default() };
     let rooms = Rooms::with_hooks(store.clone(), accounts.clone(), name.clone(), key, version, hooks);
     store.set_audience(Arc::new(rooms.clone()));
+    accounts.follow_names(Arc::new(rooms.clone()));
     let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), policy.presence));
     let syncer = Syncer::new(store.clone(), accounts.clone(), rooms.clone(), typing, presence);
     let directory = Directory::new(store.clone(), rooms.clone());

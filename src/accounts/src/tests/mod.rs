@@ -1,14 +1,16 @@
 //! Accounts over the memory engine, through the public functions; the rows are looked at where that is the promise.
 
 mod own_data;
+mod profiles;
 mod register;
 mod sessions;
 
 use std::sync::Arc;
 
 use wardstead_engine::{
-    Engine, Key, PageLimit, Position, ScanRange,
+    Engine, JournalRow, Key, PageLimit, Position, ScanRange,
     counting::{CountingEngine, Counts},
+    journal,
 };
 use wardstead_engine_memory::MemoryEngine;
 use wardstead_store::{Store, testing};
@@ -70,6 +72,14 @@ impl Server {
             }
         }
         rows
+    }
+
+    /// The journal above `since`.
+    async fn journal(&self, since: Position) -> Vec<JournalRow> {
+        let newest = self.engine.position().await.unwrap();
+        let range = ScanRange::new(journal::key(since.next()), journal::key(newest.next()));
+        let page = self.engine.scan(newest, &range, PageLimit::default()).await.unwrap();
+        page.rows.iter().map(|(key, cell)| JournalRow::read(key, cell).unwrap()).collect()
     }
 
     fn batches(&self) -> u64 {

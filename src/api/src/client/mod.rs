@@ -14,9 +14,11 @@ mod login;
 mod login_types;
 mod logout;
 mod logout_all;
+mod mutual_rooms;
 mod presence;
 mod presence_get;
 mod presence_set;
+mod profile;
 mod public_rooms;
 mod public_rooms_search;
 mod push_rules;
@@ -59,7 +61,9 @@ pub(crate) fn routes() -> Routes {
         .route(public_rooms_search::public_rooms_search)
         .route(push_rules::push_rules)
         .route_also(room_summary::room_summary, room_summary::unstable_paths)
+        .route_also(mutual_rooms::mutual_rooms, mutual_rooms::unstable_paths)
         .route(report_user::report_user)
         .route(sync::sync);
-    rooms::routes(directory::routes(account_data::routes(auth_fallback::routes(routes))))
+    let routes = account_data::routes(profile::routes(auth_fallback::routes(routes)));
+    rooms::routes(directory::routes(routes))
 }

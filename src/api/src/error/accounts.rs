@@ -24,11 +24,27 @@ impl From<AuthError> for ApiError {
 
 impl From<AccountsError> for ApiError {
     fn from(error: AccountsError) -> Self {
+        let bad_request = |kind, sentence| Self::new(StatusCode::BAD_REQUEST, kind, sentence);
         match error {
             AccountsError::InvalidUsername => invalid_username(),
             AccountsError::InvalidDeviceId => Self::invalid_param("The device id is empty or too long."),
             AccountsError::InvalidDisplayName => Self::invalid_param("The name of the device is too long."),
             AccountsError::UserInUse => user_in_use(),
+            AccountsError::ProfileKeyTooLarge => {
+                bad_request(ErrorKind::KeyTooLarge, "The name of the field is too long.")
+            }
+            AccountsError::InvalidProfileKey => Self::invalid_param(
+                "A profile field is displayname, avatar_url, m.tz, or has a name of its own, such as org.example.field.",
+            ),
+            AccountsError::InvalidProfileValue => {
+                Self::bad_json("Display name, address of the picture and time zone are strings.")
+            }
+            AccountsError::ProfileValueTooLong => {
+                Self::invalid_param("The display name, or the address of the picture, is too long.")
+            }
+            AccountsError::ProfileTooLarge => {
+                bad_request(ErrorKind::ProfileTooLarge, "The profile would be too large.")
+            }
             AccountsError::Deactivated => deactivated(),
             AccountsError::InvalidAccountDataType => {
                 Self::invalid_param("The type of account data, or the name of a tag, is empty or too long.")

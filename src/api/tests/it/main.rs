@@ -22,6 +22,7 @@ mod log;
 mod lost;
 mod membership;
 mod push_rules;
+mod profiles;
 mod reading;
 mod receipts;
 mod rooms;

@@ -24,6 +24,7 @@ use wardstead_sync::Syncer;
 pub struct Server {
     pub router: axum::Router,
     pub accounts: Accounts,
+    rooms: Rooms,
     pub faults: Faults,
     pub store: Store,
     /// Whether the data can be reached, as whoever watches it would tell.
@@ -111,7 +112,7 @@ impl Server {
             accounts: accounts.clone(),
             identity,
             directory: Directory::new(store.clone(), rooms.clone()),
-            rooms,
+            rooms: rooms.clone(),
             syncer,
             availability: Availability::watching(available.subscribe()),
             figures: figures.clone(),
@@ -119,12 +120,17 @@ impl Server {
             clock: Arc::clone(store.clock()),
             rng: Arc::clone(store.rng()),
         });
-        Self { router: router(state), accounts, faults, store, available, figures, engine, clock }
+        Self { router: router(state), accounts, rooms, faults, store, available, figures, engine, clock }
     }
 
     /// Everything that is stored.
     pub fn rows(&self) -> Rows {
         self.engine.rows()
+    }
+
+    /// Tells rooms of new names and pictures from now on, as a server in production does.
+    pub fn follow_names(&self) {
+        self.accounts.follow_names(Arc::new(self.rooms.clone()));
     }
 
     /// The access token of a new user.

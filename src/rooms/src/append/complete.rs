@@ -21,7 +21,7 @@ use crate::{
 
 use super::{Author, Build};
 
-const AUTHORISED_VIA: &str = "join_authorised_via_users_server";
+pub(super) const AUTHORISED_VIA: &str = "join_authorised_via_users_server";
 
 impl Build<'_> {
     /// The event that says already what `guard` wants; `None` where there is something to say.
@@ -47,7 +47,7 @@ impl Build<'_> {
     /// # Errors
     /// `Forbidden`, `InvalidParam`, and the store's.
     pub(super) async fn complete<'p>(
-        &self,
+        &mut self,
         author: &Author,
         proposal: &'p Proposal,
         current: Option<&Event>,
@@ -62,10 +62,10 @@ impl Build<'_> {
         }
     }
 
-    /// The one place where the server says something in a member event: who authorised a join. (Display name and avatar of the
-    /// user's profile belong here too, once there are profiles.)
+    /// The one place where the server says something in a member event: who authorised a join, and name and picture of the user's
+    /// profile.
     async fn complete_member<'p>(
-        &self,
+        &mut self,
         author: &Author,
         proposal: &'p Proposal,
         target: &str,
@@ -87,6 +87,7 @@ impl Build<'_> {
         {
             completed.to_mut().content.insert(AUTHORISED_VIA.to_owned(), via.as_str().into());
         }
+        self.name_member(author, &mut completed, target, current).await?;
         Ok(completed)
     }
 

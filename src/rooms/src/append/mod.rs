@@ -14,6 +14,7 @@ mod follow;
 mod layer;
 mod made;
 mod members;
+mod names;
 mod share;
 mod turn;
 

@@ -2,9 +2,11 @@
 
 mod change;
 mod forget;
+mod renew;
 mod rule;
 
 use serde::{Deserialize, Serialize};
+use wardstead_accounts::NamesChanged;
 
 use crate::RoomError;
 
@@ -68,6 +70,8 @@ pub(crate) enum Guard {
     Kick,
     /// There is a ban to lift.
     Unban,
+    /// Who is in stays so, and is shown with what of their profile has changed.
+    Renew(NamesChanged),
 }
 
 impl Guard {
@@ -79,9 +83,11 @@ impl Guard {
         match (self, current) {
             (Self::Join, current) => Ok(current == Some(Membership::Join)),
             (Self::Kick, Some(Membership::Join | Membership::Invite | Membership::Knock))
-            | (Self::Unban, Some(Membership::Ban)) => Ok(false),
+            | (Self::Unban, Some(Membership::Ban))
+            | (Self::Renew(_), Some(Membership::Join)) => Ok(false),
             (Self::Kick, _) => Err(RoomError::forbidden("Who is not in the room cannot be removed from it.")),
             (Self::Unban, _) => Err(RoomError::forbidden("Who is not banned cannot be unbanned.")),
+            (Self::Renew(_), _) => Err(RoomError::forbidden("Who is not in the room has no name in it.")),
         }
     }
 }

@@ -10,6 +10,7 @@ mod graph;
 mod history;
 mod hooks;
 mod membership;
+mod profiles;
 mod receipts;
 mod redaction;
 mod relations;

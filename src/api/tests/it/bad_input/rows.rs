@@ -117,6 +117,11 @@ pub const ROWS: &[Row] = &[
     row("GET", "/v3/joined_rooms"),
     row("GET", "/v3/pushrules/"),
     row("GET", "/presence/{user_id}/status"),
+    row("GET", "/profile/{user_id}"),
+    row("GET", "/profile/{user_id}/{field}"),
+    row("PUT", "/profile/{user_id}/{field}").body(r#"{"!displayname":"Anna"}"#),
+    row("DELETE", "/profile/{user_id}/{field}"),
+    row("GET", "/mutual_rooms").query("user_id=@bert:example.org", &[("from", Token)]),
     row("PUT", "/presence/{user_id}/status").body(r#"{"!presence":"online","status_msg":"m"}"#),
     row("GET", "/v3/sync").query(
         "",

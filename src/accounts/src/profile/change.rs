@@ -1,0 +1,173 @@
+//! Changing a profile. One change is one batch: the field, the size of the whole, the journal, and the news for the rooms.
+
+use ruma::UserId;
+use serde_json::Value;
+use wardstead_engine::{Batch, Expect, JournalEntry, Key, Losing, PositionSlot};
+use wardstead_limits::store::REBUILDS;
+use wardstead_store::{Found, StoreError, kind};
+
+use super::{
+    NamesChanged,
+    field::{AVATAR_URL, DISPLAYNAME, check_key, field_bytes, fits, stored_value},
+    tables::{
+        PROFILE_FIELDS, PROFILE_NEWS, PROFILES, ProfileFieldRow, ProfileNewsRow, ProfileRow, profile_field_key,
+        profile_key, sealed, unsealed,
+    },
+};
+use crate::{
+    AccountChange, Accounts, AccountsError, ProfileChanged,
+    tables::{USERS, UserRow, user_key},
+    users::corrupt,
+};
+
+/// What a change starts from.
+struct Before {
+    user: Found<UserRow>,
+    profile: ProfileRow,
+    /// 0: there is no row.
+    version: u64,
+    /// The field's value, as JSON.
+    json: Option<String>,
+}
+
+impl Accounts {
+    /// Sets the field `key` of `user_id`'s profile.
+    ///
+    /// # Errors
+    /// `ProfileKeyTooLarge`, `InvalidProfileKey`, `InvalidProfileValue`, `ProfileValueTooLong`, `ProfileTooLarge`; `NoAccount`,
+    /// `Deactivated`; `Contended`; the store's.
+    pub async fn set_profile_field(&self, user_id: &UserId, key: &str, value: &Value) -> Result<(), AccountsError> {
+        check_key(key)?;
+        let json = stored_value(key, value)?;
+        self.change_profile(user_id, key, json.as_deref()).await
+    }
+
+    /// Removes the field `key` of `user_id`'s profile. One that is not there is removed already.
+    ///
+    /// # Errors
+    /// As [`Self::set_profile_field`].
+    pub async fn remove_profile_field(&self, user_id: &UserId, key: &str) -> Result<(), AccountsError> {
+        check_key(key)?;
+        self.change_profile(user_id, key, None).await
+    }
+
+    /// Adds to `batch`, which deactivates `user`, that nothing is left of their profile. The batch loses with [`Losing::Rebuild`] when the
+    /// profile changes meanwhile. Rooms are not told: who is deactivated leaves them.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn empty_profile(&self, batch: &mut Batch, user: u64) -> Result<(), AccountsError> {
+        let key = profile_key(user);
+        let Some(found) = self.store.get(&PROFILES, &key).await? else {
+            // A first field that is being set at this moment loses.
+            batch.expect(key, Expect::Absent, Losing::Rebuild);
+            return Ok(());
+        };
+        batch.expect(key.clone(), Expect::Version(found.version), Losing::Rebuild);
+        let entry = batch.journal(changed(user, ""));
+        // The row stays, so that no version is ever stated twice.
+        PROFILES.put_with(batch, key, found.version + 1, &[PositionSlot::Entry(entry)], &ProfileRow::default());
+        let fields = PROFILE_FIELDS.key(user).key();
+        batch.delete_range(fields.clone(), fields.after_prefix());
+        Ok(())
+    }
+
+    async fn change_profile(&self, user_id: &UserId, key: &str, json: Option<&str>) -> Result<(), AccountsError> {
+        let user = self.user_short_id(user_id).await?.ok_or(AccountsError::NoAccount)?;
+        for _ in 0..=REBUILDS {
+            let before = self.before(user, key).await?;
+            if before.user.row.deactivated {
+                return Err(AccountsError::Deactivated);
+            }
+            if before.json.as_deref() == json {
+                return Ok(());
+            }
+            let was = before.profile.displayname.as_deref().map(|stored| name_in(user, stored)).transpose()?;
+            let mut batch = self.build_change(user, key, json, before)?;
+            let displayname =
+                if key == DISPLAYNAME { json.and_then(|json| serde_json::from_str(json).ok()) } else { was };
+            let (user_id, field) = (user_id.to_owned(), key.to_owned());
+            let change = AccountChange::ProfileChanged(ProfileChanged { user, user_id, field, displayname });
+            // Its news are the batch's only entry.
+            self.follow(&mut batch, &change, 0).await?;
+            match self.store.commit(batch).await {
+                Ok(_) => return Ok(()),
+                Err(StoreError::Lost(Losing::Rebuild)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(AccountsError::Contended)
+    }
+
+    fn build_change(&self, user: u64, key: &str, json: Option<&str>, before: Before) -> Result<Batch, AccountsError> {
+        let Before { user: account, mut profile, version, json: was } = before;
+        let bytes = |json: &str| field_bytes(key, json.len());
+        let total = usize::try_from(profile.bytes).unwrap_or(usize::MAX);
+        let total = total.saturating_sub(was.as_deref().map_or(0, bytes)) + json.map_or(0, bytes);
+        // What is removed may always be.
+        if json.is_some() && !fits(total) {
+            return Err(AccountsError::ProfileTooLarge);
+        }
+        profile.bytes = u32::try_from(total).map_err(|_| AccountsError::ProfileTooLarge)?;
+        let mut batch = Batch::new();
+        batch.expect(account.key, Expect::Version(account.version), Losing::Rebuild);
+        let expect = if version == 0 { Expect::Absent } else { Expect::Version(version) };
+        batch.expect(profile_key(user), expect, Losing::Rebuild);
+        let entry = batch.journal(changed(user, key));
+        let names = NamesChanged { displayname: key == DISPLAYNAME, avatar_url: key == AVATAR_URL };
+        if names.displayname {
+            profile.displayname = json.map(sealed);
+        } else if names.avatar_url {
+            profile.avatar_url = json.map(sealed);
+        } else if let Some(json) = json {
+            let row = ProfileFieldRow { value: sealed(json) };
+            PROFILE_FIELDS.put(&mut batch, profile_field_key(user, key), &row);
+        } else {
+            batch.delete(profile_field_key(user, key));
+        }
+        if names != NamesChanged::default() {
+            let row = ProfileNewsRow { displayname: names.displayname, avatar_url: names.avatar_url };
+            PROFILE_NEWS.push(&mut batch, user, entry, &row);
+        }
+        PROFILES.put_with(&mut batch, profile_key(user), version + 1, &[PositionSlot::Entry(entry)], &profile);
+        Ok(batch)
+    }
+
+    /// Three rows in one read. They need not be of one moment: the batch asserts the versions of the first two, and the third
+    /// changes only together with the second.
+    async fn before(&self, user: u64, key: &str) -> Result<Before, AccountsError> {
+        let keys = [user_key(user), profile_key(user), profile_field_key(user, key)];
+        let [user_at, profile_at, field_at] = keys.clone();
+        let mut cells = self.store.cells(&keys).await?.into_iter();
+        let mut next = || cells.next().flatten();
+        let account = next().ok_or_else(|| corrupt(&user_at, "a user that something leads to is missing"))?;
+        let account = USERS.found(user_at, account).map_err(StoreError::from)?;
+        let profile =
+            next().map(|cell| PROFILES.found(profile_at.clone(), cell)).transpose().map_err(StoreError::from)?;
+        let (profile, version) = profile.map_or_else(Default::default, |found| (found.row, found.version));
+        let field = next().map(|cell| PROFILE_FIELDS.decode(&field_at, &cell)).transpose().map_err(StoreError::from)?;
+        let (stored, at) = match key {
+            DISPLAYNAME => (profile.displayname.as_deref(), profile_at),
+            AVATAR_URL => (profile.avatar_url.as_deref(), profile_at),
+            _ => (field.as_ref().map(|row| &*row.value), field_at),
+        };
+        let json = stored.map(|stored| json_in(&at, stored)).transpose()?;
+        Ok(Before { user: account, profile, version, json })
+    }
+}
+
+fn name_in(user: u64, stored: &[u8]) -> Result<String, StoreError> {
+    let key = profile_key(user);
+    let json = json_in(&key, stored)?;
+    serde_json::from_str(&json).map_err(|_| corrupt(&key, "not a name"))
+}
+
+fn json_in(key: &Key, stored: &[u8]) -> Result<String, StoreError> {
+    let json = unsealed(stored).and_then(|json| String::from_utf8(json.to_vec()).ok());
+    json.ok_or_else(|| corrupt(key, "not a profile field"))
+}
+
+/// The news that the field `key` of a profile changed; empty: all of it.
+fn changed(user: u64, key: &str) -> JournalEntry {
+    JournalEntry { kind: kind::PROFILE, scope: user, key: key.as_bytes().to_vec().into() }
+}

@@ -1,0 +1,33 @@
+//! What people say of themselves to everybody.
+
+mod field_get;
+mod field_remove;
+mod field_set;
+mod get;
+
+use crate::{ApiError, routes::Routes};
+
+/// Adds the endpoints of profiles.
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .route(get::get)
+        .route_also(field_get::field_get, unstable_paths)
+        .route_also(field_set::field_set, unstable_paths)
+        .route_also(field_remove::field_remove, unstable_paths)
+}
+
+/// The path of [MSC4133](https://github.com/matrix-org/matrix-spec-proposals/pull/4133) before it was accepted: clients ask there for
+/// other fields than name and picture where a server does not say that it knows version 1.16 of the specification.
+fn unstable_paths(_: &str) -> Vec<String> {
+    vec!["/_matrix/client/unstable/uk.tcpip.msc4133/profile/{user_id}/{field}".to_owned()]
+}
+
+/// The answer about whom this server does not know. Users of other servers are not asked for there yet.
+fn unknown() -> ApiError {
+    ApiError::not_found("There is no such user or profile field on this server.")
+}
+
+/// That people change their own profiles only.
+fn own(caller: &wardstead_accounts::Session, user_id: &ruma::UserId) -> Result<(), ApiError> {
+    if *user_id == caller.user_id { Ok(()) } else { Err(ApiError::forbidden("This is somebody else's profile.")) }
+}
