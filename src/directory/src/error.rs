@@ -1,5 +1,6 @@
 //! How the directory fails.
 
+use wardstead_accounts::AccountsError;
 use wardstead_engine::EngineError;
 use wardstead_rooms::RoomError;
 use wardstead_store::StoreError;
@@ -31,5 +32,11 @@ pub enum DirectoryError {
 impl From<EngineError> for DirectoryError {
     fn from(error: EngineError) -> Self {
         Self::Store(error.into())
+    }
+}
+
+impl From<AccountsError> for DirectoryError {
+    fn from(error: AccountsError) -> Self {
+        Self::Room(error.into())
     }
 }

@@ -1,4 +1,4 @@
-//! How rooms are found by those who are not in them: the list of published rooms, summaries, space hierarchies.
+//! How rooms are found by those who are not in them: the list of published rooms, summaries, space hierarchies; and how people are.
 //!
 //! Who sees what of a room is decided by [`Rooms::glimpse`] alone. What is shown is read from the room's state in the request that
 //! shows it; a node keeps in memory only in which order the published rooms stand and what is searched ([`listing`]). Formats and
@@ -8,18 +8,21 @@ mod entry;
 mod error;
 mod hierarchy;
 mod listing;
+mod people;
 mod public_rooms;
 mod published;
 mod summary;
 
 use std::sync::Arc;
 
+use wardstead_accounts::Accounts;
 use wardstead_rooms::Rooms;
 use wardstead_store::Store;
 
 pub use entry::RoomEntry;
 pub use error::DirectoryError;
 pub use hierarchy::{Hierarchy, HierarchyQuery, HierarchyRoom};
+pub use people::{People, PeopleIndex, PeopleQuery, Person, VisiblePeople};
 pub use public_rooms::{PublicRooms, PublicRoomsQuery};
 pub use published::Publisher;
 pub use summary::Summary;
@@ -34,7 +37,9 @@ pub struct Directory {
 
 struct Inner {
     store: Store,
+    accounts: Accounts,
     rooms: Rooms,
+    people: VisiblePeople,
     listing: Listing,
 }
 
@@ -45,10 +50,10 @@ impl std::fmt::Debug for Directory {
 }
 
 impl Directory {
-    /// The directory of `rooms`, which are in `store`.
+    /// The directory of `rooms` and `accounts`, which are in `store`. `people`: whom people find.
     #[must_use]
-    pub fn new(store: Store, rooms: Rooms) -> Self {
-        Self { inner: Arc::new(Inner { store, rooms, listing: Listing::default() }) }
+    pub fn new(store: Store, accounts: Accounts, rooms: Rooms, people: VisiblePeople) -> Self {
+        Self { inner: Arc::new(Inner { store, accounts, rooms, people, listing: Listing::default() }) }
     }
 }
 

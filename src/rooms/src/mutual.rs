@@ -1,8 +1,10 @@
 //! The rooms that two users are both in (Matrix specification, Client-Server API, Mutual Rooms).
 
+use std::collections::HashSet;
+
 use ruma::{OwnedRoomId, UserId};
 use wardstead_accounts::Session;
-use wardstead_engine::Key;
+use wardstead_engine::{Key, KeyReader, PageLimit, ScanRange};
 use wardstead_limits::{engine::GET_KEYS, rooms as limits};
 use wardstead_store::{PageToken, Token};
 
@@ -53,6 +55,34 @@ impl Rooms {
         Ok(MutualRooms { joined, count: mutual.len(), next_batch: last })
     }
 
+    /// Those of `users` who are in one of `rooms` now. One read per 10,000 pairs.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn joined_to_any(&self, users: &[u64], rooms: &[u64]) -> Result<HashSet<u64>, RoomError> {
+        let pairs: Vec<(u64, u64)> = users.iter().flat_map(|user| rooms.iter().map(|room| (*user, *room))).collect();
+        let mut there = HashSet::new();
+        for pairs in pairs.chunks(GET_KEYS) {
+            let keys: Vec<Key> = pairs.iter().map(|(user, room)| USER_ROOMS.key(*user).u64(*room).key()).collect();
+            let found = self.inner.store.get_many(&USER_ROOMS, &keys).await?;
+            let joined =
+                pairs.iter().zip(found).filter(|(_, found)| found.as_ref().is_some_and(|found| is_in(&found.row)));
+            there.extend(joined.map(|((user, _), _)| *user));
+        }
+        Ok(there)
+    }
+
+    /// Short ids of rooms that `user` is in now, among the first `most` that the user ever was anything in. One read.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn joined_rooms_of(&self, user: u64, most: usize) -> Result<Vec<u64>, RoomError> {
+        let range = ScanRange::scope(USER_ROOMS.id(), user);
+        let (rows, _) = self.inner.store.scan(&USER_ROOMS, &range, PageLimit::rows(most)).await?;
+        let joined = rows.iter().filter(|found| is_in(&found.row));
+        Ok(joined.filter_map(|found| KeyReader::new(&found.key).u64()).collect())
+    }
+
     /// Short ids and ids, in the order of the former. One scan, and one read per 10,000 rooms.
     async fn mutual(&self, by: u64, other: u64) -> Result<Vec<(u64, OwnedRoomId)>, RoomError> {
         let rooms = self.user_rooms(by).await?;
@@ -62,8 +92,7 @@ impl Rooms {
         let mut there = Vec::with_capacity(keys.len());
         for keys in keys.chunks(GET_KEYS) {
             let found = self.inner.store.get_many(&USER_ROOMS, keys).await?;
-            let joined = |row: UserRoomRow| row.membership == Membership::Join;
-            there.extend(found.into_iter().map(|found| found.is_some_and(|found| joined(found.row))));
+            there.extend(found.into_iter().map(|found| found.is_some_and(|found| is_in(&found.row))));
         }
         let mutual = mutual.into_iter().zip(there).filter(|(_, there)| *there);
         Ok(mutual.map(|(room, _)| (room.room, room.room_id)).collect())
@@ -84,6 +113,10 @@ impl Rooms {
         }
         Ok(u64::from_be_bytes(*room))
     }
+}
+
+fn is_in(row: &UserRoomRow) -> bool {
+    row.membership == Membership::Join
 }
 
 fn unknown_token() -> RoomError {

@@ -4,6 +4,7 @@
 #![expect(clippy::doc_markdown, reason = "these comments are the text of a configuration file")]
 
 mod database;
+mod directory;
 mod rooms;
 
 use std::{
@@ -20,6 +21,7 @@ use wardstead_limits::engine::{BLOCK_CACHE_BYTES, BLOCK_CACHE_LEAST_BYTES};
 
 use database::URL_VARIABLE;
 pub use database::{Cluster, Database, DatabaseUrl, Durability, Environment, Secret};
+pub use directory::{Directory, People};
 pub use rooms::{DefaultVersion, Rooms};
 
 /// Configuration of a Wardstead server.
@@ -56,6 +58,10 @@ pub struct Config {
     /// How rooms are made.
     #[config(nested)]
     pub rooms: Rooms,
+
+    /// How people are found.
+    #[config(nested)]
+    pub directory: Directory,
 
     /// Who is online, and since when.
     #[config(nested)]
@@ -217,7 +223,7 @@ impl Config {
     /// # Errors
     /// A sentence: not exactly one of folder and database, or a password where everybody can read it.
     pub fn dev(dev: Dev, environment: Environment) -> Result<Self, String> {
-        let Dev { name, listen, data_dir, database, durability, observe, default_room_version } = dev;
+        let Dev { name, listen, data_dir, database, durability, observe, default_room_version, people } = dev;
         let config = Self {
             server: Server { name, listen, base_url: None, trusted_proxies: Vec::new() },
             data: Data { dir: data_dir, block_cache_bytes: BLOCK_CACHE_BYTES },
@@ -229,6 +235,7 @@ impl Config {
             },
             registration: Registration { mode: RegistrationMode::Token },
             rooms: Rooms { default_version: default_room_version },
+            directory: Directory { people },
             presence: Presence { enabled: true },
             log: Log { filter: "info,ruma_state_res=warn".to_owned(), format: LogFormat::Human },
         };
@@ -309,6 +316,8 @@ pub struct Dev {
     pub observe: Option<SocketAddr>,
     /// The version of a room for which its creator names none.
     pub default_room_version: DefaultVersion,
+    /// Whom people find.
+    pub people: People,
 }
 
 /// Where the data of a server is.

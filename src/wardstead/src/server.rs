@@ -4,9 +4,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use tokio::{net::TcpListener, sync::watch};
-use wardstead_accounts::{AccountHooks, Accounts, Presence};
+use wardstead_accounts::{AccountChange, AccountHooks, Accounts, Presence};
 use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures, TrustedProxies};
-use wardstead_directory::{Directory, Publisher};
+use wardstead_directory::{Directory, PeopleIndex, Publisher};
 use wardstead_engine::EngineError;
 use wardstead_identity::{Identity, IdentityError, NewRegistrationToken};
 use wardstead_limits::api as limits;
@@ -206,7 +206,9 @@ struct Wired {
 /// The parts over `data`.
 async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy) -> Result<Wired, ServerError> {
     let (store, name) = (&data.store, &config.server.name);
-    let accounts = Accounts::with_hooks(store.clone(), name.clone(), AccountHooks::default());
+    let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> = vec![Arc::new(PeopleIndex)];
+    let hooks = AccountHooks { contributors: Arc::new(Contributors::new(followers)), ..AccountHooks::default() };
+    let accounts = Accounts::with_hooks(store.clone(), name.clone(), hooks);
     accounts.run_sweeps();
     accounts.run_removals();
     let identity = Identity::new(store.clone(), accounts.clone(), policy.identity());
@@ -220,7 +222,7 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
     accounts.follow_names(Arc::new(rooms.clone()));
     let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), policy.presence));
     let syncer = Syncer::new(store.clone(), accounts.clone(), rooms.clone(), typing, presence);
-    let directory = Directory::new(store.clone(), rooms.clone());
+    let directory = Directory::new(store.clone(), accounts.clone(), rooms.clone(), config.directory.people.visible());
     let figures = Figures::default();
     let nodes = Arc::new(Nodes::new(store.clone()));
     let looked = Looked {

@@ -7,7 +7,6 @@ use wardstead_limits::store::REBUILDS;
 use wardstead_store::{Found, StoreError, kind};
 
 use super::{
-    NamesChanged,
     field::{AVATAR_URL, DISPLAYNAME, check_key, field_bytes, fits, stored_value},
     tables::{
         PROFILE_FIELDS, PROFILE_NEWS, PROFILES, ProfileFieldRow, ProfileNewsRow, ProfileRow, profile_field_key,
@@ -114,7 +113,7 @@ impl Accounts {
         let expect = if version == 0 { Expect::Absent } else { Expect::Version(version) };
         batch.expect(profile_key(user), expect, Losing::Rebuild);
         let entry = batch.journal(changed(user, key));
-        let names = NamesChanged { displayname: key == DISPLAYNAME, avatar_url: key == AVATAR_URL };
+        let names = ProfileNewsRow { displayname: key == DISPLAYNAME, avatar_url: key == AVATAR_URL };
         if names.displayname {
             profile.displayname = json.map(sealed);
         } else if names.avatar_url {
@@ -125,9 +124,8 @@ impl Accounts {
         } else {
             batch.delete(profile_field_key(user, key));
         }
-        if names != NamesChanged::default() {
-            let row = ProfileNewsRow { displayname: names.displayname, avatar_url: names.avatar_url };
-            PROFILE_NEWS.push(&mut batch, user, entry, &row);
+        if names.displayname || names.avatar_url {
+            PROFILE_NEWS.push(&mut batch, user, entry, &names);
         }
         PROFILES.put_with(&mut batch, profile_key(user), version + 1, &[PositionSlot::Entry(entry)], &profile);
         Ok(batch)

@@ -4,25 +4,26 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ruma::UserId;
-use wardstead_engine::Batch;
-use wardstead_store::{Claim, Found, Handled, QueueHandler, StoreError};
+use wardstead_engine::{Batch, Position};
+use wardstead_store::{Claim, Found, Handled, Queue, QueueHandler, StoreError};
 
 use super::tables::{PROFILE_NEWS, ProfileNewsRow};
 use crate::{Accounts, AccountsError};
 
-/// Which of the two changed.
+/// Which of the two changed, and when it last did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NamesChanged {
     /// The display name.
-    pub displayname: bool,
+    pub displayname: Option<Position>,
     /// The picture.
-    pub avatar_url: bool,
+    pub avatar_url: Option<Position>,
 }
 
 /// Shows names and pictures elsewhere: in the member events of rooms. Wired by the binary.
 #[async_trait]
 pub trait NamesFollower: Send + Sync + 'static {
-    /// Brings everything up to date that shows what `changed` of `user`: to what it is now ([`Accounts::names`]). May be called again
+    /// Brings everything up to date that showed what `changed` of `user` before it did, to what it is now
+    /// ([`Accounts::names`]). What was said after the change stays. May be called again
     /// for the same change, and may be cut off at any await. Whether all is done; where not, it is called again.
     ///
     /// # Errors
@@ -47,10 +48,13 @@ struct Teller {
 impl QueueHandler<ProfileNewsRow> for Teller {
     /// All changes that wait are told as one: what is told is what is so now, which none of them precedes.
     async fn handle(&self, user: u64, rows: &[Found<ProfileNewsRow>], _: &Claim) -> Result<Handled, StoreError> {
-        let changed = rows.iter().fold(NamesChanged::default(), |changed, found| NamesChanged {
-            displayname: changed.displayname || found.row.displayname,
-            avatar_url: changed.avatar_url || found.row.avatar_url,
-        });
+        let mut changed = NamesChanged::default();
+        for found in rows {
+            // In the order of the journal: the last of them is the newest.
+            let at = Some(Queue::<ProfileNewsRow>::position(&found.key).unwrap_or_default());
+            changed.displayname = if found.row.displayname { at } else { changed.displayname };
+            changed.avatar_url = if found.row.avatar_url { at } else { changed.avatar_url };
+        }
         let user_id = match self.accounts.user_ids(&[user]).await {
             Ok(mut found) => found.pop().flatten(),
             Err(AccountsError::Store(error)) => return Err(error),

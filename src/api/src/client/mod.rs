@@ -29,6 +29,7 @@ mod report_user;
 mod room_summary;
 mod rooms;
 mod sync;
+mod user_directory_search;
 mod versions;
 mod well_known;
 mod whoami;
@@ -63,6 +64,7 @@ pub(crate) fn routes() -> Routes {
         .route_also(room_summary::room_summary, room_summary::unstable_paths)
         .route_also(mutual_rooms::mutual_rooms, mutual_rooms::unstable_paths)
         .route(report_user::report_user)
+        .route(user_directory_search::user_directory_search)
         .route(sync::sync);
     let routes = account_data::routes(profile::routes(auth_fallback::routes(routes)));
     rooms::routes(directory::routes(routes))

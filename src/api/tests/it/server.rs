@@ -9,9 +9,9 @@ use ruma::{RoomVersionId, server_name};
 use serde_json::Value;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
-use wardstead_accounts::{Accounts, NewAccount, Presence};
+use wardstead_accounts::{AccountChange, AccountHooks, Accounts, NewAccount, Presence};
 use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures, router};
-use wardstead_directory::{Directory, Publisher};
+use wardstead_directory::{Directory, PeopleIndex, Publisher, VisiblePeople};
 use wardstead_engine::{Batch, Key};
 use wardstead_engine_memory::{Faults, MemoryEngine};
 use wardstead_identity::{FailedLogins, HashCost, Identity, IdentityConfig, Registration};
@@ -89,7 +89,9 @@ impl Server {
     ) -> Self {
         let faults = engine.faults();
         let store = testing::over(Arc::clone(&engine) as _, "example.org", clock.clone(), seed).await.unwrap();
-        let accounts = Accounts::new(store.clone(), server_name!("example.org").to_owned());
+        let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> = vec![Arc::new(PeopleIndex)];
+        let hooks = AccountHooks { contributors: Arc::new(Contributors::new(followers)), ..AccountHooks::default() };
+        let accounts = Accounts::with_hooks(store.clone(), server_name!("example.org").to_owned(), hooks);
         accounts.run_removals();
         let config = IdentityConfig {
             registration: Registration::Open,
@@ -111,7 +113,7 @@ impl Server {
         let state = ApiState::new(ApiParts {
             accounts: accounts.clone(),
             identity,
-            directory: Directory::new(store.clone(), rooms.clone()),
+            directory: Directory::new(store.clone(), accounts.clone(), rooms.clone(), VisiblePeople::All),
             rooms: rooms.clone(),
             syncer,
             availability: Availability::watching(available.subscribe()),

@@ -3,6 +3,7 @@
 
 mod hierarchy;
 mod listing;
+mod people;
 mod publishing;
 mod summary;
 mod support;

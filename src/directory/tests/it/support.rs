@@ -4,8 +4,10 @@ use std::{ops::Deref, sync::Arc};
 
 use ruma::{OwnedRoomId, RoomId, RoomVersionId, server_name};
 use serde_json::{Value, json, value::RawValue};
-use wardstead_accounts::{Accounts, NewAccount, Session};
-use wardstead_directory::{Directory, DirectoryError, PublicRooms, PublicRoomsQuery, Publisher};
+use wardstead_accounts::{AccountChange, AccountHooks, Accounts, NewAccount, Session};
+use wardstead_directory::{
+    Directory, DirectoryError, PeopleIndex, PublicRooms, PublicRoomsQuery, Publisher, VisiblePeople,
+};
 use wardstead_engine::{
     Batch, Engine,
     counting::{CountingEngine, Counts},
@@ -40,7 +42,13 @@ pub async fn server() -> Server {
 /// One whose rooms' changes `others` follow too.
 pub async fn server_with(others: Vec<Arc<dyn CommitContributor<RoomChange>>>) -> Server {
     let (engine, clock) = testing::engine();
-    on(engine, clock, 1, others).await
+    on(engine, clock, 1, others, VisiblePeople::All).await
+}
+
+/// One where only those are found whom one could meet.
+pub async fn reserved() -> Server {
+    let (engine, clock) = testing::engine();
+    on(engine, clock, 1, Vec::new(), VisiblePeople::Met).await
 }
 
 async fn on(
@@ -48,24 +56,27 @@ async fn on(
     clock: ManualClock,
     seed: u64,
     mut contributors: Vec<Arc<dyn CommitContributor<RoomChange>>>,
+    people: VisiblePeople,
 ) -> Server {
     let (counting, counts) = CountingEngine::new(Arc::clone(&engine) as Arc<dyn Engine>);
     let store = testing::over(Arc::new(counting), "example.org", clock.clone(), seed).await.unwrap();
     let server_name = server_name!("example.org").to_owned();
-    let accounts = Accounts::new(store.clone(), server_name.clone());
+    let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> = vec![Arc::new(PeopleIndex)];
+    let hooks = AccountHooks { contributors: Arc::new(Contributors::new(followers)), ..AccountHooks::default() };
+    let accounts = Accounts::with_hooks(store.clone(), server_name.clone(), hooks);
     let key = signing::load_or_create(&store, store.rng().as_ref()).await.unwrap();
     contributors.push(Arc::new(Publisher));
     let hooks = Hooks { contributors: Arc::new(Contributors::new(contributors)), ..Hooks::default() };
     let rooms = Rooms::with_hooks(store.clone(), accounts.clone(), server_name, key, RoomVersionId::V12, hooks);
     store.set_audience(Arc::new(rooms.clone()));
-    let directory = Directory::new(store.clone(), rooms.clone());
+    let directory = Directory::new(store.clone(), accounts.clone(), rooms.clone(), people);
     Server { directory, rooms, store, accounts, engine, counts, clock }
 }
 
 impl Server {
     /// Another node over the same data.
     pub async fn node(&self, seed: u64) -> Self {
-        on(Arc::clone(&self.engine), self.clock.clone(), seed, Vec::new()).await
+        on(Arc::clone(&self.engine), self.clock.clone(), seed, Vec::new(), VisiblePeople::All).await
     }
 
     pub async fn user(&self, name: &str) -> Session {

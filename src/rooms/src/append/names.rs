@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, UserId};
 use wardstead_accounts::{Names, NamesChanged};
+use wardstead_engine::Position;
 
 use crate::{
     Event, Membership, RoomError,
@@ -13,6 +14,7 @@ use crate::{
         content::{canonical, text},
     },
     membership::Guard,
+    tables::USER_ROOMS,
 };
 
 use super::{Author, Build};
@@ -54,11 +56,18 @@ impl Build<'_> {
         names.assert(&mut self.batch);
         match (renewed, current) {
             (Some(changed), Some(current)) => {
-                proposal.to_mut().content = renew(canonical(&current.content)?, &names, changed);
+                let since = self.member_since(user).await?;
+                proposal.to_mut().content = renew(canonical(&current.content)?, &names, changed, since);
             }
             _ => fill(proposal, &names),
         }
         Ok(())
+    }
+
+    /// When the member event of `user` came. One that is queued has no position yet; the caller has waited for it.
+    async fn member_since(&self, user: u64) -> Result<Position, RoomError> {
+        let found = self.inner.store.get(&USER_ROOMS, &USER_ROOMS.key(user).u64(self.room).key()).await?;
+        Ok(found.map_or(Position::ZERO, |found| found.position()))
     }
 }
 
@@ -73,12 +82,14 @@ fn fill(proposal: &mut Cow<'_, Proposal>, names: &Names) {
     }
 }
 
-/// `content`, which a user's member event has now, with what has `changed`. The same where that says so already.
-fn renew(content: CanonicalJsonObject, names: &Names, changed: NamesChanged) -> CanonicalJsonObject {
+/// `content`, which a user's member event has `since` then, with what has `changed` afterwards. The same where that says so already:
+/// what was said after the change was said knowing it.
+fn renew(content: CanonicalJsonObject, names: &Names, changed: NamesChanged, since: Position) -> CanonicalJsonObject {
     let mut renewed = content.clone();
     for (field, value, changed) in
         [(DISPLAYNAME, &names.displayname, changed.displayname), (AVATAR_URL, &names.avatar_url, changed.avatar_url)]
     {
+        let changed = changed.is_some_and(|at| at > since);
         match value {
             Some(value) if changed => {
                 renewed.insert(field.to_owned(), CanonicalJsonValue::from(value.as_str()));

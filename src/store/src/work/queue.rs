@@ -51,6 +51,15 @@ impl<R: Row> Queue<R> {
         self.table.put_with(batch, self.lane(lane).position(after).u64(number).key(), ROW_VERSION, &[], row);
     }
 
+    /// The position of the journal entry that the row under `key` follows from; `None` where it is no key of a queue.
+    #[must_use]
+    pub fn position(key: &Key) -> Option<Position> {
+        let mut key = KeyReader::new(key);
+        key.u8()?;
+        key.u64()?;
+        key.position()
+    }
+
     /// The rows of `lane` that wait, for one who drops them together with what they are about.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use ruma::OwnedServerName;
 use super::{Failure, on_a_runtime, say};
 use crate::{
     Policy, banner,
-    config::{self, Config, DatabaseUrl, DefaultVersion, Dev, Durability, Environment, Secret},
+    config::{self, Config, DatabaseUrl, DefaultVersion, Dev, Durability, Environment, People, Secret},
     logging,
     server::Server,
     signals,
@@ -45,6 +45,9 @@ pub(super) struct Serve {
     /// With --dev: the version of a room for which its creator asks for none.
     #[arg(long, value_name = "VERSION", requires = "dev", default_value_t)]
     default_room_version: DefaultVersion,
+    /// With --dev: whom people find who search for people, "all" or "met".
+    #[arg(long, value_name = "WHOM", requires = "dev", default_value_t)]
+    people: People,
     /// With --dev: also serve on addresses that other machines can reach.
     #[arg(long, requires = "dev")]
     dev_allow_any_address: bool,
@@ -76,9 +79,9 @@ impl Serve {
                          Listen on 127.0.0.1 or [::1], or say --dev-allow-any-address"
                     ));
                 }
-                let Self { data_dir, database, durability, observe, default_room_version, .. } = self;
+                let Self { data_dir, database, durability, observe, default_room_version, people, .. } = self;
                 let database = database.map(|url| argument(&url)).transpose()?;
-                let dev = Dev { name, listen, data_dir, database, durability, observe, default_room_version };
+                let dev = Dev { name, listen, data_dir, database, durability, observe, default_room_version, people };
                 let config = Config::dev(dev, Environment::of_this_process())?;
                 Ok((config, Policy { cut_bus: dev_cut_bus, ..Policy::dev() }))
             }

@@ -195,6 +195,7 @@ fn dev_takes_a_folder_or_a_database() {
         durability: Durability::Primary,
         observe: None,
         default_room_version: DefaultVersion::default(),
+        people: People::default(),
     };
     let config = Config::dev(dev.clone(), Environment::default()).unwrap();
     assert!(matches!(config.place(), Place::Database(_)) && !config.observe.enabled && config.presence.enabled);

@@ -62,6 +62,8 @@ const NAMES: &[(u16, &str)] = &[
     (0x08c, "failed_logins"),
     (0x08d, "known_places"),
     (0x0c0, "published_rooms"),
+    (0x0c4, "people"),
+    (0x0c5, "people_words"),
 ];
 
 /// The name of a table; `None` for one of another version.

@@ -121,6 +121,7 @@ pub const ROWS: &[Row] = &[
     row("GET", "/profile/{user_id}/{field}"),
     row("PUT", "/profile/{user_id}/{field}").body(r#"{"!displayname":"Anna"}"#),
     row("DELETE", "/profile/{user_id}/{field}"),
+    row("POST", "/user_directory/search").body(r#"{"!search_term":"anna","limit":1}"#),
     row("GET", "/mutual_rooms").query("user_id=@bert:example.org", &[("from", Token)]),
     row("PUT", "/presence/{user_id}/status").body(r#"{"!presence":"online","status_msg":"m"}"#),
     row("GET", "/v3/sync").query(
