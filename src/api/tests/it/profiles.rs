@@ -150,3 +150,34 @@ async fn mutual_rooms_come_in_pages() {
     server.get(&v1("bert"), "").await.expect_error(401, "M_MISSING_TOKEN");
     drop(carl);
 }
+
+#[tokio::test]
+async fn people_are_searched() {
+    let server = Server::new().await;
+    let (anna, bert) = (server.token("anna").await, server.token("bert").await);
+    put(&server, &anna, "displayname", json!("Zoë Anna")).await.ok();
+    put(&server, &anna, "avatar_url", json!("mxc://example.org/a")).await.ok();
+    let path = format!("{V3}/user_directory/search");
+    let search = async |token: &str, body: Value| server.post(&path, token, &body).await;
+    let shown =
+        json!({ "user_id": "@anna:example.org", "display_name": "Zoë Anna", "avatar_url": "mxc://example.org/a" });
+    for term in ["zoe", "ZOË A", "@anna", "@anna:example.org"] {
+        let found = search(&bert, json!({ "search_term": term })).await.ok();
+        assert_eq!(found, json!({ "results": [shown], "limited": false }), "{term}");
+    }
+    assert_eq!(
+        search(&anna, json!({ "search_term": "bert" })).await.ok()["results"][0],
+        json!({ "user_id": "@bert:example.org" })
+    );
+    assert_eq!(search(&bert, json!({ "search_term": "" })).await.ok(), json!({ "results": [], "limited": false }));
+    for number in 0..12 {
+        server.token(&format!("a{number}")).await;
+    }
+    let found = search(&bert, json!({ "search_term": "a" })).await.ok();
+    assert_eq!((found["results"].as_array().unwrap().len(), &found["limited"]), (10, &json!(true)));
+    let found = search(&bert, json!({ "search_term": "a", "limit": 1_000 })).await.ok();
+    assert_eq!((found["results"].as_array().unwrap().len(), &found["limited"]), (13, &json!(false)));
+    search(&bert, json!({ "limit": 1 })).await.expect_error(400, "M_MISSING_PARAM");
+    search(&bert, json!({ "search_term": "a", "limit": -1 })).await.expect_error(400, "M_BAD_JSON");
+    search("", json!({ "search_term": "a" })).await.expect_error(401, "M_MISSING_TOKEN");
+}

@@ -21,8 +21,10 @@ impl Directory {
         people: Vec<Candidate>,
     ) -> Result<Vec<Candidate>, DirectoryError> {
         let own: HashSet<u64> = rooms.iter().map(|room| room.room).collect();
-        let theirs =
-            people.iter().map(|person| self.inner.rooms.joined_rooms_of(person.user, limits::PEOPLE_MET_ROOMS));
+        let mut theirs = Vec::with_capacity(people.len());
+        for person in &people {
+            theirs.push(self.inner.rooms.joined_rooms_of(person.user, limits::PEOPLE_MET_ROOMS));
+        }
         let theirs: Vec<Vec<u64>> = stream::iter(theirs).buffered(limits::PEOPLE_USERS_AT_ONCE).try_collect().await?;
         let shares = |theirs: &Vec<u64>| theirs.iter().any(|room| own.contains(room));
         let elsewhere: BTreeSet<u64> = theirs.iter().filter(|theirs| !shares(theirs)).flatten().copied().collect();

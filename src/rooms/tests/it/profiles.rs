@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use ruma::RoomId;
 use serde_json::{Value, json, value::RawValue};
 use wardstead_accounts::{Accounts, Session};
+use wardstead_limits::rooms as limits;
 use wardstead_rooms::{Hooks, Membership, NewRoom, Preset, Proposed, RoomError, RoomPolicy, Verdict};
 
 use crate::support::{Server, content, hooked, raw, server, state};
@@ -205,4 +206,25 @@ async fn an_older_name_is_never_committed_after_a_newer_one() {
     server.set_name(&bert, "Bert").await;
     server.until_shown(&room, &bert, "Bert").await;
     assert_eq!(server.shown(&anna, &room, &carl).await[1], "Newest");
+}
+
+/// All rooms come once, in pages, and a token is good for the list that it was made for alone.
+#[tokio::test]
+async fn pages_of_mutual_rooms() {
+    let server = server().await;
+    let [anna, bert, carl] = [server.user("anna").await, server.user("bert").await, server.user("carl").await];
+    let mut rooms = Vec::new();
+    for _ in 0..=limits::MUTUAL_ROOMS_PAGE {
+        rooms.push(server.room(&[&anna, &bert]).await);
+    }
+    let first = server.mutual_rooms(&bert, &anna.user_id, None).await.unwrap();
+    assert_eq!((first.count, first.joined.len()), (rooms.len(), limits::MUTUAL_ROOMS_PAGE));
+    let token = first.next_batch.unwrap();
+    for (by, other) in [(&bert, &carl), (&anna, &bert)] {
+        let refused = server.mutual_rooms(by, &other.user_id, Some(&token)).await;
+        assert!(matches!(refused, Err(RoomError::InvalidParam(_))), "{refused:?}");
+    }
+    let second = server.mutual_rooms(&bert, &anna.user_id, Some(&token)).await.unwrap();
+    assert_eq!((second.count, second.next_batch), (rooms.len(), None));
+    assert_eq!([first.joined, second.joined].concat(), rooms);
 }

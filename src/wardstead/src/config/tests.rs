@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    Config, DefaultVersion, Dev, Durability, Environment, LogFormat, Place, RegistrationMode, Secret, example,
+    Config, DefaultVersion, Dev, Durability, Environment, LogFormat, People, Place, RegistrationMode, Secret, example,
 };
 
 pub(crate) const LEAST: &str = "[server]\nname = \"example.org\"\n[data]\ndir = \"data\"\n";
