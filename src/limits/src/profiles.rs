@@ -31,7 +31,7 @@ pub const PEOPLE_PAGE_ROWS: usize = 512;
 /// second one would have to tell them apart it ends before it has seen all.
 pub const PEOPLE_SCANNED_ROWS: usize = 4_096;
 /// Rooms of whoever searches, those entered last, whose members come first.
-pub const PEOPLE_RANK_ROOMS: usize = 16;
+pub const PEOPLE_RANK_ROOMS: usize = 8;
 /// Rooms of one person that are looked at where people are seen only by those who could meet them.
 pub const PEOPLE_MET_ROOMS: usize = 1_000;
 /// People of whom that is found out side by side.
