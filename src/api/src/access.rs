@@ -19,6 +19,9 @@ pub(crate) trait Access: AuthScheme {
     /// Whether a request without a token is refused.
     const REQUIRED: bool;
 
+    /// The account's short id, where somebody is known.
+    fn account(caller: &Self::Caller) -> Option<u64>;
+
     /// Checks the request's head, which came from `client`.
     fn admit(
         state: &ApiState,
@@ -30,6 +33,10 @@ pub(crate) trait Access: AuthScheme {
 impl Access for AccessToken {
     type Caller = Session;
     const REQUIRED: bool = true;
+
+    fn account(caller: &Session) -> Option<u64> {
+        Some(caller.user)
+    }
 
     async fn admit(state: &ApiState, head: &Request<()>, _: &Client) -> Result<Session, ApiError> {
         authenticate(state, head).await
@@ -62,6 +69,10 @@ impl Access for TokenIfAny {
     type Caller = Option<Session>;
     const REQUIRED: bool = false;
 
+    fn account(caller: &Option<Session>) -> Option<u64> {
+        caller.as_ref().map(|session| session.user)
+    }
+
     async fn admit(state: &ApiState, head: &Request<()>, _: &Client) -> Result<Option<Session>, ApiError> {
         if let Ok(None) = extract_bearer_or_query_token(head) {
             return Ok(None);
@@ -77,6 +88,10 @@ macro_rules! open_to_all {
         impl Access for $scheme {
             type Caller = ();
             const REQUIRED: bool = false;
+
+            fn account((): &()) -> Option<u64> {
+                None
+            }
 
             async fn admit(_: &ApiState, _: &Request<()>, _: &Client) -> Result<(), ApiError> {
                 Ok(())

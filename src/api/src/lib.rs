@@ -12,6 +12,7 @@ mod error;
 mod figures;
 mod interactive;
 mod leftover;
+mod limiter;
 mod observe;
 mod proxies;
 mod routes;
@@ -27,6 +28,7 @@ pub use self::{
     availability::Availability,
     error::ApiError,
     figures::Figures,
+    limiter::{Group, GroupRates, Limiter, RateLimits},
     proxies::{AddressBlock, TrustedProxies},
     routes::Endpoint,
     state::{ApiConfig, ApiParts, ApiState},

@@ -41,7 +41,7 @@ impl TrustedProxies {
     }
 
     /// From where the request came: the peer of its connection, or who that one says it is when it is a proxy of ours.
-    pub(crate) fn client(&self, head: &Request<()>) -> Client {
+    pub(crate) fn client<B>(&self, head: &Request<B>) -> Client {
         let user_agent = head.headers().get(header::USER_AGENT).and_then(|name| name.to_str().ok());
         let peer = head.extensions().get::<ConnectInfo<SocketAddr>>();
         let address = peer.map(|ConnectInfo(peer)| self.behind(peer.ip().to_canonical(), head.headers()));

@@ -7,7 +7,8 @@ use std::{
 
 use axum::{
     Router,
-    response::IntoResponse as _,
+    extract::{Request, State},
+    response::IntoResponse,
     routing::{MethodFilter, on},
 };
 use http::Method;
@@ -15,7 +16,7 @@ use ruma::api::{IncomingRequest, Metadata, path_builder::PathBuilder as _};
 use tracing::Instrument as _;
 
 use crate::{
-    ApiError, ApiState,
+    ApiError, ApiState, Group,
     access::Access,
     ruma_io::{Answer, Ruma},
 };
@@ -29,6 +30,8 @@ pub struct Endpoint {
     pub path: String,
     /// Whether a request without an access token is refused.
     pub needs_token: bool,
+    /// What its requests are counted in.
+    pub group: Option<Group>,
     /// Whether it is a page for people, which takes forms and answers HTML.
     pub page: bool,
 }
@@ -37,11 +40,13 @@ pub struct Endpoint {
 pub(crate) struct Routes {
     pub(crate) router: Router<ApiState>,
     pub(crate) endpoints: Vec<Endpoint>,
+    /// What is mounted now is counted in.
+    group: Option<Group>,
 }
 
 impl Routes {
     pub(crate) fn new() -> Self {
-        Self { router: Router::new(), endpoints: Vec::new() }
+        Self { router: Router::new(), endpoints: Vec::new(), group: None }
     }
 
     /// Mounts `handler` on each stable path that the endpoint ever had, `r0` among them: old clients still ask there.
@@ -55,16 +60,41 @@ impl Routes {
         self.route_also(handler, |_| Vec::new())
     }
 
+    /// Mounts what `mount` does; the requests are counted in `group`, and refused when there are too many.
+    pub(crate) fn limited(mut self, group: Group, mount: impl FnOnce(Self) -> Self) -> Self {
+        let around = self.group.replace(group);
+        Self { group: around, ..mount(self) }
+    }
+
+    /// As [`Routes::route`]; requests are counted in `group`, and refused when there are too many.
+    pub(crate) fn route_limited<R, A, H, F>(self, group: Group, handler: H) -> Self
+    where
+        H: Fn(Ruma<R>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<A, ApiError>> + Send + 'static,
+        A: Answer,
+        R: IncomingRequest + Metadata<Authentication: Access> + Send + 'static,
+    {
+        self.limited(group, |routes| routes.route(handler))
+    }
+
     /// Mounts a page for people, which nobody needs a token for, on `paths`.
     pub(crate) fn page<H, T>(mut self, method: &Method, paths: &[&str], handler: H) -> Self
     where
         H: axum::handler::Handler<T, ApiState>,
         T: 'static,
     {
+        let group = self.group;
         for path in paths {
-            self.router = self.router.route(path, on(filter(method), handler.clone()));
+            let handler = handler.clone();
+            let served = move |State(state): State<ApiState>, request: Request| async move {
+                match admit(&state, group, &request) {
+                    Ok(()) => handler.call(request, state).await,
+                    Err(error) => error.into_response(),
+                }
+            };
+            self.router = self.router.route(path, on(filter(method), served));
             let path = (*path).to_owned();
-            self.endpoints.push(Endpoint { method: method.clone(), path, needs_token: false, page: true });
+            self.endpoints.push(Endpoint { method: method.clone(), path, needs_token: false, page: true, group });
         }
         self
     }
@@ -107,20 +137,29 @@ impl Routes {
         A: Answer,
         R: IncomingRequest + Metadata<Authentication: Access> + Send + 'static,
     {
+        let group = self.group;
         for path in paths {
             let handler = handler.clone();
-            let served = on(filter(&R::METHOD), move |ruma: Ruma<R>| async move {
-                match run(&R::METHOD, handler(ruma)).await.and_then(Answer::into_answer) {
-                    Ok(response) => response,
-                    Err(error) => error.into_response(),
-                }
+            let served = on(filter(&R::METHOD), move |State(state): State<ApiState>, request: Request| async move {
+                let answered = match Ruma::read(request, &state, group).await {
+                    Ok(ruma) => run(&R::METHOD, handler(ruma)).await,
+                    Err(error) => Err(error),
+                };
+                answered.and_then(Answer::into_answer).unwrap_or_else(IntoResponse::into_response)
             });
             self.router = self.router.route(&path, served);
             let needs_token = <R::Authentication as Access>::REQUIRED;
-            self.endpoints.push(Endpoint { method: R::METHOD, path, needs_token, page: false });
+            self.endpoints.push(Endpoint { method: R::METHOD, path, needs_token, page: false, group });
         }
         self
     }
+}
+
+/// Whether who asks for a page is not one too many; nobody is known yet.
+fn admit(state: &ApiState, group: Option<Group>, request: &Request) -> Result<(), ApiError> {
+    let Some(group) = group else { return Ok(()) };
+    let client = state.config.trusted_proxies.client(request);
+    state.limiter.count(group, &client, None, 1)
 }
 
 /// A client that hangs up drops its request's future. A read may end so; a write goes on to its end, so that no part ever sees one

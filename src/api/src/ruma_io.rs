@@ -2,7 +2,7 @@
 
 use axum::{
     body::Body,
-    extract::{FromRequest, RawPathParams, Request},
+    extract::{RawPathParams, Request},
     response::{IntoResponse, Response},
 };
 use bytes::{Bytes, BytesMut};
@@ -14,7 +14,7 @@ use ruma::api::{
 
 use wardstead_accounts::Client;
 
-use crate::{ApiError, ApiState, access::Access, body::read_object};
+use crate::{ApiError, ApiState, Group, access::Access, body::read_object};
 
 /// A request that was admitted, read and understood.
 pub(crate) struct Ruma<R: Metadata<Authentication: Access>> {
@@ -30,14 +30,18 @@ pub(crate) struct Ruma<R: Metadata<Authentication: Access>> {
     pub(crate) client: Client,
 }
 
-impl<R> FromRequest<ApiState> for Ruma<R>
+impl<R> Ruma<R>
 where
     R: IncomingRequest + Metadata<Authentication: Access>,
 {
-    type Rejection = ApiError;
-
-    /// In this order: token, path, body, types. Who has no token learns nothing else, and its body is not read.
-    async fn from_request(request: Request, state: &ApiState) -> Result<Self, ApiError> {
+    /// Reads `request` to an endpoint that is counted in `group`.
+    ///
+    /// In this order: token, limit, path, body, types. Who has no token learns nothing else, and the body of who has none or asks too often
+    /// is not read.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the request.
+    pub(crate) async fn read(request: Request, state: &ApiState, group: Option<Group>) -> Result<Self, ApiError> {
         use axum::extract::FromRequestParts as _;
 
         let (mut parts, body) = request.into_parts();
@@ -45,6 +49,9 @@ where
         let head = Request::from_parts(parts, ());
         let client = state.config.trusted_proxies.client(&head);
         let caller = R::Authentication::admit(state, &head, &client).await?;
+        if let Some(group) = group {
+            state.limiter.count(group, &client, R::Authentication::account(&caller), 1)?;
+        }
         let arguments = arguments.map_err(|_| ApiError::invalid_param("The path is not percent-encoded UTF-8."))?;
         let arguments: Vec<&str> = arguments.iter().map(|(_, value)| value).collect();
         let body = read_object(head.method(), body).await?;

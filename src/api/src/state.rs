@@ -9,7 +9,7 @@ use wardstead_limits::{Clock, Rng};
 use wardstead_rooms::Rooms;
 use wardstead_sync::Syncer;
 
-use crate::{Availability, Figures, TrustedProxies};
+use crate::{Availability, Figures, Limiter, TrustedProxies};
 
 /// The parts that the handlers call, and what they were configured with. Cheap to clone: one reference.
 #[derive(Clone)]
@@ -33,6 +33,8 @@ pub struct ApiParts {
     pub availability: Availability,
     /// Where requests are counted.
     pub figures: Figures,
+    /// Who asks too often.
+    pub limiter: Limiter,
     /// For the duration in the access log.
     pub clock: Arc<dyn Clock>,
     /// For request ids.

@@ -31,3 +31,7 @@ pub const ERROR_SENTENCE_BYTES: usize = 400;
 /// Proxies of ours that a request may have come through, one behind the other. What stands further left in `X-Forwarded-For` is not
 /// looked at, so that a header of nothing but our proxies costs no more.
 pub const PROXY_STEPS: usize = 16;
+/// Bytes of what a node remembers of accounts and, as many, of addresses that asked for something limited: 80,000 of each.
+pub const RATE_LIMIT_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes that one such account or address takes, with the overhead of a map that has just grown.
+pub const RATE_LIMIT_ENTRY_BYTES: usize = 96;

@@ -59,6 +59,12 @@ impl Rate {
         let owed = taken.saturating_add(self.interval_us.saturating_mul(count)).min(most_owed);
         Ok(now_us.saturating_add(owed))
     }
+
+    /// The moment before `count` were taken from a bucket that is full at `full_us`.
+    #[must_use]
+    pub fn give_back(self, full_us: u64, count: u64) -> u64 {
+        full_us.saturating_sub(self.interval_us.saturating_mul(count))
+    }
 }
 
 impl FromStr for Rate {

@@ -5,6 +5,7 @@
 
 mod database;
 mod directory;
+mod limits;
 mod rooms;
 
 use std::{
@@ -22,6 +23,7 @@ use wardstead_limits::engine::{BLOCK_CACHE_BYTES, BLOCK_CACHE_LEAST_BYTES};
 use database::URL_VARIABLE;
 pub use database::{Cluster, Database, DatabaseUrl, Durability, Environment, Secret};
 pub use directory::{Directory, People};
+pub use limits::{FailedLogin, Limits};
 pub use rooms::{DefaultVersion, Rooms};
 
 /// Configuration of a Wardstead server.
@@ -62,6 +64,13 @@ pub struct Config {
     /// How people are found.
     #[config(nested)]
     pub directory: Directory,
+
+    /// How often people may do what costs others something. "10/s, burst 100": a hundred at once, then ten a second; the units
+    /// are "s", "min" and "h"; "off": any number of times. "account": by one person. "address": by all who come from one
+    /// IPv4 address or one /64 of IPv6, such as everybody in a hospital. Sending has no limit by address unless you set
+    /// one, since a neighbour's mistake must not hold up a message. Reading has none at all.
+    #[config(nested)]
+    pub limits: Limits,
 
     /// Who is online, and since when.
     #[config(nested)]
@@ -236,6 +245,7 @@ impl Config {
             registration: Registration { mode: RegistrationMode::Token },
             rooms: Rooms { default_version: default_room_version },
             directory: Directory { people },
+            limits: Limits::default(),
             presence: Presence { enabled: true },
             log: Log { filter: "info,ruma_state_res=warn".to_owned(), format: LogFormat::Human },
         };
@@ -281,6 +291,7 @@ impl Config {
         if self.data.block_cache_bytes < BLOCK_CACHE_LEAST_BYTES {
             return Err(format!("data.block_cache_bytes: must be at least {BLOCK_CACHE_LEAST_BYTES}"));
         }
+        self.limits.check()?;
         self.database.complete(folder, environment)?;
         if let Some(data) = &mut self.data.dir {
             *data = folder.join(&data);

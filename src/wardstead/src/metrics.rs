@@ -16,6 +16,7 @@ use prometheus_client::{
     metrics::{MetricType, gauge::ConstGauge, info::Info},
     registry::Registry,
 };
+use wardstead_api::Limiter;
 use wardstead_directory::Directory;
 use wardstead_limits::{store as store_limits, wardstead as limits};
 use wardstead_rooms::Rooms;
@@ -60,6 +61,7 @@ pub(crate) struct Looked {
     pub(crate) rooms: Rooms,
     pub(crate) directory: Directory,
     pub(crate) syncer: Syncer,
+    pub(crate) limiter: Limiter,
     pub(crate) nodes: Arc<Nodes>,
 }
 
@@ -130,6 +132,7 @@ impl Looked {
         caches.extend(self.rooms.caches());
         caches.extend(self.directory.caches());
         caches.extend(self.syncer.caches());
+        caches.push(self.limiter.cache());
         let held: Vec<_> = caches.iter().map(|(name, held, _)| (*name, number(*held))).collect();
         page.labelled("wardstead_cache_bytes", "Bytes that the cache of this name holds", "cache", &held)?;
         let most: Vec<_> = caches.iter().map(|(name, _, most)| (*name, number(*most))).collect();

@@ -11,8 +11,10 @@ use crate::config::{Config, RegistrationMode};
 pub struct Policy {
     /// Who may register.
     pub registration: Registration,
-    /// Whether requests are limited in number per time.
+    /// Whether requests are limited in number per time, as configured.
     pub rate_limits: bool,
+    /// How often a password may be wrong.
+    pub failed_logins: FailedLogins,
     /// Whether passwords are hashed with the least work that argon2 takes.
     pub cheap_password_hash: bool,
     /// Whether presence is kept and sent.
@@ -35,6 +37,7 @@ impl Policy {
                 RegistrationMode::Closed => Registration::Closed,
             },
             rate_limits: true,
+            failed_logins: config.limits.failed_login.limits(),
             cheap_password_hash: false,
             presence: config.presence.enabled,
             room_publishing: false,
@@ -49,6 +52,7 @@ impl Policy {
         Self {
             registration: Registration::Open,
             rate_limits: false,
+            failed_logins: FailedLogins::default(),
             cheap_password_hash: true,
             presence: true,
             room_publishing: true,
@@ -59,26 +63,28 @@ impl Policy {
 
     pub(crate) fn identity(self) -> IdentityConfig {
         let hash = if self.cheap_password_hash { HashCost::Cheap } else { HashCost::Production };
-        let failed_logins = if self.rate_limits { FailedLogins::production() } else { FailedLogins::default() };
-        IdentityConfig { registration: self.registration, hash, failed_logins, ..IdentityConfig::default() }
+        let (registration, failed_logins) = (self.registration, self.failed_logins);
+        IdentityConfig { registration, hash, failed_logins, ..IdentityConfig::default() }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{HashCost, Policy, Registration};
+    use super::{FailedLogins, HashCost, Policy, Registration};
     use crate::config::{Config, Environment, tests::LEAST};
 
     #[test]
     fn dev_relaxes_everything_and_production_nothing() {
         let dev = Policy::dev();
         assert_eq!((dev.registration, dev.identity().hash), (Registration::Open, HashCost::Cheap));
+        assert_eq!(dev.identity().failed_logins, FailedLogins::default());
         assert!(!dev.rate_limits && dev.presence && dev.room_publishing && dev.private_addresses);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");
         std::fs::write(&path, LEAST).unwrap();
         let strict = Policy::production(&Config::load_with(&path, Environment::default()).unwrap());
         assert_eq!((strict.registration, strict.identity().hash), (Registration::Token, HashCost::Production));
+        assert_eq!(strict.identity().failed_logins, FailedLogins::production());
         assert!(strict.rate_limits && !strict.presence && !strict.room_publishing && !strict.private_addresses);
         assert!(!strict.cut_bus && !dev.cut_bus);
     }

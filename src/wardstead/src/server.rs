@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use axum::Router;
 use tokio::{net::TcpListener, sync::watch};
 use wardstead_accounts::{AccountChange, AccountHooks, Accounts, Presence};
-use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures, TrustedProxies};
+use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures, Limiter, RateLimits, TrustedProxies};
 use wardstead_directory::{Directory, PeopleIndex, Publisher};
 use wardstead_engine::EngineError;
 use wardstead_identity::{Identity, IdentityError, NewRegistrationToken};
@@ -225,6 +225,8 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
     let directory = Directory::new(store.clone(), accounts.clone(), rooms.clone(), config.directory.people.visible());
     let figures = Figures::default();
     let nodes = Arc::new(Nodes::new(store.clone()));
+    let limits = if policy.rate_limits { config.limits.requests() } else { RateLimits::default() };
+    let limiter = Limiter::new(limits, Arc::clone(store.clock()));
     let looked = Looked {
         health: Arc::clone(health),
         backend: data.backend.clone(),
@@ -232,6 +234,7 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
         rooms: rooms.clone(),
         directory: directory.clone(),
         syncer: syncer.clone(),
+        limiter: limiter.clone(),
         nodes: Arc::clone(&nodes),
     };
     let registry = metrics::registry(looked, &figures, config.durability());
@@ -247,6 +250,7 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
             base_url: config.server.base_url.clone(),
             trusted_proxies: TrustedProxies::new(config.server.trusted_proxies.clone()),
         },
+        limiter,
         clock: Arc::clone(store.clock()),
         rng: Arc::clone(store.rng()),
     });

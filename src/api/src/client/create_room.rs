@@ -15,12 +15,15 @@ use serde_json::value::RawValue;
 use wardstead_rooms::{InitialState, NewRoom, Preset};
 
 use super::rooms::no_identity_server;
-use crate::{ApiError, ruma_io::Ruma};
+use crate::{ApiError, Group, ruma_io::Ruma};
 
-pub(super) async fn create_room(Ruma { state, request, caller, .. }: Ruma<Request>) -> Result<Response, ApiError> {
+pub(super) async fn create_room(
+    Ruma { state, request, caller, client, .. }: Ruma<Request>,
+) -> Result<Response, ApiError> {
     if !request.invite_3pid.is_empty() {
         return Err(no_identity_server());
     }
+    state.limiter.count(Group::Invite, &client, Some(caller.user), request.invite.len())?;
     let new = NewRoom {
         version: request.room_version,
         preset: request.preset.as_ref().map(preset).transpose()?,

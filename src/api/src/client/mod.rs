@@ -34,7 +34,7 @@ mod versions;
 mod well_known;
 mod whoami;
 
-use crate::routes::Routes;
+use crate::{Group, routes::Routes};
 
 /// Everything that clients can ask.
 pub(crate) fn routes() -> Routes {
@@ -42,30 +42,30 @@ pub(crate) fn routes() -> Routes {
         .route(well_known::well_known)
         .route(versions::versions)
         .route(capabilities::capabilities)
-        .route(register::register)
-        .route(register_available::register_available)
-        .route(register_token_validity::register_token_validity)
+        .route_limited(Group::Registration, register::register)
+        .route_limited(Group::Registration, register_available::register_available)
+        .route_limited(Group::Registration, register_token_validity::register_token_validity)
         .route(login_types::login_types)
-        .route(login::login)
+        .route_limited(Group::Login, login::login)
         .route(logout::logout)
         .route(logout_all::logout_all)
         .route(whoami::whoami)
         .route(filter_create::filter_create)
         .route(filter_get::filter_get)
-        .route(create_room::create_room)
-        .route(join::join)
-        .route(knock::knock)
+        .route_limited(Group::Create, create_room::create_room)
+        .route_limited(Group::Join, join::join)
+        .route_limited(Group::Join, knock::knock)
         .route(joined_rooms::joined_rooms)
         .route(presence_get::presence_get)
         .route(presence_set::presence_set)
         .route(public_rooms::public_rooms)
-        .route(public_rooms_search::public_rooms_search)
+        .route_limited(Group::Search, public_rooms_search::public_rooms_search)
         .route(push_rules::push_rules)
         .route_also(room_summary::room_summary, room_summary::unstable_paths)
         .route_also(mutual_rooms::mutual_rooms, mutual_rooms::unstable_paths)
         .route(report_user::report_user)
-        .route(user_directory_search::user_directory_search)
+        .route_limited(Group::Search, user_directory_search::user_directory_search)
         .route(sync::sync);
-    let routes = account_data::routes(profile::routes(auth_fallback::routes(routes)));
+    let routes = account_data::routes(profile::routes(routes.limited(Group::Password, auth_fallback::routes)));
     rooms::routes(directory::routes(routes))
 }

@@ -18,6 +18,7 @@ mod garbage;
 mod headers;
 mod interactive;
 mod keys;
+mod limits;
 mod log;
 mod lost;
 mod membership;

@@ -1,8 +1,11 @@
 //! A server in this process and a way to ask it.
 
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write as _, net::SocketAddr, sync::Arc};
 
-use axum::body::{Body, to_bytes};
+use axum::{
+    body::{Body, to_bytes},
+    extract::ConnectInfo,
+};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use ruma::{RoomVersionId, server_name};
@@ -10,7 +13,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 use wardstead_accounts::{AccountChange, AccountHooks, Accounts, NewAccount, Presence};
-use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures, router};
+use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures, Limiter, RateLimits, router};
 use wardstead_directory::{Directory, PeopleIndex, Publisher, VisiblePeople};
 use wardstead_engine::{Batch, Key};
 use wardstead_engine_memory::{Faults, MemoryEngine};
@@ -32,6 +35,24 @@ pub struct Server {
     pub figures: Figures,
     engine: Arc<MemoryEngine>,
     pub clock: ManualClock,
+    options: Options,
+}
+
+/// What an operator chose.
+#[derive(Clone)]
+pub struct Options {
+    pub config: ApiConfig,
+    pub presence: bool,
+    pub limits: RateLimits,
+    pub failed_logins: FailedLogins,
+}
+
+impl Default for Options {
+    /// Presence, and no limits.
+    fn default() -> Self {
+        let (config, limits) = (ApiConfig::default(), RateLimits::default());
+        Self { config, presence: true, limits, failed_logins: FailedLogins::default() }
+    }
 }
 
 /// A policy of the server's own, under which all tests run: nobody says what looks like a patient's number.
@@ -65,28 +86,27 @@ impl Server {
     }
 
     pub async fn with_base_url(base_url: Option<&str>) -> Self {
+        let base_url = base_url.map(str::to_owned);
+        Self::with(Options { config: ApiConfig { base_url, ..ApiConfig::default() }, ..Options::default() }).await
+    }
+
+    pub async fn with(options: Options) -> Self {
         let (engine, clock) = testing::engine();
-        Self::over(engine, clock, 1, base_url, true).await
+        Self::over(engine, clock, 1, options).await
     }
 
     /// Another node on the same engine, with nothing in memory.
     pub async fn another(&self, seed: u64) -> Self {
-        Self::over(Arc::clone(&self.engine), self.clock.clone(), seed, None, true).await
+        Self::over(Arc::clone(&self.engine), self.clock.clone(), seed, self.options.clone()).await
     }
 
     /// One on which presence is switched off.
     pub async fn without_presence() -> Self {
-        let (engine, clock) = testing::engine();
-        Self::over(engine, clock, 1, None, false).await
+        Self::with(Options { presence: false, ..Options::default() }).await
     }
 
-    async fn over(
-        engine: Arc<MemoryEngine>,
-        clock: ManualClock,
-        seed: u64,
-        base_url: Option<&str>,
-        presence: bool,
-    ) -> Self {
+    async fn over(engine: Arc<MemoryEngine>, clock: ManualClock, seed: u64, options: Options) -> Self {
+        let Options { config: chosen, presence, limits, failed_logins } = options.clone();
         let faults = engine.faults();
         let store = testing::over(Arc::clone(&engine) as _, "example.org", clock.clone(), seed).await.unwrap();
         let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> = vec![Arc::new(PeopleIndex)];
@@ -96,7 +116,7 @@ impl Server {
         let config = IdentityConfig {
             registration: Registration::Open,
             hash: HashCost::Cheap,
-            failed_logins: FailedLogins::default(),
+            failed_logins,
             ..IdentityConfig::default()
         };
         let identity = Identity::new(store.clone(), accounts.clone(), config);
@@ -118,11 +138,12 @@ impl Server {
             syncer,
             availability: Availability::watching(available.subscribe()),
             figures: figures.clone(),
-            config: ApiConfig { base_url: base_url.map(str::to_owned), ..ApiConfig::default() },
+            config: chosen,
+            limiter: Limiter::new(limits, Arc::clone(store.clock())),
             clock: Arc::clone(store.clock()),
             rng: Arc::clone(store.rng()),
         });
-        Self { router: router(state), accounts, rooms, faults, store, available, figures, engine, clock }
+        Self { router: router(state), accounts, rooms, faults, store, available, figures, engine, clock, options }
     }
 
     /// Everything that is stored.
@@ -151,6 +172,12 @@ impl Server {
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap().to_vec();
         Answer { status: parts.status, headers: parts.headers, bytes }
+    }
+
+    /// As [`Self::send`], from a peer at this address.
+    pub async fn send_from(&self, address: &str, mut request: Request<Body>) -> Answer {
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::new(address.parse().unwrap(), 40_000)));
+        self.send(request).await
     }
 
     /// Asks with a token (`""`: none) and a body (`""`: none).

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use wardstead_api::{Group, GroupRates, RateLimits};
+use wardstead_identity::FailedLogins;
+
 use super::{
     Config, DefaultVersion, Dev, Durability, Environment, LogFormat, People, Place, RegistrationMode, Secret, example,
 };
@@ -203,4 +206,37 @@ fn dev_takes_a_folder_or_a_database() {
     assert!(both.contains("--database"), "{both}");
     let none = Config::dev(Dev { database: None, ..dev }, Environment::default()).unwrap_err();
     assert!(none.contains("--data-dir"), "{none}");
+}
+
+#[test]
+fn the_limits_are_those_of_a_hospital_unless_set() {
+    let limits = load(LEAST).unwrap().limits;
+    assert_eq!(limits.requests(), RateLimits::production());
+    assert_eq!(limits.failed_login.limits(), FailedLogins::production());
+    let text = format!(
+        "{LEAST}[limits.send]\naccount = \"90/min, burst 7\"\naddress = \"50/s, burst 500\"\n\
+         [limits.search]\naccount = \"off\"\n[limits.invite]\naccount = 0\n[limits.failed_login]\naddress = \"off\"\n"
+    );
+    let limits = load(&text).unwrap().limits;
+    let send = GroupRates { account: "90/min, burst 7".parse().ok(), address: "50/s, burst 500".parse().ok() };
+    let expected = RateLimits::production()
+        .with(Group::Send, send)
+        .with(Group::Search, GroupRates::default())
+        .with(Group::Invite, GroupRates::default());
+    assert_eq!(limits.requests(), expected);
+    assert_eq!(limits.failed_login.limits(), FailedLogins { address: None, ..FailedLogins::production() });
+}
+
+#[test]
+fn rates_that_cannot_be_are_refused() {
+    for (text, says) in [
+        ("[limits.send]\naccount = 10\n", "10"),
+        ("[limits.send]\naccount = \"10\"\n", "\"10/s, burst 100\""),
+        ("[limits.send]\nroom = \"off\"\n", "`room`"),
+        ("[limits.sync]\naccount = \"off\"\n", "`sync`"),
+        ("[limits.failed_login]\naccount = \"1/min, burst 61\"\n", "limits.failed_login.account"),
+    ] {
+        let error = load(&format!("{LEAST}{text}")).unwrap_err();
+        assert!(error.contains(says), "{error}");
+    }
 }

@@ -34,21 +34,21 @@ mod upgrade;
 mod with_filter;
 
 pub(super) use self::{invite::no_identity_server, report::check_reported};
-use crate::routes::Routes;
+use crate::{Group, routes::Routes};
 
 /// Adds them to `routes`.
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
-        .route(invite::invite)
-        .route(join::join)
+        .route_limited(Group::Invite, invite::invite)
+        .route_limited(Group::Join, join::join)
         .route(leave::leave)
         .route(forget::forget)
-        .route(kick::kick)
-        .route(ban::ban)
-        .route(unban::unban)
-        .route(upgrade::upgrade)
-        .route(send::send)
-        .route(redact::redact)
+        .route_limited(Group::Send, kick::kick)
+        .route_limited(Group::Send, ban::ban)
+        .route_limited(Group::Send, unban::unban)
+        .route_limited(Group::Create, upgrade::upgrade)
+        .route_limited(Group::Send, send::send)
+        .route_limited(Group::Send, redact::redact)
         .route(context::context)
         .route(report::report)
         .route(report_event::report_event)
@@ -59,7 +59,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .route(timestamp_to_event::timestamp_to_event)
         .route(state::state)
         .route_also(state_event::state_event, without_state_key)
-        .route_also(state_event_set::state_event_set, without_state_key)
+        .limited(Group::Send, |routes| routes.route_also(state_event_set::state_event_set, without_state_key))
         .route(messages::messages)
         .route(event::event)
         .route(members::members)
