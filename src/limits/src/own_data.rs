@@ -18,3 +18,15 @@ pub const FILTER_BYTES: usize = 16 * 1024;
 pub const FILTER_ID_CHARS: usize = 18;
 /// Filters of one user. Clients make a handful, each device the same ones, and equal filters are stored once.
 pub const FILTER_ROWS_PER_USER: usize = 500;
+/// Bytes of what a node remembers of whom users ignore.
+pub const IGNORED_CACHE_BYTES: u64 = 8 * 1024 * 1024;
+/// Bytes that such an entry takes with the overhead of the cache.
+pub const IGNORED_ENTRY_BYTES: u64 = 96;
+/// Bytes that each ignored user takes in it.
+pub const IGNORED_USER_BYTES: u64 = 96;
+/// Messages to a device in one answer; the rest comes with the next ones, which follow at once.
+pub const TO_DEVICE_MESSAGES: usize = 100;
+/// Bytes of the messages to a device in one answer; of larger ones there is one in an answer.
+pub const TO_DEVICE_PAGE_BYTES: usize = 1024 * 1024;
+/// Milliseconds by which a token counts as older than it is, against clocks that differ and a row that is removed on time.
+pub const TOMBSTONE_MARGIN_MS: u64 = 24 * 60 * 60 * 1_000;

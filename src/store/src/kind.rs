@@ -18,6 +18,10 @@ pub const MEMBERSHIP: u16 = 0x0201;
 pub const ACCOUNT: u16 = 0x0202;
 /// A receipt that is shown to its own user alone moved. Scope: the user. Key: the room's short id, eight bytes big-endian.
 pub const PRIVATE_RECEIPT: u16 = 0x0203;
+/// A message waits for a device of a local user. Scope: the user. Key: the device's short id, eight bytes big-endian.
+pub const TO_DEVICE: u16 = 0x0205;
+/// Whose devices a local user has to know changed. Scope: that user. Key: empty.
+pub const DEVICE_LIST: u16 = 0x0206;
 /// A local user's account data changed. Scope: the user. Key: the room's short id, eight bytes big-endian; 0: that of no room.
 pub const ACCOUNT_DATA: u16 = 0x0204;
 

@@ -62,6 +62,13 @@ impl Ephemeral {
         Self { typing: Vec::new(), presence: Vec::new(), ready: false, again_ms: None, told, looked: told }
     }
 
+    /// Adds presence that the answer tells beside what changed.
+    pub(crate) fn also(&mut self, users: Vec<PresenceOf>) {
+        let known = |of: &PresenceOf| self.presence.iter().any(|other| other.user == of.user);
+        let more: Vec<PresenceOf> = users.into_iter().filter(|of| !known(of)).collect();
+        self.presence.extend(more);
+    }
+
     /// Adds who types to the rooms of an answer; gives what stands beside the rooms.
     pub(crate) fn add_to(self, rooms: &mut response::Rooms) -> response::PresenceSection {
         for (room, user_ids) in self.typing {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ruma::{RoomId, UserId};
 use serde::{Deserialize, de::Error as _};
 use serde_json::value::RawValue;
+use wardstead_accounts::Ignored;
 use wardstead_limits::{rooms, sync as limits};
 use wardstead_rooms::{Asked, Event, EventFilter};
 
@@ -76,6 +77,9 @@ pub(crate) struct Filter {
     shape: Shape,
     /// Account data passes, of no room and of rooms, as far as its sender, which is the user, tells.
     own: (bool, bool),
+    /// Whom the user ignores, and what is asked of timelines then.
+    ignored: Ignored,
+    ignoring: Option<Arc<EventFilter>>,
 }
 
 /// Members that are wanted of a room's state.
@@ -94,12 +98,30 @@ impl Filter {
         let federation = definition.event_format == EventFormat::Federation;
         let shape = Shape::new(definition.event_fields.as_deref(), federation);
         let own = (definition.account_data.passes_sender(user), definition.room.account_data.passes_sender(user));
-        Self { definition, shape, own }
+        Self { definition, shape, own, ignored: Ignored::default(), ignoring: None }
+    }
+
+    /// From now on for a user who ignores these.
+    pub(crate) fn ignore(&mut self, ignored: Ignored) {
+        if ignored != self.ignored {
+            let timeline = &self.definition.room.timeline;
+            self.ignoring = (!ignored.is_empty()).then(|| Arc::new(timeline.ignoring(ignored.clone())));
+            self.ignored = ignored;
+        }
+    }
+
+    /// Whom the user ignores.
+    pub(crate) fn ignored(&self) -> &Ignored {
+        &self.ignored
+    }
+
+    fn timeline(&self) -> &EventFilter {
+        self.ignoring.as_deref().unwrap_or(&self.definition.room.timeline)
     }
 
     /// Events of one timeline in an answer that shows `rooms` timelines.
     pub(crate) fn timeline_limit(&self, rooms: usize) -> usize {
-        let asked = self.definition.room.timeline.limit().unwrap_or(limits::TIMELINE_DEFAULT);
+        let asked = self.timeline().limit().unwrap_or(limits::TIMELINE_DEFAULT);
         // None at all is asked for by clients that want state alone.
         asked.min(limits::TIMELINE_MAX).min((limits::TIMELINE_TOTAL / rooms.max(1)).max(1))
     }
@@ -111,12 +133,12 @@ impl Filter {
 
     /// What is asked of a timeline, with these bounds.
     pub(crate) fn asked(&self, limit: usize, scan: usize) -> Asked<'_> {
-        Asked { limit, filter: &self.definition.room.timeline, scan }
+        Asked { limit, filter: self.timeline(), scan }
     }
 
     /// Whether no event of the timeline of `room` is wanted: there is no need to look, and nothing is missing.
     pub(crate) fn no_timeline(&self, room: &RoomId) -> bool {
-        self.definition.room.timeline.is_shut_in(room)
+        self.timeline().is_shut_in(room)
     }
 
     /// Whether left rooms belong into an initial answer.
@@ -196,6 +218,11 @@ impl Filter {
         self.definition.room.ephemeral.passes_sender(user)
     }
 
+    /// Whether it is to be shown that `user` types.
+    pub(crate) fn typing_of(&self, user: &UserId) -> bool {
+        self.ephemeral_of(user) && !self.ignored.contains(user)
+    }
+
     /// Whether anybody's presence is to be shown.
     pub(crate) fn presence(&self) -> bool {
         self.definition.presence.passes_type("m.presence")
@@ -203,7 +230,7 @@ impl Filter {
 
     /// Whether that of `user` is.
     pub(crate) fn presence_of(&self, user: &UserId) -> bool {
-        self.definition.presence.passes_sender(user)
+        self.definition.presence.passes_sender(user) && !self.ignored.contains(user)
     }
 }
 

@@ -40,6 +40,9 @@ impl Syncer {
         }
         let range = Range { since: true_upto.min(upto), upto };
         sections.rooms.leave.extend(self.incremental(question, range, false).await?.rooms.leave);
+        let Question { by, filter, .. } = *question;
+        sections.account_data.events.extend(self.removed_account_data(by.user, range, filter).await?.events);
+        sections.device_lists = self.device_lists(by, range).await?;
         Ok(sections)
     }
 }

@@ -12,10 +12,12 @@
 //! node can go on ([`ephemeral`]).
 
 mod changes;
+mod device_lists;
 mod ephemeral;
 mod error;
 mod filter;
 mod gappy;
+mod ignored;
 mod joined;
 mod lazy;
 mod members;
@@ -28,10 +30,13 @@ mod room;
 mod rooms;
 mod shape;
 mod shown;
+mod to_device;
 mod typing;
 mod wait;
 
+pub use device_lists::{DeviceListSource, DeviceLists, NoDeviceLists};
 pub use error::SyncError;
 pub use filter::SyncFilter;
 pub use response::StateName;
+pub use to_device::{NoMessages, ToDeviceMessage, ToDevicePage, ToDeviceSource};
 pub use wait::{SyncRequest, Syncer};

@@ -71,6 +71,18 @@ impl Syncer {
 }
 
 impl Syncer {
+    /// What of no room was removed in `range`, for a client that is told the rest as if it were new.
+    pub(crate) async fn removed_account_data(
+        &self,
+        user: u64,
+        range: Range,
+        filter: &Filter,
+    ) -> Result<Events, SyncError> {
+        let mut changes = self.accounts.account_data_changes(user, range.since, range.upto).await?;
+        changes.retain(|data| data.room == 0 && data.content.is_none());
+        Ok(events(changes, |data| filter.account_data(&data.event_type))?)
+    }
+
     /// All of it for `room`, for who has just come: a client forgets the rooms that its user left.
     pub(crate) async fn own_of_room(
         &self,

@@ -2,8 +2,9 @@
 
 use wardstead_accounts::{PresenceOf, PresenceState, Session};
 use wardstead_limits::ephemeral as limits;
+use wardstead_rooms::{Membership, MembershipMove};
 
-use crate::{SyncError, Syncer, ephemeral::Told, filter::Filter};
+use crate::{SyncError, Syncer, ephemeral::Told, filter::Filter, response::Sections, wait::Range};
 
 #[derive(Default)]
 pub(crate) struct PresenceNews {
@@ -63,5 +64,58 @@ impl Syncer {
             from_ms: if users.is_empty() { upto_ms.max(told.presence_ms) } else { told.presence_ms },
             users,
         })
+    }
+}
+
+impl Syncer {
+    /// Users who are there and came to share a room with `by` in `range`, of which `sections` are the answer: their presence is news
+    /// to the client, whenever it last changed.
+    pub(crate) async fn newly_shared(
+        &self,
+        by: &Session,
+        range: Range,
+        sections: &Sections,
+        filter: &Filter,
+    ) -> Result<Vec<PresenceOf>, SyncError> {
+        // Who is in a room has changed where its summary is told.
+        let members_changed = sections.rooms.join.values().any(|room| room.summary.is_some());
+        if !members_changed || !self.presence.is_enabled() || !filter.presence() {
+            return Ok(Vec::new());
+        }
+        let entered = self.entered(by.user, range).await?;
+        let mine = self.joined_rooms(by.user).await?;
+        let mut users = Vec::new();
+        for of in self.presence.changed(0, u64::MAX) {
+            if of.state == PresenceState::Offline || of.user == by.user || !filter.presence_of(&of.user_id) {
+                continue;
+            }
+            let theirs = self.joined_rooms(of.user).await?;
+            let came_there = entered.iter().any(|room| theirs.binary_search(room).is_ok());
+            let came_here = || async {
+                let shared = |room: &u64| mine.binary_search(room).is_ok() && theirs.binary_search(room).is_ok();
+                match self.store.user_changed(of.user, range.since) {
+                    Some(false) => Ok(false),
+                    // More than memory reaches back to: it is told once too often, and not once too few.
+                    None => Ok(theirs.iter().any(shared)),
+                    Some(true) => self.entered(of.user, range).await.map(|rooms| rooms.iter().any(shared)),
+                }
+            };
+            if came_there || came_here().await? {
+                users.push(of);
+            }
+        }
+        Ok(users)
+    }
+
+    /// Rooms that `user` came into in `range`. No read where memory knows that there are none.
+    async fn entered(&self, user: u64, range: Range) -> Result<Vec<u64>, SyncError> {
+        if self.store.user_changed(user, range.since) == Some(false) {
+            return Ok(Vec::new());
+        }
+        let changes = self.rooms.membership_changes(user, range.since, range.upto).await?;
+        let came = |change: &MembershipMove| {
+            change.room.membership == Membership::Join && change.previous != Some(Membership::Join)
+        };
+        Ok(changes.into_iter().filter(came).map(|change| change.room.room).collect())
     }
 }

@@ -8,7 +8,11 @@ use serde_json::value::RawValue;
 use wardstead_accounts::{PresenceOf, PresenceState};
 use wardstead_rooms::Receipt;
 
-use crate::receipts::{ReceiptContent, receipt_contents};
+use crate::{
+    DeviceLists,
+    receipts::{ReceiptContent, receipt_contents},
+    to_device::ToDevice,
+};
 
 /// The whole answer.
 #[derive(Debug, Serialize)]
@@ -20,6 +24,10 @@ pub(crate) struct Response {
     pub(crate) rooms: Rooms,
     #[serde(skip_serializing_if = "PresenceSection::is_empty")]
     pub(crate) presence: PresenceSection,
+    #[serde(skip_serializing_if = "ToDevice::is_empty")]
+    pub(crate) to_device: ToDevice,
+    #[serde(skip_serializing_if = "DeviceLists::is_empty")]
+    pub(crate) device_lists: DeviceLists,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -48,11 +56,16 @@ pub(crate) struct Sections {
     pub(crate) account_data: Events,
     /// Short ids of the member events that a client is told which loads members lazily.
     pub(crate) members: Vec<u64>,
+    pub(crate) to_device: ToDevice,
+    pub(crate) device_lists: DeviceLists,
 }
 
 impl Sections {
     pub(crate) fn is_empty(&self) -> bool {
-        self.rooms.is_empty() && self.account_data.is_empty()
+        self.rooms.is_empty()
+            && self.account_data.is_empty()
+            && self.to_device.is_empty()
+            && self.device_lists.is_empty()
     }
 }
 

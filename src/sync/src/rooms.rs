@@ -13,6 +13,7 @@ use crate::{
     SyncError, Syncer,
     changes::{ChangedRoom, Stay},
     filter::Filter,
+    ignored::is_unwelcome,
     lazy::Lazy,
     own::{OwnRoomNews, room_events},
     response::{
@@ -77,7 +78,7 @@ impl Syncer {
                     filter.include_leave() && room.left > Position::ZERO && !room.forgotten
                 }
             };
-            shown && filter.room(&room.room_id)
+            shown && filter.room(&room.room_id) && !is_unwelcome(room, by, filter)
         });
         let lazy = question.lazy();
         let answer = Answer::new(question, lazy.as_ref(), upto, rooms.len());
@@ -90,7 +91,8 @@ impl Syncer {
             Ok((room_id, self.initial_room(answer, members_since, user_room, room, moved, own).await?))
         });
         let rooms = shown.buffered(limits::ROOMS_AT_ONCE).try_fold(Rooms::default(), add).await?;
-        Ok(Sections { rooms, account_data, members: lazy.map(Lazy::into_told).unwrap_or_default() })
+        let members = lazy.map(Lazy::into_told).unwrap_or_default();
+        Ok(Sections { rooms, account_data, members, ..Sections::default() })
     }
 
     /// For each of `rooms`, whether a receipt ever moved there. At most one read.
@@ -119,7 +121,7 @@ impl Syncer {
         } else {
             Vec::new()
         };
-        changed.retain(|changed| filter.room(&changed.room.room_id));
+        changed.retain(|changed| filter.room(&changed.room.room_id) && !is_unwelcome(&changed.room, by, filter));
         let lazy = question.lazy();
         let answer = Answer::new(question, lazy.as_ref(), range.upto, changed.len());
         let user_rooms: Vec<UserRoom> = changed.iter().map(|changed| changed.room.clone()).collect();
@@ -131,7 +133,8 @@ impl Syncer {
             Ok((room_id, self.changed_room(answer, range.since, full_state, changed, room, own).await?))
         });
         let rooms = shown.buffered(limits::ROOMS_AT_ONCE).try_fold(Rooms::default(), add).await?;
-        Ok(Sections { rooms, account_data, members: lazy.map(Lazy::into_told).unwrap_or_default() })
+        let members = lazy.map(Lazy::into_told).unwrap_or_default();
+        Ok(Sections { rooms, account_data, members, ..Sections::default() })
     }
 
     async fn named(&self, rooms: &[UserRoom]) -> Result<Vec<Arc<Room>>, SyncError> {

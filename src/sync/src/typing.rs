@@ -80,7 +80,7 @@ impl Syncer {
         let mut sets = self.typing.among(joined);
         for set in &mut sets {
             let mut here = Vec::with_capacity(set.users.len());
-            for (user, user_id) in set.users.drain(..).filter(|(_, user_id)| filter.ephemeral_of(user_id)) {
+            for (user, user_id) in set.users.drain(..).filter(|(_, user_id)| filter.typing_of(user_id)) {
                 if self.joined_rooms(user).await?.binary_search(&set.room).is_ok() {
                     here.push((user, user_id));
                 } else {

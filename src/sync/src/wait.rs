@@ -5,18 +5,20 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use wardstead_accounts::{Accounts, Presence, PresenceState, Session};
 use wardstead_engine::Position;
-use wardstead_limits::sync as limits;
+use wardstead_limits::{own_data, sync as limits};
 use wardstead_rooms::{Rooms, Typing};
 use wardstead_store::{Listener, Store, SyncToken, Token, Woken};
 
 use crate::{
-    SyncError,
+    DeviceListSource, NoDeviceLists, NoMessages, SyncError, ToDeviceSource,
     ephemeral::{Ephemeral, Told},
     filter::{Filter, MembersWanted, SyncFilter},
+    ignored::IgnoredCache,
     joined::Joined,
     lazy::Lazy,
     members::{Members, ToldMembers},
     response::{Response, Sections, State, StateName},
+    to_device::Inbox,
 };
 
 /// What a client asks.
@@ -46,6 +48,9 @@ pub struct Syncer {
     pub(crate) presence: Presence,
     pub(crate) joined: Arc<Joined>,
     pub(crate) members: Arc<ToldMembers>,
+    pub(crate) ignored: Arc<IgnoredCache>,
+    pub(crate) to_device: Arc<dyn ToDeviceSource>,
+    pub(crate) device_lists: Arc<dyn DeviceListSource>,
 }
 
 impl std::fmt::Debug for Syncer {
@@ -94,7 +99,16 @@ impl Syncer {
             presence,
             joined: Arc::new(Joined::new()),
             members: Arc::new(ToldMembers::new()),
+            ignored: Arc::new(IgnoredCache::new()),
+            to_device: Arc::new(NoMessages),
+            device_lists: Arc::new(NoDeviceLists),
         }
+    }
+
+    /// The same with what waits for devices and whose devices changed; without, nothing does.
+    #[must_use]
+    pub fn with_sources(self, to_device: Arc<dyn ToDeviceSource>, device_lists: Arc<dyn DeviceListSource>) -> Self {
+        Self { to_device, device_lists, ..self }
     }
 
     /// Who is typing.
@@ -115,7 +129,7 @@ impl Syncer {
     /// # Errors
     /// [`SyncError`]; the client may repeat the request with the same token.
     pub async fn sync(&self, by: &Session, request: SyncRequest) -> Result<Bytes, SyncError> {
-        let filter = Filter::new(request.filter, &by.user_id);
+        let mut filter = Filter::new(request.filter, &by.user_id);
         let since = request.since.as_deref();
         let token =
             since.map(|since| self.store.tokens().read_sync(since).map_err(|_| SyncError::Since)).transpose()?;
@@ -123,6 +137,7 @@ impl Syncer {
         // Before the first look: what is committed from here on wakes it.
         let listener = self.store.listen(by.user);
         let upto = self.store.caught_up().await?;
+        filter.ignore(self.ignored(by, upto).await?);
         let own = token.filter(|token| token.user == by.user);
         let has = self.members_of(by, &filter, since.filter(|_| own.is_some()));
         let question = Question { by, filter: &filter, state_name: request.state, since, has: has.as_ref() };
@@ -143,11 +158,15 @@ impl Syncer {
                 let reach = self.reach(u64::from(token.epoch), token.position);
                 let true_upto = reach.unwrap_or_else(|true_upto| true_upto);
                 let ephemeral = self.ephemeral(by, Told::default(), &filter, true).await?;
-                self.respond(&question, upto, self.gappy(&question, true_upto, upto).await?, ephemeral)
+                let mut sections = self.gappy(&question, true_upto, upto).await?;
+                sections.to_device = self.to_device(by, Inbox::unread(), upto).await?;
+                self.respond(&question, upto, sections, ephemeral)
             }
             (None, None) => {
                 let ephemeral = self.ephemeral(by, Told::default(), &filter, false).await?;
-                self.respond(&question, upto, self.initial(&question, upto, Position::ZERO).await?, ephemeral)
+                let mut sections = self.initial(&question, upto, Position::ZERO).await?;
+                sections.to_device = self.to_device(by, Inbox::unread(), upto).await?;
+                self.respond(&question, upto, sections, ephemeral)
             }
         }
     }
@@ -169,27 +188,40 @@ impl Syncer {
         mut upto: Position,
     ) -> Result<Bytes, SyncError> {
         let Asked { question, full_state, timeout } = asked;
-        let Question { by, filter, .. } = question;
+        let Question { by, .. } = question;
+        let mut filter = question.filter.clone();
         let mut told = Told::from(token);
         let (mut epoch, mut since, mut good_at) = (u64::from(token.epoch), token.position, token.position);
+        // Of what was removed before it nobody knows any more.
+        let forgotten = self.is_forgotten(&token);
+        let reach = |epoch, since| if forgotten { Err(token.position) } else { self.reach(epoch, since) };
+        let mut inbox = Inbox::of(&token, by, reach(epoch, since).unwrap_or_else(|true_upto| true_upto).min(upto));
+        self.acknowledge(by, inbox).await;
         let mut last = timeout.is_zero();
         let timeout = tokio::time::sleep(timeout);
         tokio::pin!(timeout);
         loop {
             // The epoch may end while the client waits.
-            if let Err(true_upto) = self.reach(epoch, since) {
+            filter.ignore(self.ignored(by, upto).await?);
+            let (question, filter) = (Question { filter: &filter, ..question }, &filter);
+            if let Err(true_upto) = reach(epoch, since) {
                 let ephemeral = self.ephemeral(by, told, filter, true).await?;
-                let sections = Box::pin(self.gappy(&question, true_upto, upto)).await?;
+                let mut sections = Box::pin(self.gappy(&question, true_upto, upto)).await?;
+                sections.to_device = self.to_device(by, inbox.true_upto(true_upto), upto).await?;
                 return self.respond(&question, upto, sections, ephemeral);
             }
-            let sections = self.incremental(&question, Range { since: since.min(upto), upto }, full_state).await?;
-            let ephemeral = self.ephemeral(by, told, filter, !sections.is_empty()).await?;
+            let range = Range { since: since.min(upto), upto };
+            let mut sections = self.incremental(&question, range, full_state).await?;
+            sections.to_device = self.to_device(by, inbox, upto).await?;
+            sections.device_lists = self.device_lists(by, range).await?;
+            let mut ephemeral = self.ephemeral(by, told, filter, !sections.is_empty()).await?;
+            ephemeral.also(self.newly_shared(by, range, &sections, filter).await?);
             if !sections.is_empty() || ephemeral.ready || last {
                 return self.respond(&question, upto, sections, ephemeral);
             }
             self.still_good(by, &mut good_at, upto).await?;
             // Nothing up to here concerns this user: the next look starts where this one ended.
-            (epoch, since, told) = (self.store.epoch(), upto, ephemeral.looked);
+            (epoch, since, told, inbox) = (self.store.epoch(), upto, ephemeral.looked, inbox.looked(upto));
             tokio::select! {
                 biased;
                 // First: news that the filter hides must not keep the client waiting for ever. One more look: it moves the
@@ -212,6 +244,12 @@ impl Syncer {
         }
         *good_at = upto;
         Ok(())
+    }
+
+    /// Whether `token` is from so long ago that what was removed since then may have been forgotten.
+    fn is_forgotten(&self, token: &SyncToken) -> bool {
+        let kept_ms = own_data::TOMBSTONE_MS - own_data::TOMBSTONE_MARGIN_MS;
+        token.presence_s != 0 && u64::from(token.presence_s) * 1_000 + kept_ms < self.store.clock().now_ms()
     }
 
     /// Returns at a Unix millisecond; `None`: never.
@@ -241,9 +279,9 @@ impl Syncer {
             presence_s: ephemeral.told.answered_s,
             user: by.user,
             device: by.device,
-            to_device: None,
+            to_device: sections.to_device.cut,
         };
-        let Sections { mut rooms, account_data, members } = sections;
+        let Sections { mut rooms, account_data, members, to_device, device_lists } = sections;
         let presence = ephemeral.add_to(&mut rooms);
         if state_name.is_after() {
             let nothing = || State::new(state_name, Vec::new());
@@ -255,7 +293,7 @@ impl Syncer {
         if question.filter.members() == MembersWanted::Lazy {
             self.members.told(by.device, question.since, &next_batch, members);
         }
-        Ok(serde_json::to_vec(&Response { next_batch, account_data, rooms, presence })?.into())
+        Ok(serde_json::to_vec(&Response { next_batch, account_data, rooms, presence, to_device, device_lists })?.into())
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UInt, UserId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use wardstead_accounts::Ignored;
 
 use crate::{Event, event::relation::relation_in};
 
@@ -28,6 +29,8 @@ pub struct EventFilter {
     lazy_load_members: bool,
     include_redundant_members: bool,
     unread_thread_notifications: bool,
+    /// Of whom only state passes.
+    ignored: Ignored,
     /// Nothing is hidden.
     open: bool,
 }
@@ -87,6 +90,7 @@ impl From<Stated> for EventFilter {
             lazy_load_members: stated.lazy_load_members,
             include_redundant_members: stated.include_redundant_members,
             unread_thread_notifications: stated.unread_thread_notifications,
+            ignored: Ignored::default(),
             open: false,
         };
         filter.open = filter.hides_nothing();
@@ -175,9 +179,18 @@ impl EventFilter {
             && self.passes_labels(content)
     }
 
+    /// The same for somebody who ignores others, of whom state events alone are shown (Ignoring Users).
+    #[must_use]
+    pub fn ignoring(&self, ignored: Ignored) -> Self {
+        Self { open: self.open && ignored.is_empty(), ignored, ..self.clone() }
+    }
+
     /// Whether `event` passes.
     #[must_use]
     pub fn passes(&self, event: &Event) -> bool {
+        if event.state_key.is_none() && self.ignored.contains(&event.sender) {
+            return false;
+        }
         self.open
             || (self.passes_type(&event.event_type.to_string())
                 && self.passes_sender(&event.sender)
