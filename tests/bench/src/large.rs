@@ -2,18 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use harness::client::encode;
+use anyhow::{Context, Result, ensure};
 use harness::process::cpu_ns;
-use harness::server::SERVER_NAME;
-use harness::user::text;
-use harness::{Http, Launch, User};
-use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use harness::{Http, Launch, Server, User};
 use tokio::task::JoinSet;
 
 use crate::median::{RUNS, Runs, per};
+use crate::poll::Poll;
 use crate::table::Table;
 
 /// Members at which joins are measured.
@@ -24,6 +19,9 @@ const JOINS: usize = 100;
 const AT_ONCE: usize = 32;
 /// Members who wait for the message.
 const WAITING: usize = 500;
+/// Members who wait when the cost of a message is measured, and messages of one run.
+const ONLINE: usize = 100;
+const MESSAGES: u64 = 5;
 /// Longer than all of them take to ask again.
 const SETTLED: Duration = Duration::from_millis(1_500);
 
@@ -58,12 +56,12 @@ pub async fn room(launch: Launch, table: &mut Table) -> Result<()> {
         }
         table.add(&format!("CPU a join, room of {size} members"), &cpu, "µs", Some(500.0));
     }
-    wake(&launch, &room, &members, table).await?;
+    wake(&launch, &server, &room, &members, table).await?;
     server.stop()
 }
 
 /// Accounts whose names have the numbers from `from`.
-async fn accounts(http: &Http, from: usize, count: usize) -> Result<Vec<User>> {
+pub async fn accounts(http: &Http, from: usize, count: usize) -> Result<Vec<User>> {
     let (mut makers, mut users) = (JoinSet::new(), Vec::with_capacity(count));
     for number in from..from + count {
         if makers.len() >= AT_ONCE {
@@ -96,37 +94,15 @@ async fn all_join(users: Vec<User>, room: &str) -> Result<Vec<User>> {
     Ok(joined)
 }
 
-/// From the send to the last of [`WAITING`] answers, each on a connection of its own.
-async fn wake(launch: &Launch, room: &str, members: &[User], table: &mut Table) -> Result<()> {
-    let address = launch.address().trim_start_matches("http://").to_owned();
+/// From the send to the last of [`WAITING`] answers, each on a connection of its own; then what a message costs with [`ONLINE`].
+async fn wake(launch: &Launch, server: &Server, room: &str, members: &[User], table: &mut Table) -> Result<()> {
     let mut waiting = Vec::new();
     for user in &members[members.len() - WAITING..] {
-        // A token without the state of ten thousand.
-        let nothing = encode(&json!({ "room": { "rooms": [] } }).to_string());
-        let first = user.get(&format!("/sync?timeout=0&filter={nothing}")).await?.ok()?;
-        let stream = TcpStream::connect(&address).await?;
-        stream.set_nodelay(true)?;
-        waiting.push(Waiting { stream, token: user.token.clone(), since: text(&first, "next_batch")? });
+        waiting.push(Poll::new(launch, user).await?);
     }
     let (mut last, mut median) = (Runs::default(), Runs::default());
     for run in 0..=RUNS {
-        let mut answers = JoinSet::new();
-        for client in waiting.drain(..) {
-            answers.spawn(client.next());
-        }
-        tokio::time::sleep(SETTLED).await;
-        ensure!(answers.try_join_next().is_none(), "somebody was answered although nothing had happened");
-        let began = Instant::now();
-        let event = members[0].must_send(room, &format!("wake-{run}"), "Crash call, ward 7.").await?;
-        let mut took = Vec::with_capacity(WAITING);
-        while let Some(answer) = answers.join_next().await {
-            let (client, at, answer) = answer??;
-            let events = &answer["rooms"]["join"][room]["timeline"]["events"];
-            ensure!(events[0]["event_id"] == event.as_str(), "{events} instead of {event}");
-            took.push(at.duration_since(began).as_secs_f64() * 1_000.0);
-            waiting.push(client);
-        }
-        took.sort_by(f64::total_cmp);
+        let took = message(room, members, &mut waiting, &format!("wake-{run}")).await?;
         if run > 0 {
             last.add(took[WAITING - 1]);
             median.add(took[WAITING / 2]);
@@ -134,55 +110,56 @@ async fn wake(launch: &Launch, room: &str, members: &[User], table: &mut Table) 
     }
     table.add("a message to the last of 500 who wait, room of 10,000", &last, "ms", Some(80.0));
     table.add("to the 250th of them", &median, "ms", None);
+
+    waiting.truncate(ONLINE);
+    let mut cpu = Runs::default();
+    for run in 0..=RUNS {
+        let mut spent = 0;
+        for number in 0..MESSAGES {
+            // The waits begin before the clock is read: what they cost is not the message's.
+            let before = Some((server.pid(), &mut spent));
+            measured(room, members, &mut waiting, &format!("online-{run}-{number}"), before).await?;
+        }
+        if run > 0 {
+            cpu.add(per(spent, MESSAGES, 1_000_000.0));
+        }
+    }
+    table.add("CPU a message, room of 10,000, 100 of them online and answered", &cpu, "ms", Some(9.0));
     Ok(())
 }
 
-/// A long-poll, without a client library: what that takes on the same two cores is not the server's.
-struct Waiting {
-    stream: TcpStream,
-    token: String,
-    since: String,
+async fn message(room: &str, members: &[User], waiting: &mut Vec<Poll>, txn: &str) -> Result<Vec<f64>> {
+    measured(room, members, waiting, txn, None).await
 }
 
-impl Waiting {
-    /// Waits for news of a room; itself with the next token, when the answer was complete, the answer. Presence is told in answers of
-    /// its own; after those it asks again.
-    async fn next(mut self) -> Result<(Self, Instant, Value)> {
-        loop {
-            let (at, answer) = self.ask().await?;
-            self.since = text(&answer, "next_batch")?;
-            if answer["rooms"].is_object() {
-                return Ok((self, at, answer));
-            }
-        }
+/// Sends a message to all who are `waiting`; milliseconds until each had it, in order. Adds the CPU that the process spent meanwhile.
+async fn measured(
+    room: &str,
+    members: &[User],
+    waiting: &mut Vec<Poll>,
+    txn: &str,
+    cpu: Option<(u32, &mut u64)>,
+) -> Result<Vec<f64>> {
+    let mut answers = JoinSet::new();
+    for client in waiting.drain(..) {
+        answers.spawn(client.news());
     }
-
-    async fn ask(&mut self) -> Result<(Instant, Value)> {
-        let since = encode(&self.since);
-        let request = format!(
-            "GET /_matrix/client/v3/sync?timeout=60000&since={since} HTTP/1.1\r\nHost: {SERVER_NAME}\r\nAuthorization: Bearer {}\r\n\r\n",
-            self.token
-        );
-        self.stream.write_all(request.as_bytes()).await?;
-        let mut answer = Vec::with_capacity(4_096);
-        let body = loop {
-            ensure!(self.stream.read_buf(&mut answer).await? > 0, "the server ended the connection");
-            if let Some(body) = body(&answer)? {
-                break body;
-            }
-        };
-        Ok((Instant::now(), serde_json::from_slice(&answer[body..])?))
+    tokio::time::sleep(SETTLED).await;
+    ensure!(answers.try_join_next().is_none(), "somebody was answered although nothing had happened");
+    let before = cpu.as_ref().map(|(pid, _)| cpu_ns(*pid)).transpose()?;
+    let began = Instant::now();
+    let event = members[0].must_send(room, txn, "Crash call, ward 7.").await?;
+    let mut took = Vec::with_capacity(answers.len());
+    while let Some(answer) = answers.join_next().await {
+        let (client, at, answer) = answer??;
+        let events = &answer["rooms"]["join"][room]["timeline"]["events"];
+        ensure!(events[0]["event_id"] == event.as_str(), "{events} instead of {event}");
+        took.push(at.duration_since(began).as_secs_f64() * 1_000.0);
+        waiting.push(client);
     }
-}
-
-/// Where the body of a complete answer starts.
-fn body(answer: &[u8]) -> Result<Option<usize>> {
-    let Some(end) = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { return Ok(None) };
-    let head = std::str::from_utf8(&answer[..end])?.to_ascii_lowercase();
-    if !head.starts_with("http/1.1 200") {
-        bail!("{head}");
+    if let (Some((pid, spent)), Some(before)) = (cpu, before) {
+        *spent += cpu_ns(pid)? - before;
     }
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-    let length: usize = length.context("an answer states its length")?.trim().parse()?;
-    Ok((answer.len() >= end + 4 + length).then_some(end + 4))
+    took.sort_by(f64::total_cmp);
+    Ok(took)
 }

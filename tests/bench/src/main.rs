@@ -1,12 +1,17 @@
-//! Measures the server: CPU a message and a sync, syncs a send, a room of 10,000, start and memory with a long journal. Prints the table that
+//! Measures the server: CPU a message, a sync and small acts, syncs a send, clients that wait, a room of 10,000, start and memory with a
+//! long journal. Prints the table that
 //! goes to `docs/benchmarks.md`.
 //!
 //! Give it a release binary. `ROWS` bounds the journal of the last part (1,000,000 by default), `ONLY` names one part.
 
+mod acts;
 mod crowd;
+mod first;
+mod idle;
 mod large;
 mod long_journal;
 mod median;
+mod poll;
 mod postgres;
 mod sends;
 mod syncs;
@@ -31,6 +36,10 @@ async fn main() -> Result<()> {
             "heard" => sends::heard(launch, &mut table).await,
             "group" => sends::group(launch, folder.path(), &mut table).await,
             "syncs" => syncs::incremental(launch, &mut table).await,
+            "first" => first::syncs(launch, &mut table).await,
+            "window" => first::outside(launch, &mut table).await,
+            "acts" => acts::small(launch, &mut table).await,
+            "idle" => idle::polls(launch, &mut table).await,
             "crowd" => large::room(launch, &mut table).await,
             "postgres" => postgres::nodes(&mut table).await,
             _ => long_journal::start(launch, &mut table).await,
@@ -42,4 +51,5 @@ async fn main() -> Result<()> {
 }
 
 /// In the order in which they run.
-const PARTS: [&str; 7] = ["sends", "heard", "group", "syncs", "crowd", "postgres", "start"];
+const PARTS: [&str; 11] =
+    ["sends", "heard", "group", "syncs", "first", "window", "acts", "idle", "crowd", "postgres", "start"];

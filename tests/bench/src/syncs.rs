@@ -71,7 +71,8 @@ async fn until(user: &User, server: &Server, since: &str, room: &str, event: &st
     Ok((text(&answer, "next_batch")?, spent))
 }
 
-async fn make_rooms(user: &User, count: usize) -> Result<()> {
+/// Makes `count` rooms of the user's own.
+pub async fn make_rooms(user: &User, count: usize) -> Result<()> {
     let mut makers = JoinSet::new();
     for number in 0..count {
         if number >= AT_ONCE {

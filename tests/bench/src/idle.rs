@@ -1,0 +1,57 @@
+//! A thousand clients who wait for something to happen.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use harness::Launch;
+use harness::process::{cpu_ns, resident_kib};
+use tokio::task::JoinSet;
+
+use crate::crowd;
+use crate::large::accounts;
+use crate::median::{Runs, per};
+use crate::poll::Poll;
+use crate::table::Table;
+
+/// Clients, each with a connection of its own, and people a room.
+const CLIENTS: usize = 1_000;
+const ROOM: usize = 10;
+/// How long one waits.
+const TIMEOUT_MS: u64 = 30_000;
+/// Rounds of waiting; the first makes the connections.
+const ROUNDS: usize = 3;
+/// Within a round, when the memory is read: all wait.
+const SETTLED: Duration = Duration::from_secs(15);
+
+/// Memory and CPU of waiting.
+pub async fn polls(launch: Launch, table: &mut Table) -> Result<()> {
+    let server = launch.start()?;
+    let users = accounts(&launch.http(), 0, CLIENTS).await?;
+    for people in users.chunks(ROOM) {
+        crowd::shared_room(people).await?;
+    }
+    let before_kib = resident_kib(server.pid())?;
+    let mut waiting = Vec::with_capacity(CLIENTS);
+    for user in &users {
+        waiting.push(Poll::new(&launch, user).await?);
+    }
+    let (mut memory, mut cpu) = (Runs::default(), Runs::default());
+    for round in 0..ROUNDS {
+        let before = cpu_ns(server.pid())?;
+        let mut polls = JoinSet::new();
+        for poll in waiting.drain(..) {
+            polls.spawn(poll.idle(TIMEOUT_MS));
+        }
+        tokio::time::sleep(SETTLED).await;
+        memory.add(per(resident_kib(server.pid())?.saturating_sub(before_kib), 1, 1_024.0));
+        while let Some(poll) = polls.join_next().await {
+            waiting.push(poll??);
+        }
+        if round > 0 {
+            cpu.add(per(cpu_ns(server.pid())? - before, CLIENTS as u64, 1_000_000.0));
+        }
+    }
+    table.add("resident memory that 1000 waiting clients add", &memory, "MiB", Some(23.8));
+    table.add("CPU a waiting client, 30 s", &cpu, "ms", Some(0.1));
+    server.stop()
+}
