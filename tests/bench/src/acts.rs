@@ -18,7 +18,7 @@ const EACH: u64 = 200;
 /// Accounts made, and logins, of one run.
 const SIGN_INS: u64 = 100;
 
-const MS: f64 = 1_000_000.0;
+const US: f64 = 1_000.0;
 
 /// Receipts and typing with nobody listening.
 pub async fn small(launch: Launch, table: &mut Table) -> Result<()> {
@@ -52,12 +52,12 @@ pub async fn small(launch: Launch, table: &mut Table) -> Result<()> {
         })
         .await?;
         if run > 0 {
-            receipts.add(per(between - before, acts, MS));
-            typing.add(per(cpu_ns(server.pid())? - between, acts, MS));
+            receipts.add(per(between - before, acts, US));
+            typing.add(per(cpu_ns(server.pid())? - between, acts, US));
         }
     }
-    table.add("CPU a receipt, 10 people in 10 rooms, no listeners", &receipts, "ms", Some(0.1));
-    table.add("CPU a change of typing, the same", &typing, "ms", Some(0.05));
+    table.add("CPU a receipt, 10 people in 10 rooms, no listeners", &receipts, "µs", Some(100.0));
+    table.add("CPU a change of typing, the same", &typing, "µs", Some(50.0));
     sign_in(&launch.http(), server.pid(), table).await?;
     server.stop()
 }
@@ -99,11 +99,11 @@ async fn sign_in(http: &Http, pid: u32, table: &mut Table) -> Result<()> {
             ensure!(answer.status == 200, "{answer:?}");
         }
         if run > 0 {
-            made.add(per(between - before, SIGN_INS, MS));
-            logins.add(per(cpu_ns(pid)? - between, SIGN_INS, MS));
+            made.add(per(between - before, SIGN_INS, US));
+            logins.add(per(cpu_ns(pid)? - between, SIGN_INS, US));
         }
     }
-    table.add("CPU an account, with the cheapest hash of a password", &made, "ms", Some(1.0));
-    table.add("CPU a login, the same", &logins, "ms", Some(1.0));
+    table.add("CPU an account, with the cheapest hash of a password", &made, "µs", Some(1_000.0));
+    table.add("CPU a login, the same", &logins, "µs", Some(1_000.0));
     Ok(())
 }

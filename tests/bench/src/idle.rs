@@ -48,10 +48,10 @@ pub async fn polls(launch: Launch, table: &mut Table) -> Result<()> {
             waiting.push(poll??);
         }
         if round > 0 {
-            cpu.add(per(cpu_ns(server.pid())? - before, CLIENTS as u64, 1_000_000.0));
+            cpu.add(per(cpu_ns(server.pid())? - before, CLIENTS as u64, 1_000.0));
         }
     }
     table.add("resident memory that 1000 waiting clients add", &memory, "MiB", Some(23.8));
-    table.add("CPU a waiting client, 30 s", &cpu, "ms", Some(0.1));
+    table.add("CPU a waiting client, 30 s", &cpu, "µs", Some(100.0));
     server.stop()
 }
