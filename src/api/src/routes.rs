@@ -141,8 +141,9 @@ impl Routes {
         for path in paths {
             let handler = handler.clone();
             let served = on(filter(&R::METHOD), move |State(state): State<ApiState>, request: Request| async move {
-                let answered = match Ruma::read(request, &state, group).await {
-                    Ok(ruma) => run(&R::METHOD, handler(ruma)).await,
+                let answered = match Box::pin(Ruma::read(request, &state, group)).await {
+                    // In a place of its own: what surrounds it would each set aside room for it again, also while it waits.
+                    Ok(ruma) => run(&R::METHOD, Box::pin(handler(ruma))).await,
                     Err(error) => Err(error),
                 };
                 answered.and_then(Answer::into_answer).unwrap_or_else(IntoResponse::into_response)
@@ -164,12 +165,12 @@ fn admit(state: &ApiState, group: Option<Group>, request: &Request) -> Result<()
 
 /// A client that hangs up drops its request's future. A read may end so; a write goes on to its end, so that no part ever sees one
 /// abandoned between two steps.
-async fn run<A, F>(method: &Method, handling: F) -> Result<A, ApiError>
+async fn run<A, F>(method: &Method, handling: Pin<Box<F>>) -> Result<A, ApiError>
 where
     F: Future<Output = Result<A, ApiError>> + Send + 'static,
     A: Answer,
 {
-    if *method == Method::GET { handling.await } else { ToTheEnd(Some(Box::pin(handling))).await }
+    if *method == Method::GET { handling.await } else { ToTheEnd(Some(handling)).await }
 }
 
 /// A future that, when it is dropped halfway, goes on in a task of its own.

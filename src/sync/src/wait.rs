@@ -129,7 +129,7 @@ impl Syncer {
     /// # Errors
     /// [`SyncError`]; the client may repeat the request with the same token.
     pub async fn sync(&self, by: &Session, request: SyncRequest) -> Result<Bytes, SyncError> {
-        let mut filter = Filter::new(request.filter, &by.user_id);
+        let mut filter = Box::new(Filter::new(request.filter, &by.user_id));
         let since = request.since.as_deref();
         let token =
             since.map(|since| self.store.tokens().read_sync(since).map_err(|_| SyncError::Since)).transpose()?;
@@ -137,7 +137,7 @@ impl Syncer {
         // Before the first look: what is committed from here on wakes it.
         let listener = self.store.listen(by.user);
         let upto = self.store.caught_up().await?;
-        filter.ignore(self.ignored(by, upto).await?);
+        filter.ignore(Box::pin(self.ignored(by, upto)).await?);
         let own = token.filter(|token| token.user == by.user);
         let has = self.members_of(by, &filter, since.filter(|_| own.is_some()));
         let question = Question { by, filter: &filter, state_name: request.state, since, has: has.as_ref() };
@@ -157,15 +157,15 @@ impl Syncer {
             (Some(token), None) => {
                 let reach = self.reach(u64::from(token.epoch), token.position);
                 let true_upto = reach.unwrap_or_else(|true_upto| true_upto);
-                let ephemeral = self.ephemeral(by, Told::default(), &filter, true).await?;
-                let mut sections = self.gappy(&question, true_upto, upto).await?;
-                sections.to_device = self.to_device(by, Inbox::unread(), upto).await?;
+                let ephemeral = Box::pin(self.ephemeral(by, Told::default(), &filter, true)).await?;
+                let mut sections = Box::pin(self.gappy(&question, true_upto, upto)).await?;
+                sections.to_device = Box::pin(self.to_device(by, Inbox::unread(), upto)).await?;
                 self.respond(&question, upto, sections, ephemeral)
             }
             (None, None) => {
-                let ephemeral = self.ephemeral(by, Told::default(), &filter, false).await?;
-                let mut sections = self.initial(&question, upto, Position::ZERO).await?;
-                sections.to_device = self.to_device(by, Inbox::unread(), upto).await?;
+                let ephemeral = Box::pin(self.ephemeral(by, Told::default(), &filter, false)).await?;
+                let mut sections = Box::pin(self.initial(&question, upto, Position::ZERO)).await?;
+                sections.to_device = Box::pin(self.to_device(by, Inbox::unread(), upto)).await?;
                 self.respond(&question, upto, sections, ephemeral)
             }
         }
@@ -202,24 +202,25 @@ impl Syncer {
         tokio::pin!(timeout);
         loop {
             // The epoch may end while the client waits.
-            filter.ignore(self.ignored(by, upto).await?);
+            filter.ignore(Box::pin(self.ignored(by, upto)).await?);
             let (question, filter) = (Question { filter: &filter, ..question }, &filter);
             if let Err(true_upto) = reach(epoch, since) {
-                let ephemeral = self.ephemeral(by, told, filter, true).await?;
+                let ephemeral = Box::pin(self.ephemeral(by, told, filter, true)).await?;
                 let mut sections = Box::pin(self.gappy(&question, true_upto, upto)).await?;
-                sections.to_device = self.to_device(by, inbox.true_upto(true_upto), upto).await?;
+                sections.to_device = Box::pin(self.to_device(by, inbox.true_upto(true_upto), upto)).await?;
                 return self.respond(&question, upto, sections, ephemeral);
             }
+            // In places of their own, which are given back before it waits: thousands wait at once.
             let range = Range { since: since.min(upto), upto };
-            let mut sections = self.incremental(&question, range, full_state).await?;
-            sections.to_device = self.to_device(by, inbox, upto).await?;
-            sections.device_lists = self.device_lists(by, range).await?;
-            let mut ephemeral = self.ephemeral(by, told, filter, !sections.is_empty()).await?;
-            ephemeral.also(self.newly_shared(by, range, &sections, filter).await?);
+            let mut sections = Box::pin(self.incremental(&question, range, full_state)).await?;
+            sections.to_device = Box::pin(self.to_device(by, inbox, upto)).await?;
+            sections.device_lists = Box::pin(self.device_lists(by, range)).await?;
+            let mut ephemeral = Box::pin(self.ephemeral(by, told, filter, !sections.is_empty())).await?;
+            ephemeral.also(Box::pin(self.newly_shared(by, range, &sections, filter)).await?);
             if !sections.is_empty() || ephemeral.ready || last {
                 return self.respond(&question, upto, sections, ephemeral);
             }
-            self.still_good(by, &mut good_at, upto).await?;
+            Box::pin(self.still_good(by, &mut good_at, upto)).await?;
             // Nothing up to here concerns this user: the next look starts where this one ended.
             (epoch, since, told, inbox) = (self.store.epoch(), upto, ephemeral.looked, inbox.looked(upto));
             tokio::select! {
@@ -233,7 +234,7 @@ impl Syncer {
                 () = self.until(ephemeral.again_ms) => {}
             }
             upto = self.store.position();
-            self.still_good(by, &mut good_at, upto).await?;
+            Box::pin(self.still_good(by, &mut good_at, upto)).await?;
         }
     }
 

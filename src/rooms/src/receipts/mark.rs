@@ -9,7 +9,7 @@ use wardstead_engine::{Batch, Expect, JournalEntry, Key, Losing, PositionSlot};
 use wardstead_limits::{rooms as limits, store::REBUILDS};
 use wardstead_store::{Found, StoreError, kind};
 
-use crate::{Membership, Room, RoomError, Rooms, StoredEvent, TimelineKey};
+use crate::{Access, Membership, Room, RoomError, Rooms, Sight, StoredEvent, TimelineKey};
 
 use super::{
     MAIN, Marks, ReceiptMark, cell_key, log_key, receipt_key,
@@ -40,7 +40,7 @@ impl Rooms {
             return Err(RoomError::not_in_room());
         }
         let room = &access.room;
-        let events = self.marked(by, room_id, marks).await?;
+        let events = self.marked(by, &access, marks).await?;
         let mut wanted = Vec::new();
         for (private, mark) in [(false, &marks.read), (true, &marks.private)] {
             if let Some(ReceiptMark { event_id, thread }) = mark
@@ -70,7 +70,7 @@ impl Rooms {
     async fn marked(
         &self,
         by: &Session,
-        room_id: &RoomId,
+        access: &Access,
         marks: &Marks,
     ) -> Result<HashMap<OwnedEventId, Arc<StoredEvent>>, RoomError> {
         let receipts = [&marks.read, &marks.private].into_iter().flatten();
@@ -79,10 +79,10 @@ impl Rooms {
                 return Err(RoomError::InvalidParam(format!("thread_id is {MAIN} or the id of an event of the room.")));
             }
         }
-        let mut events = HashMap::new();
+        let (mut sight, mut events) = (Sight::new(by, access), HashMap::new());
         for event_id in receipts.map(|mark| &mark.event_id).chain(&marks.fully_read) {
             if !events.contains_key(event_id) {
-                let (event, _) = self.event(by, room_id, event_id).await?;
+                let (event, _) = self.look_at(&mut sight, event_id).await?;
                 events.insert(event_id.clone(), Arc::clone(event.event()));
             }
         }
