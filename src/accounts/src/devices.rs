@@ -1,12 +1,14 @@
 //! The devices of a user (Matrix specification, Client-Server API, Device Management).
 
+use std::collections::HashMap;
+
 use ruma::{DeviceId, OwnedDeviceId};
 use wardstead_engine::{Batch, Expect, KeyReader, Losing, ScanRange};
 use wardstead_limits::{accounts as limits, store as store_limits};
 use wardstead_store::{Found, StoreError};
 
 use crate::{
-    AccountChange, Accounts, AccountsError, DeviceRenamed, Session,
+    AccountChange, Accounts, AccountsError, DeviceRenamed, LastSeen, Session,
     tables::{DEVICES, DeviceRow, device_key},
     users::corrupt,
 };
@@ -22,6 +24,8 @@ pub struct Device {
     pub display_name: Option<String>,
     /// When it was made, in milliseconds since 1970.
     pub created_ms: u64,
+    /// When and from where it was last seen.
+    pub last_seen: LastSeen,
 }
 
 impl Accounts {
@@ -32,8 +36,9 @@ impl Accounts {
     pub async fn devices(&self, user: u64) -> Result<Vec<Device>, AccountsError> {
         let session = self.read_user(user).await?.session;
         let rows = self.store.scan_all(&DEVICES, ScanRange::scope(DEVICES.id(), user)).await?;
+        let mut seen: HashMap<u64, LastSeen> = self.last_seen(user).await?.into_iter().collect();
         let good = rows.into_iter().filter(|found| found.row.session >= session);
-        Ok(good.map(device).collect::<Result<_, _>>()?)
+        Ok(good.map(|found| device(&found, seen.remove(&found.row.device))).collect::<Result<_, _>>()?)
     }
 
     /// The device `device_id` of the session's user.
@@ -41,7 +46,9 @@ impl Accounts {
     /// # Errors
     /// `NoDevice`, and the store's.
     pub async fn device(&self, of: &Session, device_id: &DeviceId) -> Result<Device, AccountsError> {
-        Ok(device(self.good_device(of, device_id).await?)?)
+        let found = self.good_device(of, device_id).await?;
+        let seen = self.last_seen_of(of.user, found.row.device).await?;
+        Ok(device(&found, seen)?)
     }
 
     /// Gives the device `device_id` of the session's user another display name, in one batch.
@@ -96,8 +103,10 @@ impl Accounts {
     }
 }
 
-fn device(found: Found<DeviceRow>) -> Result<Device, StoreError> {
+fn device(found: &Found<DeviceRow>, seen: Option<LastSeen>) -> Result<Device, StoreError> {
     let device_id = KeyReader::new(&found.key).text().ok_or_else(|| corrupt(&found.key, "not a device id"))?;
-    let DeviceRow { device, display_name, created_ms, .. } = found.row;
-    Ok(Device { device_id: device_id.into(), device, display_name, created_ms })
+    let DeviceRow { device, display_name, created_ms, .. } = found.row.clone();
+    // The two rows are written together; between two reads the device may have gone.
+    let last_seen = seen.unwrap_or(LastSeen { at_ms: created_ms, address: None, user_agent: None });
+    Ok(Device { device_id: device_id.into(), device, display_name, created_ms, last_seen })
 }

@@ -13,6 +13,7 @@ mod error;
 mod filters;
 pub mod floor;
 mod ignored;
+mod last_seen;
 mod login;
 mod logout;
 mod names;
@@ -44,6 +45,7 @@ pub use client::{Client, Network};
 pub use devices::Device;
 pub use error::{AccountsError, AuthError};
 pub use ignored::Ignored;
+pub use last_seen::LastSeen;
 pub use logout::Keep;
 pub use presence::{Presence, PresenceOf, PresenceState, Present};
 pub use profile::{Names, NamesChanged, NamesFollower};
@@ -56,6 +58,7 @@ pub struct Accounts {
     store: Store,
     server_name: OwnedServerName,
     seen: Arc<authenticate::Seen>,
+    noted: Arc<last_seen::Noted>,
     hooks: AccountHooks,
 }
 
@@ -105,7 +108,7 @@ impl Accounts {
     /// As [`Self::new`], with those who follow changes of accounts, and with what the operator chose.
     #[must_use]
     pub fn with_hooks(store: Store, server_name: OwnedServerName, hooks: AccountHooks) -> Self {
-        Self { store, server_name, seen: authenticate::nothing_seen(), hooks }
+        Self { store, server_name, seen: authenticate::nothing_seen(), noted: last_seen::nothing_noted(), hooks }
     }
 }
 

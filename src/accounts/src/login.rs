@@ -81,7 +81,7 @@ impl Accounts {
                 batch.expect(key, Expect::Absent, Losing::Rebuild);
             }
             opening.device = self.store.next_id().await?;
-            let login = self.add_device(&mut batch, &opening, device.display_name.clone());
+            let login = self.add_device(&mut batch, &opening, device);
             return Ok((batch, login));
         };
         // The version orders two logins on one device: the second sees the token of the first, and ends it.
@@ -91,22 +91,24 @@ impl Accounts {
         (opening.device, opening.rank) = (row.device, row.least_rank.saturating_add(1));
         let row = DeviceRow { least_rank: opening.rank, ..row };
         DEVICES.put_with(&mut batch, key, version + 1, &[], &row);
+        self.seen_first(&mut batch, account.user, opening.device, device.client.as_ref());
         let login = self.add_tokens(&mut batch, &opening);
         Ok((batch, login))
     }
 
     /// Adds a device that does not exist, and its first tokens. Its row's versions are its own: an act on a device that had its name
     /// before loses.
-    pub(crate) fn add_device(&self, batch: &mut Batch, opening: &Opening<'_>, display_name: Option<String>) -> Login {
+    pub(crate) fn add_device(&self, batch: &mut Batch, opening: &Opening<'_>, new: &NewDevice) -> Login {
         let row = DeviceRow {
             device: opening.device,
-            display_name,
+            display_name: new.display_name.clone(),
             created_ms: self.store.clock().now_ms(),
             session: opening.account.session,
             least_rank: opening.rank,
         };
         let key = device_key(opening.account.user, opening.device_id.as_str());
         DEVICES.put_with(batch, key, opening.device << limits::DEVICE_VERSION_BITS, &[], &row);
+        self.seen_first(batch, opening.account.user, opening.device, new.client.as_ref());
         self.add_tokens(batch, opening)
     }
 

@@ -8,7 +8,7 @@ use wardstead_limits::{accounts as limits, store as store_limits};
 use wardstead_store::StoreError;
 
 use crate::{
-    Account, AccountChange, Accounts, AccountsError, Created, Login, account_changed,
+    Account, AccountChange, Accounts, AccountsError, Client, Created, Login, account_changed,
     floor::Floor,
     tables::{NAMES, NameRow, USERS, UserRow, floor_key, name_key, user_key},
     tokens::Opening,
@@ -39,6 +39,8 @@ pub struct NewDevice {
     pub display_name: Option<String>,
     /// Whether the client takes refresh tokens.
     pub refresh: bool,
+    /// From where it is; `None`: nobody knows.
+    pub client: Option<Client>,
 }
 
 impl fmt::Debug for NewAccount {
@@ -88,7 +90,7 @@ impl Accounts {
                 rank: 0,
                 refresh: device.refresh,
             };
-            let login = self.add_device(&mut batch, &opening, device.display_name.clone());
+            let login = self.add_device(&mut batch, &opening, &device);
             (batch, login)
         })
         .await

@@ -10,7 +10,7 @@ use wardstead_store::{Claim, Found, Handled, Queue, QueueHandler, StoreError};
 
 use crate::{
     AccountChange, Accounts, AccountsError, DevicesRemoved, RemovedDevice, Session,
-    tables::{DEVICES, DeviceRow, VOID_DEVICES, VoidDevicesRow, device_key, user_key},
+    tables::{DEVICES, DeviceRow, VOID_DEVICES, VoidDevicesRow, device_key, last_seen_key, user_key},
     tokens::remove_tokens,
     users::corrupt,
 };
@@ -106,6 +106,7 @@ impl Accounts {
         for device in devices {
             batch.expect(device.key.clone(), Expect::Version(device.version), Losing::Rebuild);
             batch.delete(device.key.clone());
+            batch.delete(last_seen_key(user, device.row.device));
             let tokens = self.tokens_of(user, device.row.device).await?;
             remove_tokens(batch, &tokens)?;
             removed.push(RemovedDevice { device: device.row.device, device_id: device_id_of(device)? });

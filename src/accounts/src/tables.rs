@@ -33,6 +33,8 @@ pub(crate) static TOMBSTONES: Timers<TombstoneRow> =
 /// Refresh tokens: `0 | SHA-256 of the token`.
 pub(crate) const REFRESH_TOKENS: Table<TokenRow> =
     Table::new(AccessPattern::Point, 0x02c, "refresh_tokens", "accounts");
+/// When and from where devices were last seen: `user | device short id`. Versioned.
+pub(crate) const LAST_SEEN: Table<LastSeenRow> = Table::new(AccessPattern::Scan, 0x02d, "last_seen", "accounts");
 /// Users of whom devices remain that the end of all sessions has made void: a [`wardstead_store::Queue`], its lane is the user.
 pub(crate) const VOID_DEVICES: Table<VoidDevicesRow> =
     Table::new(AccessPattern::Churn, 0x02e, "void_devices", "accounts");
@@ -94,6 +96,14 @@ pub(crate) struct DeviceTokenRow {
     pub rank: u32,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LastSeenRow {
+    pub at_ms: u64,
+    /// `None`: nobody knew.
+    pub address: Option<String>,
+    pub user_agent: Option<String>,
+}
+
 /// That there may be some.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct VoidDevicesRow;
@@ -149,6 +159,7 @@ wardstead_store::row!(UserRow, 2);
 wardstead_store::row!(DeviceRow, 2);
 wardstead_store::row!(TokenRow, 2);
 wardstead_store::row!(DeviceTokenRow, 2);
+wardstead_store::row!(LastSeenRow, 1);
 wardstead_store::row!(VoidDevicesRow, 1);
 wardstead_store::row!(FloorRow, 2);
 wardstead_store::row!(AccountDataRow, 2);
@@ -174,6 +185,10 @@ pub(crate) fn token_key(hash: &[u8; HASH_BYTES]) -> Key {
 
 pub(crate) fn refresh_token_key(hash: &[u8; HASH_BYTES]) -> Key {
     REFRESH_TOKENS.key(0).fixed(hash).key()
+}
+
+pub(crate) fn last_seen_key(user: u64, device: u64) -> Key {
+    LAST_SEEN.key(user).u64(device).key()
 }
 
 pub(crate) fn device_token_key(user: u64, device: u64, hash: &[u8; HASH_BYTES]) -> Key {

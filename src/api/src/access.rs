@@ -38,8 +38,8 @@ impl Access for AccessToken {
         Some(caller.user)
     }
 
-    async fn admit(state: &ApiState, head: &Request<()>, _: &Client) -> Result<Session, ApiError> {
-        authenticate(state, head).await
+    async fn admit(state: &ApiState, head: &Request<()>, client: &Client) -> Result<Session, ApiError> {
+        authenticate(state, head, client).await
     }
 }
 
@@ -73,11 +73,11 @@ impl Access for TokenIfAny {
         caller.as_ref().map(|session| session.user)
     }
 
-    async fn admit(state: &ApiState, head: &Request<()>, _: &Client) -> Result<Option<Session>, ApiError> {
+    async fn admit(state: &ApiState, head: &Request<()>, client: &Client) -> Result<Option<Session>, ApiError> {
         if let Ok(None) = extract_bearer_or_query_token(head) {
             return Ok(None);
         }
-        authenticate(state, head).await.map(Some)
+        authenticate(state, head, client).await.map(Some)
     }
 }
 
@@ -106,11 +106,13 @@ open_to_all!(NoAuthentication, NoAccessToken, AccessTokenOptional, AppserviceTok
 ///
 /// # Errors
 /// 401 `M_MISSING_TOKEN`, 401 `M_UNKNOWN_TOKEN`, 403 `M_USER_DEACTIVATED`.
-async fn authenticate(state: &ApiState, head: &Request<()>) -> Result<Session, ApiError> {
+async fn authenticate(state: &ApiState, head: &Request<()>, client: &Client) -> Result<Session, ApiError> {
     let token = extract_bearer_or_query_token(head).map_err(|error| match error {
         ExtractTokenError::FromQuery(_) => ApiError::missing_token("The access_token parameter cannot be read."),
         _ => ApiError::missing_token("The Authorization header holds no bearer token."),
     })?;
     let token = token.ok_or_else(|| ApiError::missing_token("This endpoint needs an access token."))?;
-    Ok(state.accounts.authenticate(&token).await?)
+    let session = state.accounts.authenticate(&token).await?;
+    state.accounts.seen(&session, client).await?;
+    Ok(session)
 }

@@ -86,10 +86,13 @@ pub enum LoginError {
     /// The login type is not offered: 400 `M_UNKNOWN`.
     #[error("this login type is not offered")]
     UnknownType,
+    /// The application service is unknown: 403 `M_FORBIDDEN`.
+    #[error("no such application service is registered")]
+    NoApplicationService,
     /// The request does not say who signs in: 400 `M_MISSING_PARAM`.
     #[error("the user is missing")]
     MissingUser,
-    /// No such user, no such password, or another server's user: 403 `M_FORBIDDEN`.
+    /// No such user, no such password, another server's user, or a login token that is unknown, past or used: 403 `M_FORBIDDEN`.
     #[error("user name or password are wrong")]
     Forbidden,
     /// The credentials are right, but the account is deactivated: 403 `M_USER_DEACTIVATED`.

@@ -6,8 +6,11 @@
 
 mod attempts;
 mod error;
+mod expiring;
 mod hasher;
 mod login;
+mod login_token;
+mod openid;
 mod policy;
 mod register;
 mod tables;
@@ -27,6 +30,8 @@ pub use attempts::FailedLogins;
 use attempts::{Attempts, CompareError, Source};
 pub use error::{IdentityError, LoginError, RegisterError};
 pub use hasher::{HashCost, HashError, PasswordHasher};
+pub use login_token::LoginToken;
+pub use openid::OpenidToken;
 pub use policy::{WeakPassword, check_password};
 pub use register::Registered;
 pub use terms::{Policy, Translation};
@@ -56,6 +61,8 @@ pub struct IdentityConfig {
     pub failed_logins: FailedLogins,
     /// To what they have to agree.
     pub terms: Vec<Policy>,
+    /// Whether who is signed in gets a token to sign in on another device.
+    pub login_tokens: bool,
 }
 
 impl Default for IdentityConfig {
@@ -66,6 +73,7 @@ impl Default for IdentityConfig {
             hash: HashCost::Production,
             terms: Vec::new(),
             failed_logins: FailedLogins::production(),
+            login_tokens: true,
         }
     }
 }
@@ -76,6 +84,7 @@ pub struct Identity {
     accounts: Accounts,
     registration: Registration,
     terms: Vec<Policy>,
+    login_tokens: bool,
     hasher: PasswordHasher,
     attempts: Attempts,
     session_key: OnceCell<SessionKey>,
@@ -86,9 +95,10 @@ impl Identity {
     #[must_use]
     pub fn new(store: Store, accounts: Accounts, config: IdentityConfig) -> Self {
         let hasher = PasswordHasher::new(store.rng().clone(), config.hash);
-        let IdentityConfig { registration, terms, failed_logins, .. } = config;
+        let IdentityConfig { registration, terms, failed_logins, login_tokens, .. } = config;
         let attempts = Attempts::new(failed_logins);
-        Self { store, accounts, registration, terms, hasher, attempts, session_key: OnceCell::new() }
+        let session_key = OnceCell::new();
+        Self { store, accounts, registration, terms, login_tokens, hasher, attempts, session_key }
     }
 
     /// The hasher, for others who set or compare passwords.

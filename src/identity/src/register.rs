@@ -4,7 +4,7 @@ use ruma::{
     OwnedUserId,
     api::client::account::register::{RegistrationKind, v3::Request},
 };
-use wardstead_accounts::{AccountsError, Login, NewAccount, NewDevice};
+use wardstead_accounts::{AccountsError, Client, Login, NewAccount, NewDevice};
 use wardstead_engine::{Batch, Losing};
 use wardstead_limits::store as limits;
 
@@ -39,7 +39,12 @@ impl Identity {
     ///
     /// # Errors
     /// [`RegisterError`].
-    pub async fn register(&self, request: Request, auth: Option<&Auth>) -> Result<Registered, RegisterError> {
+    pub async fn register(
+        &self,
+        request: Request,
+        auth: Option<&Auth>,
+        client: &Client,
+    ) -> Result<Registered, RegisterError> {
         match request.kind {
             RegistrationKind::User => {}
             RegistrationKind::Guest => return Err(RegisterError::GuestsForbidden),
@@ -59,6 +64,7 @@ impl Identity {
             device_id: request.device_id.clone(),
             display_name: request.initial_device_display_name.clone(),
             refresh: request.refresh_token,
+            client: Some(client.clone()),
         };
         let mut new = NewAccount { username: request.username.clone(), password_hash, admin: false, device };
         for _ in 0..limits::REBUILDS {

@@ -27,6 +27,14 @@ pub(crate) const KNOWN_PLACES: Table<KnownPlaceRow> =
 
 /// Bytes of a hash by which accounts and addresses are told apart.
 pub(crate) const SUBJECT_BYTES: usize = 16;
+
+/// Login tokens: `0 | expiry | SHA-256 of the token`. Ordered by expiry, so that those that are past are one range. Versioned.
+pub(crate) const LOGIN_TOKENS: Table<LoginTokenRow> =
+    Table::new(AccessPattern::Churn, 0x088, "login_tokens", "identity");
+/// OpenID tokens: `0 | expiry | SHA-256 of the token`.
+pub(crate) const OPENID_TOKENS: Table<OpenidTokenRow> =
+    Table::new(AccessPattern::Churn, 0x089, "openid_tokens", "identity");
+
 /// Bytes of a SHA-256.
 pub(crate) const HASH_BYTES: usize = 32;
 
@@ -69,6 +77,21 @@ pub(crate) struct FailedLoginsRow {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KnownPlaceRow;
 
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LoginTokenRow {
+    /// Whom it lets in.
+    pub user_id: String,
+    /// Short id of the device on which it was made.
+    pub device: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OpenidTokenRow {
+    pub user_id: String,
+}
+
+wardstead_store::row!(LoginTokenRow, 1);
+wardstead_store::row!(OpenidTokenRow, 1);
 wardstead_store::row!(RegistrationTokenRow, 1);
 wardstead_store::row!(FirstTokenRow, 1);
 wardstead_store::row!(SessionKeyRow, 1);

@@ -45,6 +45,8 @@ pub const DEVICE_VERSION_BITS: u32 = 24;
 /// Milliseconds that an access token lives whose client can refresh it, where the operator chose nothing: long enough that an outage of the
 /// store, in which nothing can be refreshed, shuts out few.
 pub const ACCESS_TOKEN_LIFETIME_MS: u64 = 60 * 60 * 1_000;
+/// Seconds that an operator may have access tokens live, at least: less, and clients refresh more than they ask.
+pub const ACCESS_TOKEN_LEAST_S: u64 = 60;
 /// Pairs of tokens that a refresh token can be exchanged for and of which none was used: a client that lost an answer asks again. The
 /// next takes the place of all of them.
 pub const PAIRS_UNUSED: usize = 8;
@@ -63,3 +65,14 @@ pub const FAILED_WINDOW_MS: u64 = 60 * 60 * 1_000;
 pub const FAILED_CONTENDED_MS: u64 = 1_000;
 /// Days, at most twice as many, for which a place from where an account signed in is known: longer than anybody is on leave.
 pub const KNOWN_WINDOW_DAYS: u32 = 90;
+/// Milliseconds between two writes of when a device was last seen, at least: clients sync all the time.
+pub const LAST_SEEN_MS: u64 = 60 * 1_000;
+/// Bytes of what a node remembers of when devices were last seen: about 65,000 of them. One that is forgotten costs a read.
+pub const NOTED_DEVICES_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes that one such device takes, with the overhead of the cache.
+pub const NOTED_DEVICE_BYTES: usize = 64;
+/// Milliseconds for which a login token is good: the time in which somebody carries it from one device to another (Matrix
+/// specification, Client-Server API, `POST /login/get_token`).
+pub const LOGIN_TOKEN_MS: u64 = 2 * 60 * 1_000;
+/// Seconds for which an OpenID token is good: a third party asks at once.
+pub const OPENID_TOKEN_S: u64 = 60 * 60;

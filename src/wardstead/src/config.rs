@@ -7,6 +7,7 @@ mod database;
 mod directory;
 mod limits;
 mod rooms;
+mod sessions;
 
 use std::{
     fmt,
@@ -25,6 +26,7 @@ pub use database::{Cluster, Database, DatabaseUrl, Durability, Environment, Secr
 pub use directory::{Directory, People};
 pub use limits::{FailedLogin, Limits};
 pub use rooms::{DefaultVersion, Rooms};
+pub use sessions::Sessions;
 
 /// Configuration of a Wardstead server.
 ///
@@ -56,6 +58,10 @@ pub struct Config {
     /// Who may make an account.
     #[config(nested)]
     pub registration: Registration,
+
+    /// How long people stay signed in.
+    #[config(nested)]
+    pub sessions: Sessions,
 
     /// How rooms are made.
     #[config(nested)]
@@ -243,6 +249,7 @@ impl Config {
                 listen: observe.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
             },
             registration: Registration { mode: RegistrationMode::Token },
+            sessions: Sessions::dev(),
             rooms: Rooms { default_version: default_room_version },
             directory: Directory { people },
             limits: Limits::default(),
@@ -292,6 +299,7 @@ impl Config {
             return Err(format!("data.block_cache_bytes: must be at least {BLOCK_CACHE_LEAST_BYTES}"));
         }
         self.limits.check()?;
+        self.sessions.check()?;
         self.database.complete(folder, environment)?;
         if let Some(data) = &mut self.data.dir {
             *data = folder.join(&data);

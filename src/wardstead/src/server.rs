@@ -8,7 +8,7 @@ use wardstead_accounts::{AccountChange, AccountHooks, Accounts, Presence};
 use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures, Limiter, RateLimits, TrustedProxies};
 use wardstead_directory::{Directory, PeopleIndex, Publisher};
 use wardstead_engine::EngineError;
-use wardstead_identity::{Identity, IdentityError, NewRegistrationToken};
+use wardstead_identity::{Identity, IdentityConfig, IdentityError, NewRegistrationToken};
 use wardstead_limits::api as limits;
 use wardstead_rooms::{Hooks, RoomChange, RoomError, Rooms, Rotated, Typing, signing};
 use wardstead_store::{CommitContributor, Contributors, Store};
@@ -207,11 +207,13 @@ struct Wired {
 async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy) -> Result<Wired, ServerError> {
     let (store, name) = (&data.store, &config.server.name);
     let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> = vec![Arc::new(PeopleIndex)];
-    let hooks = AccountHooks { contributors: Arc::new(Contributors::new(followers)), ..AccountHooks::default() };
+    let followers = Arc::new(Contributors::new(followers));
+    let hooks = AccountHooks { contributors: followers, lifetimes: config.sessions.lifetimes() };
     let accounts = Accounts::with_hooks(store.clone(), name.clone(), hooks);
     accounts.run_sweeps();
     accounts.run_removals();
-    let identity = Identity::new(store.clone(), accounts.clone(), policy.identity());
+    let sign_in = IdentityConfig { login_tokens: config.sessions.login_tokens, ..policy.identity() };
+    let identity = Identity::new(store.clone(), accounts.clone(), sign_in);
     let first_token = identity.ensure_first_token().await?;
     let key = signing::load_or_create(store, store.rng().as_ref()).await?;
     let version = config.rooms.default_version.id().clone();

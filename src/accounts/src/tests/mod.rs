@@ -1,21 +1,25 @@
 //! Accounts over the memory engine, through the public functions; the rows are looked at where that is the promise.
 
+mod devices;
 mod own_data;
+mod passwords;
 mod profiles;
+mod refresh;
 mod register;
 mod sessions;
 
 use std::sync::Arc;
 
 use wardstead_engine::{
-    Engine, JournalRow, Key, PageLimit, Position, ScanRange,
+    Batch, Engine, JournalRow, Key, PageLimit, Position, ScanRange,
     counting::{CountingEngine, Counts},
     journal,
 };
 use wardstead_engine_memory::MemoryEngine;
+use wardstead_limits::ManualClock;
 use wardstead_store::{Store, testing};
 
-use crate::{Accounts, AuthError, Login, NewAccount, NewDevice};
+use crate::{AccountHooks, Accounts, AuthError, Login, NewAccount, NewDevice};
 
 /// One server whose engine is counted, can be made to fail, and can be looked into.
 struct Server {
@@ -23,21 +27,35 @@ struct Server {
     store: Store,
     engine: Arc<MemoryEngine>,
     counts: Counts,
+    clock: ManualClock,
 }
 
 impl Server {
     async fn open() -> Self {
+        Self::with_hooks(AccountHooks::default()).await
+    }
+
+    async fn with_hooks(hooks: AccountHooks) -> Self {
         let (engine, clock) = testing::engine();
+        Self::over(engine, clock, 1, hooks).await
+    }
+
+    /// Another node over the same engine.
+    async fn another(&self) -> Self {
+        Self::over(self.engine.clone(), self.clock.clone(), 2, AccountHooks::default()).await
+    }
+
+    async fn over(engine: Arc<MemoryEngine>, clock: ManualClock, seed: u64, hooks: AccountHooks) -> Self {
         let (counting, counts) = CountingEngine::new(engine.clone());
-        let store = testing::over(Arc::new(counting), "example.org", clock, 1).await.unwrap();
+        let store = testing::over(Arc::new(counting), "example.org", clock.clone(), seed).await.unwrap();
         // The block of short ids is taken in a commit of its own, which the tests do not count.
         store.next_id().await.unwrap();
-        let accounts = Accounts::new(store.clone(), "example.org".try_into().unwrap());
-        Self { accounts, store, engine, counts }
+        let accounts = Accounts::with_hooks(store.clone(), "example.org".try_into().unwrap(), hooks);
+        Self { accounts, store, engine, counts, clock }
     }
 
     async fn register(&self, username: &str) -> Login {
-        self.accounts.register(new_account(username), wardstead_engine::Batch::new()).await.unwrap()
+        self.accounts.register(new_account(username), Batch::new()).await.unwrap()
     }
 
     /// Logs in again, on `device_id` or on a new device.
@@ -53,6 +71,22 @@ impl Server {
                 assert_eq!(session, login.session);
                 Ok(())
             }
+            Err(AuthError::Unknown { soft_logout }) => Err(soft_logout),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Logs in with a client that takes refresh tokens.
+    async fn login_refreshable(&self, of: &Login, device_id: Option<&str>) -> Login {
+        let account = self.accounts.find(&of.session.user_id).await.unwrap().unwrap();
+        let device = NewDevice { device_id: device_id.map(Into::into), refresh: true, ..NewDevice::default() };
+        self.accounts.log_in(&account, device, &Batch::new()).await.unwrap()
+    }
+
+    /// Exchanges the refresh token; otherwise whether the logout is soft.
+    async fn refresh(&self, login: &Login) -> Result<Login, bool> {
+        match self.accounts.refresh(login.refresh_token.as_deref().unwrap()).await {
+            Ok(login) => Ok(login),
             Err(AuthError::Unknown { soft_logout }) => Err(soft_logout),
             Err(error) => panic!("{error}"),
         }

@@ -235,7 +235,7 @@ async fn the_flag_is_read_with_each_request() {
 }
 
 /// What a restore commits.
-async fn restored(server: &Server, keep_sessions: bool, now_ms: u64) {
+pub(super) async fn restored(server: &Server, keep_sessions: bool, now_ms: u64) {
     let stored = server.store.cells(&[floor::session_floor_key()]).await.unwrap().remove(0);
     let mut batch = Batch::new();
     floor::restored(&mut batch, stored.as_ref(), keep_sessions, now_ms).unwrap();

@@ -8,8 +8,8 @@ use std::{
 };
 
 use ruma::api::client::discovery::get_capabilities::v3::{
-    Capabilities, ChangePasswordCapability, ForgetForcedUponLeaveCapability, Request, Response, RoomVersionStability,
-    RoomVersionsCapability, ThirdPartyIdChangesCapability,
+    Capabilities, ChangePasswordCapability, ForgetForcedUponLeaveCapability, GetLoginTokenCapability, Request,
+    Response, RoomVersionStability, RoomVersionsCapability, ThirdPartyIdChangesCapability,
 };
 use wardstead_rooms::ROOM_VERSIONS;
 
@@ -22,6 +22,7 @@ pub(super) fn capabilities(Ruma { state, .. }: Ruma<Request>) -> Ready<Result<Re
     capabilities.room_versions = RoomVersionsCapability::new(state.rooms.default_version().clone(), available);
     // A capability that is left out counts as there, so what is missing must be denied.
     capabilities.change_password = ChangePasswordCapability::new(false);
+    capabilities.get_login_token = GetLoginTokenCapability::new(state.identity.gives_login_tokens());
     capabilities.thirdparty_id_changes = ThirdPartyIdChangesCapability::new(false);
     // Who leaves a room can still read what they could read before.
     capabilities.forget_forced_upon_leave = ForgetForcedUponLeaveCapability::new(false);

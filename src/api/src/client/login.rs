@@ -2,6 +2,8 @@
 //!
 //! Section: <https://spec.matrix.org/v1.16/client-server-api/#post_matrixclientv3login>
 
+use std::time::Duration;
+
 use http::Method;
 use ruma::api::{
     IncomingRequest, Metadata,
@@ -15,6 +17,8 @@ use crate::{ApiError, ruma_io::Ruma};
 pub(super) async fn login(Ruma { state, request, client, .. }: Ruma<TypedLogin>) -> Result<Response, ApiError> {
     let login = state.identity.login(request.0, &client).await?;
     let mut response = Response::new(login.session.user_id, login.access_token, login.session.device_id);
+    response.refresh_token = login.refresh_token;
+    response.expires_in = login.expires_in_ms.map(Duration::from_millis);
     response.well_known =
         state.config.base_url.clone().map(|base_url| DiscoveryInfo::new(HomeserverInfo::new(base_url)));
     Ok(response)

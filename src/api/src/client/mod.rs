@@ -4,6 +4,7 @@ mod account_data;
 mod auth_fallback;
 mod capabilities;
 mod create_room;
+mod devices;
 mod directory;
 mod filter_create;
 mod filter_get;
@@ -11,10 +12,13 @@ mod join;
 mod joined_rooms;
 mod knock;
 mod login;
+mod login_page;
+mod login_token;
 mod login_types;
 mod logout;
 mod logout_all;
 mod mutual_rooms;
+mod openid_token;
 mod presence;
 mod presence_get;
 mod presence_set;
@@ -22,6 +26,7 @@ mod profile;
 mod public_rooms;
 mod public_rooms_search;
 mod push_rules;
+mod refresh;
 mod register;
 mod register_available;
 mod register_token_validity;
@@ -33,6 +38,7 @@ mod user_directory_search;
 mod versions;
 mod well_known;
 mod whoami;
+mod whois;
 
 use crate::{Group, routes::Routes};
 
@@ -47,9 +53,13 @@ pub(crate) fn routes() -> Routes {
         .route_limited(Group::Registration, register_token_validity::register_token_validity)
         .route(login_types::login_types)
         .route_limited(Group::Login, login::login)
+        .route_limited(Group::Token, login_token::login_token)
+        .route(refresh::refresh)
         .route(logout::logout)
         .route(logout_all::logout_all)
         .route(whoami::whoami)
+        .route(whois::whois)
+        .route_limited(Group::Token, openid_token::openid_token)
         .route(filter_create::filter_create)
         .route(filter_get::filter_get)
         .route_limited(Group::Create, create_room::create_room)
@@ -67,5 +77,6 @@ pub(crate) fn routes() -> Routes {
         .route_limited(Group::Search, user_directory_search::user_directory_search)
         .route(sync::sync);
     let routes = account_data::routes(profile::routes(routes.limited(Group::Password, auth_fallback::routes)));
+    let routes = login_page::routes(devices::routes(routes));
     rooms::routes(directory::routes(routes))
 }

@@ -65,8 +65,9 @@ impl From<LoginError> for ApiError {
             LoginError::UnknownType => {
                 Self::new(StatusCode::BAD_REQUEST, ErrorKind::Unknown, "This login type is not offered.")
             }
+            LoginError::NoApplicationService => Self::forbidden("No such application service is registered here."),
             LoginError::MissingUser => Self::missing_param("The request does not say who signs in."),
-            LoginError::Forbidden => Self::forbidden("User name or password is wrong."),
+            LoginError::Forbidden => Self::forbidden("User name, password or login token is wrong."),
             LoginError::Deactivated => deactivated(),
             LoginError::Hash(error) => error.into(),
             LoginError::Accounts(error) => error.into(),

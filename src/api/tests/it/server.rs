@@ -45,13 +45,14 @@ pub struct Options {
     pub presence: bool,
     pub limits: RateLimits,
     pub failed_logins: FailedLogins,
+    pub login_tokens: bool,
 }
 
 impl Default for Options {
     /// Presence, and no limits.
     fn default() -> Self {
         let (config, limits) = (ApiConfig::default(), RateLimits::default());
-        Self { config, presence: true, limits, failed_logins: FailedLogins::default() }
+        Self { config, presence: true, limits, failed_logins: FailedLogins::default(), login_tokens: true }
     }
 }
 
@@ -105,8 +106,13 @@ impl Server {
         Self::with(Options { presence: false, ..Options::default() }).await
     }
 
+    /// One that gives out no tokens to sign in on another device.
+    pub async fn without_login_tokens() -> Self {
+        Self::with(Options { login_tokens: false, ..Options::default() }).await
+    }
+
     async fn over(engine: Arc<MemoryEngine>, clock: ManualClock, seed: u64, options: Options) -> Self {
-        let Options { config: chosen, presence, limits, failed_logins } = options.clone();
+        let Options { config: chosen, presence, limits, failed_logins, login_tokens } = options.clone();
         let faults = engine.faults();
         let store = testing::over(Arc::clone(&engine) as _, "example.org", clock.clone(), seed).await.unwrap();
         let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> = vec![Arc::new(PeopleIndex)];
@@ -117,6 +123,7 @@ impl Server {
             registration: Registration::Open,
             hash: HashCost::Cheap,
             failed_logins,
+            login_tokens,
             ..IdentityConfig::default()
         };
         let identity = Identity::new(store.clone(), accounts.clone(), config);
@@ -164,6 +171,12 @@ impl Server {
             admin: false,
             device: wardstead_accounts::NewDevice::default(),
         };
+        self.accounts.register(new, Batch::new()).await.unwrap().access_token
+    }
+
+    /// The access token of a new user who administers the server.
+    pub async fn admin(&self, username: &str) -> String {
+        let new = NewAccount { username: Some(username.to_owned()), admin: true, ..NewAccount::default() };
         self.accounts.register(new, Batch::new()).await.unwrap().access_token
     }
 

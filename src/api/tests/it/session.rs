@@ -142,7 +142,7 @@ async fn refused_logins() {
         server.post(LOGIN, "", &credentials(user, password)).await.expect_error(403, "M_FORBIDDEN");
     }
     let refuse = async |body: Value| server.post(LOGIN, "", &body).await;
-    refuse(json!({ "type": "m.login.token", "token": "x" })).await.expect_error(400, "M_UNKNOWN");
+    refuse(json!({ "type": "m.login.token", "token": "x" })).await.expect_error(403, "M_FORBIDDEN");
     refuse(json!({ "type": "org.example.fingerprint" })).await.expect_error(400, "M_UNKNOWN");
     refuse(json!({ "type": "m.login.password", "password": "correct horse" }))
         .await
@@ -150,6 +150,14 @@ async fn refused_logins() {
     let mut by_mail = credentials("anna", "correct horse");
     by_mail["identifier"] = json!({ "type": "m.id.thirdparty", "medium": "email", "address": "a@b" });
     refuse(by_mail).await.expect_error(403, "M_FORBIDDEN");
+    let mut by_phone = credentials("anna", "correct horse");
+    by_phone["identifier"] = json!({ "type": "m.id.phone", "country": "GB", "phone": "07700900000" });
+    refuse(by_phone).await.expect_error(403, "M_FORBIDDEN");
+    let old = json!({ "type": "m.login.password", "medium": "email", "address": "a@b", "password": "correct horse" });
+    refuse(old).await.expect_error(403, "M_FORBIDDEN");
+    let service =
+        json!({ "type": "m.login.application_service", "identifier": { "type": "m.id.user", "user": "anna" } });
+    refuse(service).await.expect_error(403, "M_FORBIDDEN");
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ async fn by_name_by_id_and_the_deprecated_way() {
         assert_eq!(login.session.user_id, "@alice:example.org");
         assert_eq!(node.accounts.authenticate(&login.access_token).await.unwrap(), login.session);
     }
-    assert_eq!(node.identity.login_types(), ["m.login.password"]);
+    assert_eq!(node.identity.login_types(), ["m.login.password", "m.login.token"]);
 }
 
 /// Whoever fails learns nothing: one answer, and one password comparison, whatever is wrong.
@@ -88,10 +88,14 @@ async fn a_deactivated_account() {
 #[tokio::test]
 async fn other_types_and_nobody() {
     let node = with_alice().await;
-    for body in [json!({ "type": "m.login.token", "token": "x" }), json!({ "type": "org.example.other" })] {
-        let refused = node.login(body).await;
-        assert!(matches!(refused, Err(LoginError::UnknownType)), "{refused:?}");
-    }
+    let refused = node.login(json!({ "type": "org.example.other" })).await;
+    assert!(matches!(refused, Err(LoginError::UnknownType)), "{refused:?}");
+    let refused = node.login(json!({ "type": "m.login.token", "token": "x" })).await;
+    assert!(matches!(refused, Err(LoginError::Forbidden)), "{refused:?}");
+    let service =
+        json!({ "type": "m.login.application_service", "identifier": { "type": "m.id.user", "user": "alice" } });
+    let refused = node.login(service).await;
+    assert!(matches!(refused, Err(LoginError::NoApplicationService)), "{refused:?}");
     let refused = node.login(json!({ "type": "m.login.password", "password": PASSWORD })).await;
     assert!(matches!(refused, Err(LoginError::MissingUser)), "{refused:?}");
 }

@@ -5,6 +5,7 @@ mod login;
 mod register;
 mod stages;
 mod tokens;
+mod tokens_for_others;
 
 use std::sync::Arc;
 
@@ -73,7 +74,7 @@ impl Node {
     /// Makes an account as an endpoint does, which reads `auth` apart.
     async fn make(&self, mut request: RegisterRequest) -> Result<Registered, RegisterError> {
         let auth = request.auth.take().map(|auth| serde_json::from_value::<Auth>(serde_json::to_value(auth).unwrap()));
-        self.identity.register(request, auth.transpose().unwrap().as_ref()).await
+        self.identity.register(request, auth.transpose().unwrap().as_ref(), &Client::unknown()).await
     }
 
     async fn register(&self, username: &str, auth: Value) -> Result<Registered, RegisterError> {

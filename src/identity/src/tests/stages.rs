@@ -31,6 +31,7 @@ async fn with_terms(engine: std::sync::Arc<MemoryEngine>, clock: ManualClock, se
         hash: HashCost::Cheap,
         terms: terms(),
         failed_logins: FailedLogins::default(),
+        ..IdentityConfig::default()
     };
     Node::with(engine, clock, seed, config).await
 }

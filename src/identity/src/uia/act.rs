@@ -23,6 +23,8 @@ pub enum Act<'a> {
     },
     /// `DELETE /devices/{deviceId}` and `POST /delete_devices`.
     DeleteDevices(&'a [OwnedDeviceId]),
+    /// `POST /login/get_token`.
+    MakeLoginToken,
 }
 
 impl Act<'_> {
@@ -32,6 +34,7 @@ impl Act<'_> {
             Self::ChangePassword { .. } => Purpose::ChangePassword,
             Self::Deactivate { .. } => Purpose::Deactivate,
             Self::DeleteDevices(_) => Purpose::DeleteDevices,
+            Self::MakeLoginToken => Purpose::MakeLoginToken,
         }
     }
 
@@ -43,6 +46,7 @@ impl Act<'_> {
                 take(new_password.as_bytes());
             }
             Self::Deactivate { erase } => take(&[u8::from(*erase)]),
+            Self::MakeLoginToken => {}
             Self::DeleteDevices(devices) => {
                 let mut devices: Vec<&str> = devices.iter().map(|device| device.as_str()).collect();
                 devices.sort_unstable();

@@ -32,6 +32,8 @@ pub enum Purpose {
     Deactivate,
     /// The end of devices.
     DeleteDevices,
+    /// A token to sign in on another device.
+    MakeLoginToken,
 }
 
 impl Purpose {
@@ -41,11 +43,12 @@ impl Purpose {
             Self::ChangePassword => 2,
             Self::Deactivate => 3,
             Self::DeleteDevices => 4,
+            Self::MakeLoginToken => 5,
         }
     }
 
     fn of_code(code: u8) -> Option<Self> {
-        [Self::Register, Self::ChangePassword, Self::Deactivate, Self::DeleteDevices]
+        [Self::Register, Self::ChangePassword, Self::Deactivate, Self::DeleteDevices, Self::MakeLoginToken]
             .into_iter()
             .find(|purpose| purpose.code() == code)
     }

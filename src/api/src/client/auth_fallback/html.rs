@@ -103,6 +103,11 @@ fn purpose(asked: &Asked) -> String {
         Purpose::DeleteDevices => {
             format!("An app that is signed in as <strong>{who}</strong> wants to sign out devices of this account.")
         }
+        Purpose::MakeLoginToken => {
+            format!(
+                "An app that is signed in as <strong>{who}</strong> wants to sign in another device to this account."
+            )
+        }
         _ => format!("An app that is signed in as <strong>{who}</strong> asks for your confirmation."),
     }
 }

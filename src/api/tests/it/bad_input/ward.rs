@@ -33,6 +33,8 @@ pub struct Ward {
 impl Ward {
     pub async fn new() -> Self {
         let server = Server::new().await;
+        // The key of interactive authentication is made when it is first needed.
+        assert_eq!(server.post(&format!("{V3}/register"), "", &json!({})).await.status, 401);
         let (anna, bert, carl) = (server.token("anna").await, server.token("bert").await, server.token("carl").await);
         let room = made(&server, &anna, &json!({ "invite": ["@bert:example.org"] })).await;
         server.post(&format!("{V3}/rooms/{}/join", escaped(&room)), &bert, &json!({})).await.ok();

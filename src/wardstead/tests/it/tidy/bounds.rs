@@ -3,10 +3,10 @@
 use super::{Tree, assert_caught, assert_passes, assert_tidy, source};
 
 /// What a bound's name ends with when it is measured.
-const UNITS: [&str; 8] = ["BYTES", "KIB", "MS", "S", "DAYS", "CHARS", "BITS_PER_KEY", "PERCENT"];
+const UNITS: [&str; 9] = ["BYTES", "KIB", "MS", "S", "DAYS", "CHARS", "BITS", "BITS_PER_KEY", "PERCENT"];
 
 /// What a bound's name says when it counts: the things that are counted.
-const COUNTED: [&str; 38] = [
+const COUNTED: [&str; 40] = [
     "ATTEMPTS",
     "BATCHES",
     "CHANGES",
@@ -14,6 +14,7 @@ const COUNTED: [&str; 38] = [
     "CONFLICTS",
     "CONNECTIONS",
     "DELETES",
+    "DEVICES",
     "ENTRIES",
     "EVENTS",
     "EXTREMITIES",
@@ -28,6 +29,7 @@ const COUNTED: [&str; 38] = [
     "MEMBERS",
     "MESSAGES",
     "PAGES",
+    "PAIRS",
     "PASSES",
     "POSITIONS",
     "REBUILDS",
