@@ -6,8 +6,9 @@
 WARDSTEAD_HOME ?= $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/wardstead
 SERVER_NAME ?= localhost
 
-# Programs that tests call by name. Of PostgreSQL, tests start servers of their own, as an unprivileged user.
-test_packages := curl postgresql
+# Programs that tests call by name. Of PostgreSQL, tests start servers of their own, as an unprivileged user; client libraries of
+# others are installed into an environment of Python.
+test_packages := curl postgresql python3-venv
 
 in_env := .ci/deps exec
 target = $$(.ci/deps env | sed -n 's/^CARGO_TARGET_DIR=//p')

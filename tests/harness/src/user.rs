@@ -53,6 +53,14 @@ impl User {
         http.call(Method::POST, "/_matrix/client/v3/login", None, Some(&body)).await
     }
 
+    /// A device more of `name`, which was made by [`Self::register`].
+    ///
+    /// # Errors
+    /// When it is refused or no answer comes.
+    pub async fn sign_in(http: &Http, name: &str) -> Result<Self> {
+        Self::from_login(http, &Self::login(http, name, PASSWORD).await?.ok().context("login")?)
+    }
+
     /// The password of every account made by [`Self::register`].
     #[must_use]
     pub fn password() -> &'static str {
