@@ -7,8 +7,8 @@ use wardstead_store::StoreError;
 /// Why there is no answer. The client keeps its token and asks again; nothing is skipped.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
-    /// `since` was not issued by this server, or was issued to another user.
-    #[error("since is not a token of yours")]
+    /// `since` was not issued by this server.
+    #[error("since is not a token of this server")]
     Since,
     /// The session ended while the client waited.
     #[error(transparent)]

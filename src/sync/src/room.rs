@@ -88,7 +88,9 @@ pub(crate) struct Section {
 
 impl Section {
     pub(crate) fn is_empty(&self) -> bool {
-        self.timeline.events.is_empty() && !self.timeline.limited && self.state.is_empty()
+        // The summary is news even where the filter hides what it is made of.
+        let told = !self.timeline.events.is_empty() || !self.state.is_empty() || self.summary.is_some();
+        !told && !self.timeline.limited
     }
 }
 

@@ -39,7 +39,9 @@ impl Shape {
             None => serde_json::value::to_raw_value(&event),
             Some(fields) => {
                 let mut selected = Map::new();
-                fields.iter().for_each(|path| select(path, &event, &mut selected));
+                for path in fields {
+                    select(path, &event, &mut selected);
+                }
                 serde_json::value::to_raw_value(&selected)
             }
         }

@@ -14,7 +14,9 @@ const VERSIONS: [&str; 12] =
     ["r0.6.1", "v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8", "v1.9", "v1.10", "v1.11"];
 
 /// What is newer than those, by the names under which clients look for it.
-const FEATURES: [&str; 4] = [
+const FEATURES: [&str; 6] = [
+    "org.matrix.msc3874",
+    "org.matrix.msc4222",
     "uk.half-shot.msc2666.query_mutual_rooms",
     "uk.half-shot.msc2666.query_mutual_rooms.stable",
     "uk.tcpip.msc4133",

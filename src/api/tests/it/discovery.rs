@@ -13,6 +13,7 @@ async fn versions() {
     assert!(versions.contains(&"r0.6.1") && versions.contains(&"v1.1") && versions.contains(&"v1.11"), "{versions:?}");
     // What this server does not speak is not claimed.
     assert!(!versions.contains(&"v1.16"));
+    assert_eq!(json["unstable_features"]["org.matrix.msc4222"], true);
 }
 
 /// A client that lost its session may still ask; the answer does not depend on who asks.

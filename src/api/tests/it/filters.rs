@@ -37,6 +37,25 @@ async fn a_filter_beyond_the_bound_is_too_large() {
     server.post(path, &token, &filter).await.expect_error(413, "M_TOO_LARGE");
 }
 
+#[tokio::test]
+async fn what_is_no_filter_is_refused() {
+    let server = Server::new().await;
+    let token = server.token("anna").await;
+    let path = "/_matrix/client/v3/user/@anna:example.org/filter";
+    for filter in [
+        json!({ "presence": "none" }),
+        json!({ "room": { "timeline": [] } }),
+        json!({ "room": { "timeline": { "types": [1] } } }),
+        json!({ "room": { "state": { "senders": ["anna"] } } }),
+        json!({ "room": { "not_rooms": ["ward"] } }),
+        json!({ "event_format": "xml" }),
+    ] {
+        server.post(path, &token, &filter).await.expect_error(400, "M_BAD_JSON");
+        let sync = format!("/_matrix/client/v3/sync?filter={}", crate::server::encoded(&filter.to_string()));
+        server.get(&sync, &token).await.expect_error(400, "M_INVALID_PARAM");
+    }
+}
+
 /// Ids are short, and so are the addresses of syncs that name them.
 #[tokio::test]
 async fn an_id_is_short_and_every_node_knows_it() {

@@ -121,6 +121,27 @@ async fn filters_are_taken_inline_and_by_id() {
 }
 
 #[tokio::test]
+async fn the_state_at_the_end_by_both_names() {
+    let server = Server::new().await;
+    let token = server.token("anna").await;
+    let room = room_with_a_message(&server, &token).await;
+    for (query, name) in [
+        ("", "state"),
+        ("use_state_after=false", "state"),
+        ("use_state_after=true", "state_after"),
+        ("org.matrix.msc4222.use_state_after=true", "org.matrix.msc4222.state_after"),
+        ("use_state_after=true&org.matrix.msc4222.use_state_after=true", "state_after"),
+    ] {
+        let sync = server.get(&format!("{V3}/sync?{query}"), &token).await.ok();
+        let joined = &sync["rooms"]["join"][&room];
+        let told: Vec<&String> = joined.as_object().unwrap().keys().filter(|name| name.contains("state")).collect();
+        assert_eq!(told, [name], "{query}");
+        assert!(joined[name]["events"].is_array(), "{query}");
+    }
+    server.get(&format!("{V3}/sync?use_state_after=1"), &token).await.expect_error(400, "M_INVALID_PARAM");
+}
+
+#[tokio::test]
 async fn malformed_questions() {
     let server = Server::new().await;
     let (anna, bert) = (server.token("anna").await, server.token("bert").await);

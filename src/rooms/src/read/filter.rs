@@ -13,6 +13,7 @@ use crate::{Event, event::relation::relation_in};
 /// What a client wants to see of events. An empty one lets everything pass; what a `not_` list names is hidden whatever else says.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(from = "Stated")]
+#[expect(clippy::struct_excessive_bools, reason = "the fields of the specification")]
 pub struct EventFilter {
     types: Option<Vec<String>>,
     not_types: Vec<String>,

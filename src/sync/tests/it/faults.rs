@@ -3,7 +3,7 @@
 use serde_json::json;
 use wardstead_accounts::Session;
 use wardstead_rooms::Membership;
-use wardstead_sync::{SyncFilter, SyncRequest};
+use wardstead_sync::{StateName, SyncFilter, SyncRequest};
 
 use crate::support::{Answer, Server, limit_filter, server};
 
@@ -21,7 +21,7 @@ async fn situation(name: &str) -> Situation {
     let third = server.open_room(&anna, "joined").await;
     server.join(&cora, &third).await;
     let mut filter = json!({});
-    let mut full_state = false;
+    let (mut full_state, mut state) = (false, StateName::Before);
     if name != "newly joined" {
         server.join(&ben, &room).await;
         server.join(&ben, &third).await;
@@ -70,15 +70,36 @@ async fn situation(name: &str) -> Situation {
             since = since.filter(|_| name == "receipts");
         }
         "full state" => full_state = true,
+        "lazy members" => {
+            server.say(&cora, &third, "hello").await;
+            filter = json!({ "room": { "timeline": { "limit": 2 }, "state": { "lazy_load_members": true } } });
+        }
+        "lazy members, back again" => {
+            server.leave(&ben, &third).await;
+            since = Some(server.sync(&ben, None).await);
+            server.leave(&cora, &third).await;
+            server.join(&ben, &third).await;
+            filter = json!({ "room": { "state": { "lazy_load_members": true } } });
+        }
+        "state after" => {
+            server.leave(&cora, &third).await;
+            server.leave(&ben, &third).await;
+            state = StateName::After;
+        }
+        "filtered" => {
+            server.topic(&anna, &third, "hidden").await;
+            let timeline = json!({ "types": ["m.room.message"], "limit": 2 });
+            filter = json!({ "event_format": "federation", "room": { "timeline": timeline } });
+        }
         _ => {}
     }
     let filter = SyncFilter::parse(&filter.to_string()).unwrap();
     let request =
-        SyncRequest { since: since.map(|answer| answer.next()), full_state, filter, ..SyncRequest::default() };
+        SyncRequest { since: since.map(|answer| answer.next()), full_state, filter, state, ..SyncRequest::default() };
     Situation { server, by: ben, request }
 }
 
-const SITUATIONS: [&str; 11] = [
+const SITUATIONS: [&str; 15] = [
     "initial",
     "incremental",
     "gappy",
@@ -90,6 +111,10 @@ const SITUATIONS: [&str; 11] = [
     "receipts",
     "all receipts",
     "full state",
+    "lazy members",
+    "lazy members, back again",
+    "state after",
+    "filtered",
 ];
 
 /// Fails the `n`-th read of the request on `node`, for the node's memory as it is.

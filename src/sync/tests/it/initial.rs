@@ -104,3 +104,37 @@ async fn invitations_and_on_request_left_rooms() {
     assert_eq!(answer.left(&left).timeline(), [last.to_string()]);
     assert!(answer.left(&left).limited() && answer.left(&left).state().len() >= 7);
 }
+
+/// Of a left room without a timeline the state is that of the leaving, which it tells.
+#[tokio::test(start_paused = true)]
+async fn a_left_room_without_a_timeline() {
+    let server = server().await;
+    let [anna, ben] = server.users(["anna", "ben"]).await;
+    let room = server.open_room(&anna, "shared").await;
+    server.join(&ben, &room).await;
+    let topic = server.topic(&anna, &room, "before").await;
+    let left = server.leave(&ben, &room).await;
+    server.topic(&anna, &room, "after").await;
+    let mut filter = limit_filter(0);
+    filter["room"]["include_leave"] = true.into();
+    for server in [&server, &server.node(2).await] {
+        let answer = server.filtered(&ben, None, &filter).await;
+        let section = answer.left(&room);
+        assert!(section.events().is_empty() && section.limited());
+        let told = section.state();
+        assert_eq!(told[&("m.room.member".to_owned(), ben.user_id.to_string())], left.to_string());
+        assert_eq!(told[&("m.room.topic".to_owned(), String::new())], topic.to_string());
+        let back = server.back(&ben, &room, section.prev_batch(), None, 2).await;
+        assert_eq!(back[..2], [left.to_string(), topic.to_string()]);
+    }
+    // Invited again while the answer is built: it is still a left room for that one.
+    let node = server.node(3).await;
+    let (other, anna_too, ben_too, room_too) = (server.clone(), anna.clone(), ben.clone(), room.clone());
+    let before = node.filtered(&ben, None, &filter).await;
+    node.meanwhile.before_read(1, async move {
+        drop(other.member(&anna_too, &room_too, &ben_too, Membership::Invite).await);
+    });
+    let answer = node.filtered(&ben, None, &filter).await;
+    assert!(node.meanwhile.take().is_none());
+    assert_eq!(answer.said()["rooms"], before.said()["rooms"]);
+}

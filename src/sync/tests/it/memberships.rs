@@ -17,6 +17,34 @@ fn only(answer: &Answer, section: &str) {
     }
 }
 
+/// Both rooms are told, each naming the other, to who upgrades and to who follows.
+#[tokio::test(start_paused = true)]
+async fn an_upgraded_room_and_its_successor() {
+    let (server, anna, ben) = two().await;
+    let old = server.open_room(&anna, "shared").await;
+    server.join(&ben, &old).await;
+    let (anna_has, ben_has) = (server.sync(&anna, None).await, server.sync(&ben, None).await);
+    let version = server.rooms.default_version().clone();
+    let new = server.rooms.upgrade(&anna, &old, &version, &[]).await.unwrap();
+    let told = |answer: &Answer, room: &ruma::RoomId, event_type: &str, state_key: &str| {
+        let joined = answer.joined(room);
+        let is = |event: &&serde_json::Value| event["type"] == event_type && event["state_key"] == state_key;
+        joined.state_events().iter().chain(joined.events()).find(is).map(|event| event["content"].clone())
+    };
+    let leads_on =
+        |answer: &Answer| told(answer, &old, "m.room.tombstone", "").unwrap()["replacement_room"] == new.as_str();
+    let leads_back =
+        |answer: &Answer| told(answer, &new, "m.room.create", "").unwrap()["predecessor"]["room_id"] == old.as_str();
+    let answer = server.sync(&anna, Some(&anna_has)).await;
+    assert!(leads_on(&answer) && leads_back(&answer));
+    let answer = server.sync(&ben, Some(&ben_has)).await;
+    assert!(leads_on(&answer) && answer.rooms("join") == [old.as_str()]);
+    server.join(&ben, &new).await;
+    let followed = server.limited(&ben, Some(&answer), 1).await;
+    assert!(leads_back(&followed));
+    assert!(leads_on(&server.limited(&ben, None, 1).await), "however far back it lies");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_new_member_is_given_all_state_and_the_end_of_the_timeline() {
     let (server, anna, ben) = two().await;

@@ -69,3 +69,20 @@ async fn the_first_sync_after_a_restart_makes_as_many_calls() {
     let what = "ignored users, heads and receipt cells, name, event; account data, private receipts, rooms, arrivals, state's history";
     assert_eq!(calls[0], (4, 5), "{what}");
 }
+
+/// Whom a message is from is found in memory, once that user was looked up; a client that has the member is told nothing of it.
+#[tokio::test(start_paused = true)]
+async fn lazily_loaded_members_cost_no_reads() {
+    let server = server().await;
+    let [anna, ben] = server.users(["anna", "ben"]).await;
+    let room = server.room(&[&anna, &ben]).await;
+    let filter = serde_json::json!({ "room": { "state": { "lazy_load_members": true } } });
+    let mut since = server.filtered(&ben, None, &filter).await;
+    let message = Reading { gets: 1, keys: 1, scans: 2, ..Reading::default() };
+    for number in 0..3 {
+        server.say(&anna, &room, "hello").await;
+        let (answer, cost) = server.reads(server.filtered(&ben, Some(&since), &filter)).await;
+        assert_eq!((answer.joined(&room).events().len(), cost), (1, message), "message {number}");
+        since = answer;
+    }
+}
