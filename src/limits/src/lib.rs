@@ -17,6 +17,7 @@ pub mod own_data;
 pub mod postgres;
 pub mod profiles;
 pub mod rates;
+pub mod push;
 pub mod rooms;
 pub mod store;
 pub mod sync;

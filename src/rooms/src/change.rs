@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
-use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, events::TimelineEventType};
+use ruma::{
+    EventId, OwnedEventId, OwnedRoomId, OwnedUserId, events::TimelineEventType, push::PushConditionPowerLevelsCtx,
+    room_version_rules::AuthorizationRules,
+};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{Event, Membership, event::content};
+use wardstead_engine::Position;
+
+use crate::{Event, Membership, event::content, power};
 
 /// A change that a [`wardstead_store::CommitContributor`] follows.
 #[derive(Clone, Debug)]
@@ -20,6 +25,8 @@ pub enum RoomChange {
     Act(AdministrativeAct),
     /// A resolution of several states made users of this server something else than they were.
     Resolved(StateResolved),
+    /// Receipts moved on. It is no commit of the room's chain: nothing is queued before it.
+    Read(ReceiptMoved),
 }
 
 /// An event with what follows from it.
@@ -36,15 +43,60 @@ pub struct EventAppended {
     pub membership: Option<MembershipChanged>,
     /// What it is for the audit.
     pub act: Option<AdministrativeAct>,
+    /// Short id of the sender; `None`: no account here.
+    pub sender: Option<u64>,
+    /// Users in the room after it, those of other servers too.
+    pub joined: u32,
+    /// Root of the thread that it belongs to (Client-Server API, Threaded read receipts); `None`: the main timeline.
+    pub thread: Option<OwnedEventId>,
+    /// Who has which power after it.
+    pub power: PowerSource,
+    /// Position of the live event that it redacts, where it is what redacted that.
+    pub redacts: Option<Position>,
+    /// Whether it came redacted: the redaction was here first.
+    pub redacted: bool,
+}
+
+/// What the power levels of a room follow from. They are worked out by who needs them.
+#[derive(Clone, Debug)]
+pub struct PowerSource {
+    pub(crate) create: Option<Arc<Event>>,
+    pub(crate) levels: Option<Arc<Event>>,
+    pub(crate) rules: AuthorizationRules,
+}
+
+impl PowerSource {
+    /// Who may notify everybody; `None` where the levels cannot be read, which gives nobody any power.
+    #[must_use]
+    pub fn notifications(&self) -> Option<PushConditionPowerLevelsCtx> {
+        let levels = power::levels(self.create.as_deref()?, self.levels.as_deref(), &self.rules)?;
+        Some(levels.into())
+    }
+}
+
+/// Receipts that stand at later events than before, by one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiptMoved {
+    /// Short id of the room.
+    pub room: u64,
+    /// Short id of the user.
+    pub user: u64,
+    /// Of each, its thread (`main` or the event id of the root; `None`: unthreaded) and the position of its event, zero for one that is
+    /// not live.
+    pub marks: Vec<(Option<String>, Position)>,
 }
 
 /// Members after a resolution of states (Room versions, State resolution). Told before the event that it came with, if it came with one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct StateResolved {
     /// Short id of the room.
     pub room: u64,
+    /// Its id.
+    pub room_id: OwnedRoomId,
     /// Local users whose membership is another, at least one. Whose member event is gone altogether counts as having left.
     pub members: Vec<MembershipChanged>,
+    /// Their member events, in the same order; `None`: there is none any more.
+    pub events: Vec<Option<Arc<Event>>>,
 }
 
 /// A local user's membership changed.
@@ -140,7 +192,7 @@ impl RoomChange {
     pub fn act(&self) -> Option<&AdministrativeAct> {
         match self {
             Self::Event(appended) => appended.act.as_ref(),
-            Self::Created(_) | Self::Resolved(_) => None,
+            Self::Created(_) | Self::Resolved(_) | Self::Read(_) => None,
             Self::Act(act) => Some(act),
         }
     }

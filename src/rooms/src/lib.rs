@@ -42,7 +42,10 @@ use ruma::{OwnedServerName, RoomVersionId, ServerName};
 use wardstead_accounts::Accounts;
 use wardstead_store::Store;
 
-pub use change::{Act, AdministrativeAct, EventAppended, MembershipChanged, RoomChange, RoomCreated, StateResolved};
+pub use change::{
+    Act, AdministrativeAct, EventAppended, MembershipChanged, PowerSource, ReceiptMoved, RoomChange, RoomCreated,
+    StateResolved,
+};
 pub use create::{InitialState, NewRoom, Preset};
 pub use error::RoomError;
 pub use event::{ClientEvent, Event, Replaced, StoredEvent, TimelineKey, client::Viewer};
@@ -56,7 +59,7 @@ pub use read::{
     Access, Asked, Context, EventFilter, Messages, MessagesPage, Reach, Relations, RelationsPage, Seen, Sight, Slice,
     Threads, ThreadsPage, matches,
 };
-pub use receipts::{Marks, Receipt, ReceiptMark, Receipts};
+pub use receipts::{Marks, Receipt, ReceiptMark, Receipts, read_up_to};
 pub use report::Complaint;
 pub use send::Draft;
 pub use signing::{Keyring, Rotated, SigningKey};

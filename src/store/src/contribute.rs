@@ -132,6 +132,24 @@ impl<'a> Overlay<'a> {
         self.store
     }
 
+    /// The rows of `table` in `scope` that queued batches put, the oldest first. What they remove again is among them.
+    ///
+    /// # Errors
+    /// `Corrupt` for what is no such row.
+    pub fn queued<R: Row>(&self, table: &Table<R>, scope: u64) -> Result<Vec<R>, StoreError> {
+        let mut rows = Vec::new();
+        for write in self.queued.iter().rev().flat_map(|writes| writes.iter()) {
+            if let Write::Put { key, payload, .. } = write
+                && key.key().table() == table.id()
+                && key.key().scope() == scope
+            {
+                let cell = wardstead_engine::Cell { payload: payload.clone(), ..wardstead_engine::Cell::default() };
+                rows.push(table.decode(key.key(), &cell)?);
+            }
+        }
+        Ok(rows)
+    }
+
     /// The row under `key`. At most one read.
     ///
     /// # Errors

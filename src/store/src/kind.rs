@@ -24,6 +24,11 @@ pub const TO_DEVICE: u16 = 0x0205;
 pub const DEVICE_LIST: u16 = 0x0206;
 /// A local user's account data changed. Scope: the user. Key: the room's short id, eight bytes big-endian; 0: that of no room.
 pub const ACCOUNT_DATA: u16 = 0x0204;
+/// A local user's push rules changed. Key: empty.
+pub const PUSH_RULES: u16 = 0x0210;
+/// A local user's unread counts of a room are counted otherwise, because push rules changed. Key: the room's short id, eight bytes
+/// big-endian.
+pub const RECOUNTED: u16 = 0x0211;
 
 /// The stored form of an event changed: it was redacted, or got a first relation of some kind. Scope: the room. Key: a byte that is 1
 /// when other events show parts of it, then the event's id. No sync reads it: nodes forget what they have of the event in memory.

@@ -98,7 +98,7 @@ impl<'a> Build<'a> {
             None => 0,
             Some(key) => self.advance_state(key, &event, replaced.as_deref(), entry).await?,
         };
-        self.follow_event(&event, replaced.as_ref(), membership, entry).await?;
+        self.follow_event(author, &event, replaced.as_ref(), membership, entry).await?;
         let replaced = replaced.as_deref().map(Replaced::of);
         let made = Made {
             event: Arc::clone(&event),

@@ -3,15 +3,23 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use ruma::events::TimelineEventType;
+use ruma::{OwnedEventId, events::TimelineEventType};
+use wardstead_engine::Position;
+use wardstead_limits::rooms as limits;
 use wardstead_store::Overlay;
 
 use crate::{
-    Event, EventAppended, MembershipChanged, Proposed, RoomChange, RoomError, StateBefore, Verdict, change,
-    event::content, state::key,
+    Event, EventAppended, MembershipChanged, PowerSource, Proposed, RoomChange, RoomError, StateBefore, StoredEvent,
+    Verdict, change,
+    event::{
+        content,
+        relation::{Relation, THREAD, relation},
+    },
+    state::key,
+    tables::EventRow,
 };
 
-use super::{Author, Build};
+use super::{Author, Build, layer::Changed};
 
 /// The state on which a build stands.
 struct Standing<'a> {
@@ -60,6 +68,7 @@ impl Build<'_> {
     /// Tells the contributors of `event`, the batch's journal entry number `entry`, and of what it made of a member.
     pub(crate) async fn follow_event(
         &mut self,
+        author: &Author,
         event: &Arc<Event>,
         replaced: Option<&Arc<Event>>,
         membership: Option<MembershipChanged>,
@@ -72,9 +81,34 @@ impl Build<'_> {
             Some(redacted) => self.event_of_room(event, redacted).await?,
             None => None,
         };
-        let act = change::act_of(event, replaced.map(|replaced| &**replaced), redacted.as_deref());
-        let appended =
-            EventAppended { room: self.room, event: Arc::clone(event), replaced: replaced.cloned(), membership, act };
+        let redacts = redacted.as_ref().filter(|target| {
+            let by_this = |row: &EventRow| row.redacted_by.as_deref() == Some(event.event_id.as_str());
+            self.pending.own.changed.iter().any(|changed| changed.event_id == target.event_id && by_this(&changed.row))
+        });
+        let is_redacted = |changed: &Changed| changed.event_id == event.event_id && changed.row.redacted_by.is_some();
+        let mut power = self.current(&[key::CREATE, key::POWER_LEVELS]).await?.into_iter();
+        let power = PowerSource {
+            create: power.next().flatten(),
+            levels: power.next().flatten(),
+            rules: self.rules.authorization.clone(),
+        };
+        let appended = EventAppended {
+            room: self.room,
+            event: Arc::clone(event),
+            replaced: replaced.cloned(),
+            membership,
+            act: change::act_of(
+                event,
+                replaced.map(|replaced| &**replaced),
+                redacted.as_ref().map(|event| &*event.event),
+            ),
+            sender: self.user(author, &event.sender).await?,
+            joined: self.head.joined,
+            thread: self.thread_of(event).await?,
+            power,
+            redacts: redacts.map(|target| target.position).filter(|position| *position > Position::ZERO),
+            redacted: self.pending.own.changed.iter().any(is_redacted),
+        };
         self.contribute(RoomChange::Event(Box::new(appended)), entry).await
     }
 
@@ -94,10 +128,23 @@ impl Build<'_> {
     async fn event_of_room(
         &self,
         event: &Event,
-        event_id: ruma::OwnedEventId,
-    ) -> Result<Option<Arc<Event>>, RoomError> {
+        event_id: OwnedEventId,
+    ) -> Result<Option<Arc<StoredEvent>>, RoomError> {
         let Some(room) = self.inner.names.by_id(&event.room_id).await? else { return Ok(None) };
-        let found = self.inner.events.find(&room, &[event_id]).await?.pop().flatten();
-        Ok(found.map(|found| Arc::clone(&found.event)))
+        Ok(self.inner.events.find(&room, &[event_id]).await?.pop().flatten())
+    }
+
+    /// Root of the thread that `event` belongs to.
+    async fn thread_of(&self, event: &Event) -> Result<Option<OwnedEventId>, RoomError> {
+        let mut at = relation(event);
+        for _ in 0..=limits::THREAD_STEPS {
+            let Some(Relation { rel_type, parent }) = at else { break };
+            if rel_type == THREAD {
+                return Ok(Some(parent));
+            }
+            let found = self.event_of_room(event, parent).await?;
+            at = found.and_then(|parent| relation(&parent.event));
+        }
+        Ok(None)
     }
 }

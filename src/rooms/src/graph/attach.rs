@@ -93,7 +93,7 @@ impl Grapher<'_> {
         self.move_head(&attached, awaited.is_some(), short, entry).await?;
         if let Some(entry) = entry {
             self.build.head.depth = self.build.head.depth.max(depth);
-            self.build.follow_event(event, replaced.as_ref(), None, entry).await?;
+            self.build.follow_event(&self.author.clone(), event, replaced.as_ref(), None, entry).await?;
             self.build.add_made(made);
         }
         Ok(())

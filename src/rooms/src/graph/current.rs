@@ -66,7 +66,7 @@ impl Grapher<'_> {
         let shorts: Vec<u64> = shorts.into_iter().filter(|short| *short != 0).collect();
         let events: HashMap<u64, Arc<StoredEvent>> =
             shorts.iter().copied().zip(self.load_short(&shorts).await?).collect();
-        let mut moved = Vec::new();
+        let (mut moved, mut member_events) = (Vec::new(), Vec::new());
         for change in members {
             let (before, after) = (events.get(&change.before), events.get(&change.after));
             let (before, after) = (before.map(|event| &*event.event), after.map(|event| &*event.event));
@@ -75,10 +75,12 @@ impl Grapher<'_> {
             let now = now.unwrap_or(Membership::Leave);
             if let Some(user) = key::member_of(change.key).filter(|_| previous != Some(now)) {
                 moved.push(MembershipChanged { user, previous, now });
+                member_events.push(events.get(&change.after).map(|event| Arc::clone(&event.event)));
             }
         }
         if !moved.is_empty() {
-            let resolved = RoomChange::Resolved(StateResolved { room, members: moved });
+            let room_id = self.room.room_id.clone();
+            let resolved = RoomChange::Resolved(StateResolved { room, room_id, members: moved, events: member_events });
             self.build.contribute(resolved, entry).await?;
         }
         let head = &self.build.head;

@@ -7,12 +7,16 @@ use serde::Deserialize;
 use wardstead_accounts::{AccountData, Accounts, Session};
 use wardstead_engine::{Batch, Expect, JournalEntry, Key, Losing, PositionSlot};
 use wardstead_limits::{rooms as limits, store::REBUILDS};
-use wardstead_store::{Found, StoreError, kind};
+use wardstead_store::{Found, Overlay, StoreError, kind};
 
-use crate::{Access, Membership, Room, RoomError, Rooms, Sight, StoredEvent, TimelineKey};
+use crate::{
+    Access, Membership, ReceiptMoved, Room, RoomChange, RoomError, Rooms, Sight, StoredEvent, TimelineKey,
+};
 
 use super::{
-    MAIN, Marks, ReceiptMark, cell_key, log_key, receipt_key,
+    MAIN, Marks, ReceiptMark, cell_key, log_key,
+    read::live,
+    receipt_key,
     tables::{RECEIPT_CELLS, RECEIPT_LOG, RECEIPTS, ReceiptCellRow, ReceiptLogRow, ReceiptRow},
 };
 
@@ -99,11 +103,19 @@ impl Rooms {
     ) -> Result<Option<Batch>, RoomError> {
         let keys: Vec<Key> = wanted.iter().map(|wanted| wanted.key.clone()).collect();
         let found = if keys.is_empty() { Vec::new() } else { self.inner.store.get_many(&RECEIPTS, &keys).await? };
-        let mut batch = Batch::new();
+        let (mut batch, mut marks) = (Batch::new(), Vec::new());
         for (wanted, found) in wanted.iter().zip(found) {
             if found.as_ref().is_none_or(|found| stands_at(&found.row) < wanted.event.timeline_key) {
                 put(&mut batch, by, room, wanted, found.as_ref(), self.inner.store.clock().now_ms());
+                marks.push((wanted.thread.clone(), live(wanted.event.timeline_key.order)));
             }
+        }
+        let contributors = &self.inner.hooks.contributors;
+        if !marks.is_empty() && !contributors.is_empty() {
+            let moved = RoomChange::Read(ReceiptMoved { room: room.short, user: by.user, marks });
+            let nothing_queued = Overlay::new(&self.inner.store, Vec::new());
+            // The journal's first entry is the first receipt's.
+            contributors.contribute(&moved, &nothing_queued, &mut batch, 0).await?;
         }
         if let Some(event) = fully_read {
             let before = self.inner.accounts.account_data(by.user, room.short, FULLY_READ).await?;

@@ -67,6 +67,14 @@ const NAMES: &[(u16, &str)] = &[
     (0x0c0, "published_rooms"),
     (0x0c4, "people"),
     (0x0c5, "people_words"),
+    (0x0e0, "room_tallies"),
+    (0x0e1, "counted_events"),
+    (0x0e2, "readers"),
+    (0x0e3, "reader_asides"),
+    (0x0e4, "push_members"),
+    (0x0e5, "push_rules"),
+    (0x0e6, "push_classes"),
+    (0x0e7, "recounted_rooms"),
 ];
 
 /// The name of a table; `None` for one of another version.

@@ -1,0 +1,251 @@
+//! A room's members, and what each of them looks for, so that an event finds those whom it may concern without asking all.
+//!
+//! It follows from rows ([`MEMBERS`], [`crate::tables::RULES`]) and is kept in memory under the number that the room's tally had when it
+//! was read: whoever counts an event has just read that number, so what is kept is never older than the room.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use aho_corasick::AhoCorasick;
+use quick_cache::Weighter;
+use ruma::{OwnedUserId, RoomId, UserId, push::Ruleset};
+use wardstead_accounts::Ignored;
+use wardstead_engine::{KeyReader, Position, ScanRange};
+use wardstead_limits::push as limits;
+use wardstead_store::StoreError;
+
+use crate::{
+    core::Core,
+    error::corrupt,
+    glob,
+    split::{Trigger, split},
+    tables::{MEMBERS, MemberRow, NO_CLASS, TallyRow},
+};
+
+/// Somebody in the room.
+pub(crate) struct Member {
+    pub(crate) user_id: OwnedUserId,
+    /// Display name in the room.
+    pub(crate) name: Option<String>,
+    pub(crate) class: u64,
+    /// `None`: the rules of everybody, and ignores nobody.
+    pub(crate) own: Option<Arc<Own>>,
+}
+
+/// What only one user has.
+pub(crate) struct Own {
+    pub(crate) rules: Ruleset,
+    pub(crate) ignored: Ignored,
+    triggers: Vec<Trigger>,
+}
+
+/// Words in one automaton.
+#[derive(Clone, Default)]
+struct Words {
+    automaton: Option<AhoCorasick>,
+    /// Whose each is, and whether it has to stand for itself.
+    owners: Vec<(u64, bool)>,
+}
+
+/// See the module.
+#[derive(Clone, Default)]
+pub(crate) struct Index {
+    names: u64,
+    upto: Position,
+    members: HashMap<u64, Arc<Member>>,
+    ids: HashMap<OwnedUserId, u64>,
+    /// As of some time ago: what it finds may have left.
+    words: Arc<Words>,
+    /// Of those who changed since then.
+    recent_words: Words,
+    recent: BTreeSet<u64>,
+    /// Users by whom they look for, in lower case.
+    senders: HashMap<String, Vec<u64>>,
+    ignorers: Vec<u64>,
+    always: Vec<u64>,
+}
+
+/// What an event has that somebody may look for.
+pub(crate) struct Looked<'a> {
+    pub(crate) sender: &'a UserId,
+    /// Its text, where words are looked for.
+    pub(crate) text: Option<&'a str>,
+    pub(crate) mentioned: &'a [&'a str],
+}
+
+#[derive(Clone)]
+pub(crate) struct Bytes;
+
+impl Weighter<u64, Arc<Index>> for Bytes {
+    fn weight(&self, _: &u64, index: &Arc<Index>) -> u64 {
+        let words =
+            |words: &Words| words.automaton.as_ref().map_or(0, AhoCorasick::memory_usage) + 16 * words.owners.len();
+        (256 + 384 * index.members.len() + words(&index.words) + words(&index.recent_words)) as u64
+    }
+}
+
+impl Words {
+    fn new(words: Vec<(String, u64, bool)>) -> Result<Self, StoreError> {
+        if words.is_empty() {
+            return Ok(Self::default());
+        }
+        let owners = words.iter().map(|(_, user, alone)| (*user, *alone)).collect();
+        let automaton = AhoCorasick::new(words.iter().map(|(word, ..)| word))
+            .map_err(|error| wardstead_engine::EngineError::Unavailable(format!("too many words: {error}")))?;
+        Ok(Self { automaton: Some(automaton), owners })
+    }
+
+    fn find(&self, text: &str, found: &mut BTreeSet<u64>) {
+        let Some(automaton) = &self.automaton else { return };
+        for place in automaton.find_overlapping_iter(text) {
+            if let Some((user, alone)) = self.owners.get(place.pattern().as_usize())
+                && (!alone || glob::stands_alone(text, place.start(), place.end()))
+            {
+                found.insert(*user);
+            }
+        }
+    }
+}
+
+impl Member {
+    /// The words that it looks for, in lower case; `None`: something that no word tells.
+    fn words(&self) -> Vec<Option<(String, bool)>> {
+        let word = |pattern: &str| {
+            let pattern = pattern.to_lowercase();
+            let literal = glob::longest_literal(&pattern);
+            (!literal.is_empty()).then(|| (literal.to_owned(), !glob::has_wildcards(&pattern)))
+        };
+        let named = || word(self.name.as_deref().unwrap_or(self.user_id.as_str()));
+        let Some(own) = &self.own else {
+            let name = self.name.as_deref().map(word);
+            return std::iter::once(word(self.user_id.localpart())).chain(name).collect();
+        };
+        let of = |trigger: &Trigger| match trigger {
+            Trigger::Word(pattern) => Some(word(pattern)),
+            Trigger::Name => Some(named()),
+            Trigger::Sender(_) | Trigger::Always => None,
+        };
+        own.triggers.iter().filter_map(of).collect()
+    }
+}
+
+impl Index {
+    pub(crate) fn member(&self, user: u64) -> Option<&Arc<Member>> {
+        self.members.get(&user)
+    }
+
+    /// Members to whom an event may be something else than to their class.
+    pub(crate) fn concerned(&self, looked: &Looked<'_>) -> BTreeSet<u64> {
+        let mut found: BTreeSet<u64> = self.always.iter().copied().collect();
+        found.extend(looked.mentioned.iter().filter_map(|id| self.ids.get(*id)));
+        if let Some(text) = looked.text {
+            let text = text.to_lowercase();
+            self.words.find(&text, &mut found);
+            self.recent_words.find(&text, &mut found);
+        }
+        found.extend(self.senders.get(&looked.sender.as_str().to_lowercase()).into_iter().flatten());
+        let ignores = |user: &&u64| {
+            let own = self.members.get(*user).and_then(|member| member.own.as_ref());
+            own.is_some_and(|own| own.ignored.contains(looked.sender))
+        };
+        found.extend(self.ignorers.iter().filter(ignores));
+        found.retain(|user| self.members.get(user).is_some_and(|member| member.user_id != *looked.sender));
+        found
+    }
+
+    /// The same with `changes`, in their order.
+    fn with(&self, changes: Vec<(MemberRow, Option<Arc<Own>>)>) -> Result<Self, StoreError> {
+        let mut index = self.clone();
+        for (row, own) in changes {
+            if let Some(before) = index.members.remove(&row.user) {
+                index.ids.remove(&before.user_id);
+            }
+            index.recent.insert(row.user);
+            if row.joined
+                && let Ok(user_id) = UserId::parse(row.user_id)
+            {
+                index.ids.insert(user_id.clone(), row.user);
+                let member = Member { user_id, name: row.name, class: row.class, own };
+                index.members.insert(row.user, Arc::new(member));
+            }
+        }
+        (index.senders, index.ignorers, index.always) = Default::default();
+        for (user, member) in &index.members {
+            let mut always = member.class == NO_CLASS || member.words().iter().any(Option::is_none);
+            for trigger in member.own.iter().flat_map(|own| &own.triggers) {
+                match trigger {
+                    Trigger::Sender(sender) => index.senders.entry(sender.clone()).or_default().push(*user),
+                    Trigger::Always => always = true,
+                    Trigger::Word(_) | Trigger::Name => {}
+                }
+            }
+            if member.own.as_ref().is_some_and(|own| !own.ignored.is_empty()) {
+                index.ignorers.push(*user);
+            }
+            if always {
+                index.always.push(*user);
+            }
+        }
+        if index.recent.len() > limits::INDEX_RECENT_USERS {
+            index.words = Arc::new(Words::new(index.words_of(index.members.keys()))?);
+            index.recent.clear();
+        }
+        index.recent_words = Words::new(index.words_of(index.recent.iter()))?;
+        Ok(index)
+    }
+
+    fn words_of<'a>(&self, users: impl Iterator<Item = &'a u64>) -> Vec<(String, u64, bool)> {
+        let of = |user: &u64| {
+            let words = self.members.get(user).map(|member| member.words()).unwrap_or_default();
+            words.into_iter().flatten().map(|(word, alone)| (word, *user, alone)).collect::<Vec<_>>()
+        };
+        users.flat_map(of).collect()
+    }
+}
+
+impl Core {
+    /// The members of `room` as of `tally`, with the changes that are `queued`.
+    pub(crate) async fn index(
+        &self,
+        room: u64,
+        room_id: &RoomId,
+        tally: &TallyRow,
+        queued: Vec<MemberRow>,
+    ) -> Result<Arc<Index>, StoreError> {
+        let before = self.indices.get(&room).unwrap_or_default();
+        if before.names == tally.names && before.names != 0 {
+            return Ok(before);
+        }
+        let from = MEMBERS.key(room).position(before.upto.next()).key();
+        let range = ScanRange::new(from, MEMBERS.key(room).key().after_prefix());
+        let (mut upto, mut rows, alone) = (before.upto, Vec::new(), queued.is_empty());
+        for found in self.store.scan_all(&MEMBERS, range).await? {
+            let position = KeyReader::new(&found.key).position();
+            upto = upto.max(position.ok_or_else(|| corrupt(&found.key, "no position in the key"))?);
+            rows.push(found.row);
+        }
+        rows.extend(queued);
+        let mut changes = Vec::with_capacity(rows.len());
+        for row in rows {
+            let own = if row.joined && row.watched { self.own(row.user, &row.user_id, room_id).await? } else { None };
+            changes.push((row, own));
+        }
+        let mut index = before.with(changes)?;
+        (index.names, index.upto) = (tally.names, upto);
+        let index = Arc::new(index);
+        // What is only queued may never come.
+        if alone {
+            self.indices.insert(room, Arc::clone(&index));
+        }
+        Ok(index)
+    }
+
+    async fn own(&self, user: u64, user_id: &str, room_id: &RoomId) -> Result<Option<Arc<Own>>, StoreError> {
+        let Ok(user_id) = UserId::parse(user_id) else { return Ok(None) };
+        let (rules, ignored) = (self.rules(user, &user_id).await?.0, self.ignored(user, &user_id).await?);
+        let triggers = split(&rules, &user_id, room_id).triggers;
+        Ok(Some(Arc::new(Own { rules, ignored, triggers })))
+    }
+}

@@ -1,0 +1,105 @@
+//! Receipts: a user's row is written anew with what is unread after them.
+
+use wardstead_engine::{Key, Position, PositionSlot};
+use wardstead_limits::push as limits;
+use wardstead_rooms::ReceiptMoved;
+use wardstead_store::{Contribution, StoreError};
+
+use crate::{
+    core::Core,
+    fold::{Reader, counted},
+    tables::{ASIDES, AsideRow, Count, READERS, ReaderRow, TALLIES, TallyRow, aside_key, reader_key, tally_key, total},
+    work::expect,
+};
+
+/// A user's row and the room's tally, as they were together.
+pub(crate) struct Read {
+    pub(crate) reader: Reader,
+    /// 0: none.
+    pub(crate) version: u64,
+    pub(crate) tally: TallyRow,
+    /// When the tally last changed, and its version.
+    pub(crate) at: Position,
+    pub(crate) tally_version: u64,
+    /// What the user has beyond each class.
+    pub(crate) aside: AsideRow,
+}
+
+impl Read {
+    /// What the class's total and what the user has beyond it come to.
+    pub(crate) fn base(&self, class: u64) -> Count {
+        total(&self.tally.totals, class).plus(self.aside.beyond(class))
+    }
+}
+
+impl Core {
+    /// What is known of `user`'s reading in `room`. Two reads, one more in rooms where many speak.
+    pub(crate) async fn look(&self, room: u64, user: u64) -> Result<Read, StoreError> {
+        for _ in 0..limits::READ_TRIES {
+            let keys: [Key; 2] = [tally_key(room), reader_key(room, user)];
+            let mut cells = self.store.cells(&keys).await?.into_iter();
+            let mut read = Read::nothing(room, user)?;
+            if let Some(cell) = cells.next().flatten() {
+                read.tally = TALLIES.decode(&keys[0], &cell)?;
+                (read.at, read.tally_version) = (cell.position(), cell.version);
+            }
+            let cell = cells.next().flatten();
+            read.reader = Reader::of(room, user, cell.as_ref())?;
+            read.version = cell.map_or(0, |cell| cell.version);
+            if let Some((_, aside)) = read.tally.asides.iter().find(|(of, _)| *of == user) {
+                read.aside = aside.clone();
+                return Ok(read);
+            }
+            if !read.tally.spilled {
+                return Ok(read);
+            }
+            let Some(found) = self.store.get(&ASIDES, &aside_key(room, user)).await? else { return Ok(read) };
+            // Written after the tally that was read: they do not belong together.
+            if found.position() <= read.at {
+                read.aside = found.row;
+                return Ok(read);
+            }
+        }
+        Err(StoreError::Engine(wardstead_engine::EngineError::Busy("a room's counts change too fast")))
+    }
+
+    /// Takes part in the commit that moves receipts.
+    pub(crate) async fn read(&self, moved: &ReceiptMoved) -> Result<Contribution, StoreError> {
+        let read = self.look(moved.room, moved.user).await?;
+        let reader = &read.reader;
+        let rows = counted(&self.store, moved.room, reader.upto, read.at).await?;
+        let unread = reader.unread(&self.store, &rows, read.at, &moved.marks).await?;
+        let unread: Vec<_> = unread.into_iter().collect();
+        if rows.is_empty() && unread == reader.row.unread {
+            return Ok(Contribution::nothing());
+        }
+        let past = if unread.is_empty() { Vec::new() } else { reader.row.past.clone() };
+        let row = ReaderRow {
+            past,
+            joined: Some(reader.joined().0),
+            base: read.base(reader.row.class),
+            redactions: read.tally.redactions,
+            unread,
+            ..reader.row
+        };
+        let (key, before, version) = (reader_key(moved.room, moved.user), read.version, self.version());
+        let [upto, recounted] = [read.at.max(reader.upto), reader.recounted].map(PositionSlot::Known);
+        Ok(Contribution::new(move |batch, entry| {
+            expect(batch, key.clone(), before);
+            READERS.put_with(batch, key, version, &[PositionSlot::Entry(entry), upto, recounted], &row);
+        }))
+    }
+}
+
+impl Read {
+    fn nothing(room: u64, user: u64) -> Result<Self, StoreError> {
+        Ok(Self {
+            reader: Reader::of(room, user, None)?,
+            version: 0,
+            tally: TallyRow::default(),
+            at: Position::ZERO,
+            tally_version: 0,
+            aside: AsideRow::default(),
+        })
+    }
+}

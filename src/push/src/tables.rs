@@ -1,0 +1,227 @@
+//! Tables of push (numbers 0x0e0–0x0ef) and their rows. Formats and why: `docs/design/21-counts.md`.
+
+use serde::{Deserialize, Serialize};
+use wardstead_engine::{AccessPattern, Key, KeyBuilder};
+use wardstead_store::{Table, row};
+
+/// Running totals by room; versioned, its position that of the last change.
+pub(crate) const TALLIES: Table<TallyRow> = Table::new(AccessPattern::Point, 0x0e0, "room_tallies", "push");
+/// Events that notify somebody, by room and position.
+pub(crate) const COUNTED: Table<CountedRow> = Table::new(AccessPattern::Append, 0x0e1, "counted_events", "push");
+/// What members have read, by room and user; versioned. Positions: of the last change, up to which counted events
+/// are in it, of its row of [`RECOUNTED`].
+pub(crate) const READERS: Table<ReaderRow> = Table::new(AccessPattern::Point, 0x0e2, "readers", "push");
+/// By room and user, how the user's counts differ from those of the class; for those who are not in the room's tally itself.
+pub(crate) const ASIDES: Table<AsideRow> = Table::new(AccessPattern::Point, 0x0e3, "reader_asides", "push");
+/// What changed of a room's members that concerns push, by room, position and user.
+pub(crate) const MEMBERS: Table<MemberRow> = Table::new(AccessPattern::Append, 0x0e4, "push_members", "push");
+/// Push rules by user; versioned, with the position of the last change.
+pub(crate) const RULES: Table<RulesRow> = Table::new(AccessPattern::Point, 0x0e5, "push_rules", "push");
+/// Classes by their hash. Never changed.
+pub(crate) const CLASSES: Table<ClassRow> = Table::new(AccessPattern::Point, 0x0e6, "push_classes", "push");
+/// Rooms whose counts changed with the rules, by user and position.
+pub(crate) const RECOUNTED: Table<RecountedRow> = Table::new(AccessPattern::Append, 0x0e7, "recounted_rooms", "push");
+
+/// The class of those who left their rules as they were.
+pub(crate) const DEFAULT_CLASS: u64 = 0;
+/// The class of those who are looked at one by one: nothing notifies it.
+pub(crate) const NO_CLASS: u64 = u64::MAX;
+
+/// What an event is to somebody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Outcome {
+    #[default]
+    Silent,
+    Notify,
+    /// Notifies, highlighted.
+    Highlight,
+}
+
+/// Unread notifications, and those among them that are highlighted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Count {
+    pub(crate) notify: i64,
+    pub(crate) highlight: i64,
+}
+
+impl Count {
+    /// Adds an event, or with `sign` −1 takes it back.
+    pub(crate) fn add(&mut self, outcome: Outcome, sign: i64) {
+        self.notify += if outcome == Outcome::Silent { 0 } else { sign };
+        self.highlight += if outcome == Outcome::Highlight { sign } else { 0 };
+    }
+
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self { notify: self.notify + other.notify, highlight: self.highlight + other.highlight }
+    }
+
+    pub(crate) fn minus(self, other: Self) -> Self {
+        Self { notify: self.notify - other.notify, highlight: self.highlight - other.highlight }
+    }
+}
+
+/// Counts by class.
+pub(crate) type Totals = Vec<(u64, Count)>;
+
+pub(crate) fn total(totals: &Totals, class: u64) -> Count {
+    totals.iter().find(|(of, _)| *of == class).map(|(_, count)| *count).unwrap_or_default()
+}
+
+pub(crate) fn total_mut(totals: &mut Totals, class: u64) -> &mut Count {
+    let at = totals.iter().position(|(of, _)| *of == class).unwrap_or_else(|| {
+        totals.push((class, Count::default()));
+        totals.len() - 1
+    });
+    &mut totals[at].1
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TallyRow {
+    /// Classes of members other than the default one, with how many members each has.
+    pub(crate) classes: Vec<(u64, u32)>,
+    /// Members with rules of their own, or who ignore somebody.
+    pub(crate) watched: u32,
+    /// Another number with each row of [`MEMBERS`].
+    pub(crate) names: u64,
+    /// What all events so far came to, by class.
+    pub(crate) totals: Totals,
+    /// Events that were redacted after they had been counted.
+    pub(crate) redactions: u64,
+    /// The last who spoke or were mentioned, the newest first.
+    pub(crate) asides: Vec<(u64, AsideRow)>,
+    /// Whether there are rows of [`ASIDES`].
+    pub(crate) spilled: bool,
+}
+row!(TallyRow, 1);
+
+/// Events that are to one user something else than to the user's class: what they are to the user, and what they are to each class.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AsideRow {
+    pub(crate) own: Count,
+    pub(crate) instead: Totals,
+}
+row!(AsideRow, 1);
+
+impl AsideRow {
+    /// What a member of `class` has beyond the class.
+    pub(crate) fn beyond(&self, class: u64) -> Count {
+        self.own.minus(total(&self.instead, class))
+    }
+}
+
+/// What an event is to whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Counted {
+    /// Root of its thread; `None`: the main timeline.
+    pub(crate) thread: Option<String>,
+    /// Short id of the sender, to whom it is nothing; 0: no account here.
+    pub(crate) sender: u64,
+    /// To the classes that it notifies.
+    pub(crate) classes: Vec<(u64, Outcome)>,
+    /// To users to whom it is something else than to their class.
+    pub(crate) users: Vec<(u64, Outcome)>,
+}
+
+impl Counted {
+    /// What it is to `user` of `class`.
+    pub(crate) fn to(&self, user: u64, class: u64) -> Outcome {
+        if self.sender == user {
+            return Outcome::Silent;
+        }
+        let own = self.users.iter().find(|(to, _)| *to == user);
+        let of_class = || self.classes.iter().find(|(to, _)| *to == class);
+        own.or_else(of_class).map(|(_, outcome)| *outcome).unwrap_or_default()
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CountedRow {
+    /// The event at this position.
+    pub(crate) event: Option<Counted>,
+    /// The one that was redacted by it: its position, and what it was.
+    pub(crate) redacted: Option<(u64, Counted)>,
+}
+row!(CountedRow, 1);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReaderRow {
+    pub(crate) class: u64,
+    /// Classes before it, the oldest first, each with the position up to which it was; none where nothing of then is unread.
+    pub(crate) past: Vec<(u64, u64)>,
+    /// Has rules of their own, or ignores somebody.
+    pub(crate) watched: bool,
+    /// Position of the join; `None`: that of the row's last change.
+    pub(crate) joined: Option<u64>,
+    /// What the class's total and what the user has beyond it came to, up to the row's second position.
+    pub(crate) base: Count,
+    /// As of then.
+    pub(crate) redactions: u64,
+    /// What was unread then, by thread (`None`: the main timeline); zeros are left out.
+    pub(crate) unread: Vec<(Option<String>, Count)>,
+}
+row!(ReaderRow, 1);
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MemberRow {
+    pub(crate) user: u64,
+    pub(crate) user_id: String,
+    /// Display name in the room.
+    pub(crate) name: Option<String>,
+    pub(crate) class: u64,
+    pub(crate) watched: bool,
+    /// In the room.
+    pub(crate) joined: bool,
+}
+row!(MemberRow, 1);
+
+/// The rules as the specification writes them down, in the content envelope: they hold what a user looks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RulesRow {
+    pub(crate) content: Vec<u8>,
+}
+row!(RulesRow, 1);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ClassRow {
+    pub(crate) rules: Vec<ClassRuleRow>,
+}
+row!(ClassRow, 1);
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ClassRuleRow {
+    /// It does not look at events that say whom they mention.
+    pub(crate) legacy: bool,
+    /// Conditions in the JSON of the specification.
+    pub(crate) conditions: Vec<String>,
+    pub(crate) outcome: Outcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RecountedRow {
+    pub(crate) room: u64,
+}
+row!(RecountedRow, 1);
+
+pub(crate) fn tally_key(room: u64) -> Key {
+    TALLIES.key(room).key()
+}
+
+pub(crate) fn counted_key(room: u64) -> KeyBuilder {
+    COUNTED.key(room)
+}
+
+pub(crate) fn reader_key(room: u64, user: u64) -> Key {
+    READERS.key(room).u64(user).key()
+}
+
+pub(crate) fn aside_key(room: u64, user: u64) -> Key {
+    ASIDES.key(room).u64(user).key()
+}
+
+pub(crate) fn rules_key(user: u64) -> Key {
+    RULES.key(user).key()
+}
+
+pub(crate) fn class_key(class: u64) -> Key {
+    CLASSES.key(0).u64(class).key()
+}

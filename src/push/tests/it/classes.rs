@@ -1,0 +1,72 @@
+//! Classes are asked once for an event, whoever many have them; who has rules like nobody else's is still counted right.
+
+use ruma::push::Ruleset;
+use serde_json::json;
+use wardstead_accounts::Session;
+use wardstead_limits::push as limits;
+use wardstead_push::default_rules;
+
+use crate::support::server;
+
+fn muting(user: &Session, field: &str, number: usize) -> Ruleset {
+    let mut rules = serde_json::to_value(default_rules(&user.user_id)).unwrap();
+    let rule = json!({ "rule_id": "own", "actions": [], "default": false, "enabled": true, "conditions": [
+        { "kind": "event_match", "key": field, "pattern": format!("silent{number}") }] });
+    rules["override"].as_array_mut().unwrap().insert(1, rule);
+    serde_json::from_value(rules).unwrap()
+}
+
+#[tokio::test]
+async fn each_class_is_asked_once_for_an_event() {
+    let server = server(1).await;
+    let mut users = Vec::new();
+    for number in 0..12 {
+        users.push(server.user(&format!("user{number}")).await);
+    }
+    let room = server.room(&users.iter().collect::<Vec<_>>()).await;
+    let before = server.counter.evaluations();
+    server.say(&users[0], &room, "to twelve").await;
+    let after = server.counter.evaluations();
+    assert_eq!((after.0 - before.0, after.1 - before.1), (1, 0), "one class, nobody for himself");
+    for user in &users[8..] {
+        server.set_rules(user, &muting(user, "content.msgtype", 1)).await;
+    }
+    let before = server.counter.evaluations();
+    server.say(&users[0], &room, "to two classes").await;
+    let after = server.counter.evaluations();
+    assert_eq!((after.0 - before.0, after.1 - before.1), (2, 0));
+    server.say(&users[0], &room, "and user3 is called").await;
+    assert_eq!(server.counter.evaluations().1 - after.1, 1, "who is named is looked at");
+    assert_eq!(server.counts(&users[3], &room).await, (3, 1));
+    assert_eq!(server.counts(&users[9], &room).await, (3, 0));
+}
+
+#[tokio::test]
+async fn beyond_the_bound_of_classes_members_are_counted_one_by_one() {
+    let server = server(2).await;
+    let mut users = Vec::new();
+    for number in 0..limits::ROOM_CLASSES + 4 {
+        users.push(server.user(&format!("user{number}")).await);
+    }
+    let room = server.room(&users.iter().collect::<Vec<_>>()).await;
+    for (number, user) in users.iter().enumerate().skip(1) {
+        server.set_rules(user, &muting(user, "content.tag", number)).await;
+    }
+    let before = server.counter.evaluations();
+    for number in [1, limits::ROOM_CLASSES + 2] {
+        let content = json!({ "msgtype": "m.text", "body": "tagged", "tag": format!("silent{number}") });
+        server.event(&users[0], &room, "m.room.message", None, &content).await.unwrap();
+    }
+    let after = server.counter.evaluations();
+    assert_eq!(after.0 - before.0, 2 * (1 + limits::ROOM_CLASSES as u64));
+    for (number, user) in users.iter().enumerate().skip(1) {
+        let silent = number == 1 || number == limits::ROOM_CLASSES + 2;
+        assert_eq!(server.counts(user, &room).await, (if silent { 1 } else { 2 }, 0), "{number}");
+    }
+    // Who leaves makes place.
+    server.become_(&users[1], &room, wardstead_rooms::Membership::Leave).await;
+    let last = users.last().unwrap();
+    server.push.refresh(&server.rooms, last.user, &last.user_id).await.unwrap();
+    server.say(&users[0], &room, "once more").await;
+    assert_eq!(server.counts(last, &room).await, (3, 0));
+}

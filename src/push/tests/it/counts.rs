@@ -1,0 +1,50 @@
+//! What single things come to.
+
+use serde_json::json;
+use wardstead_rooms::Membership;
+
+use crate::support::server;
+
+#[tokio::test]
+async fn what_was_said_before_a_join_and_by_oneself_is_not_counted() {
+    let server = server(1).await;
+    let (anna, bert) = (server.user("anna").await, server.user("bert").await);
+    let room = server.room(&[&anna]).await;
+    server.say(&anna, &room, "before").await;
+    server.become_(&bert, &room, Membership::Join).await;
+    assert_eq!(server.counts(&bert, &room).await, (0, 0));
+    server.say(&bert, &room, "my own").await;
+    let event = server.say(&anna, &room, "hello bert").await;
+    assert_eq!(server.counts(&bert, &room).await, (1, 1));
+    assert_eq!(server.counts(&anna, &room).await, (1, 0));
+    server.read(&bert, &room, &event, None).await;
+    assert_eq!(server.counts(&bert, &room).await, (0, 0));
+    server.say(&anna, &room, "unread").await;
+    server.become_(&bert, &room, Membership::Leave).await;
+    server.say(&anna, &room, "he is gone").await;
+    server.become_(&bert, &room, Membership::Join).await;
+    assert_eq!(server.counts(&bert, &room).await, (0, 0), "counted from the join");
+}
+
+#[tokio::test]
+async fn threads_are_counted_and_read_for_themselves() {
+    let server = server(2).await;
+    let (anna, bert) = (server.user("anna").await, server.user("bert").await);
+    let room = server.room(&[&anna, &bert]).await;
+    let root = server.say(&anna, &room, "root").await;
+    let reply = json!({ "msgtype": "m.text", "body": "reply",
+        "m.relates_to": { "rel_type": "m.thread", "event_id": root } });
+    let first = server.event(&anna, &room, "m.room.message", None, &reply).await.unwrap();
+    server.event(&anna, &room, "m.room.message", None, &reply).await.unwrap();
+    let later = server.say(&anna, &room, "later").await;
+    assert_eq!(server.counts(&bert, &room).await, (4, 0));
+    let counts = server.unread(&bert, &room, true).await;
+    assert_eq!((counts.room.notifications, counts.threads[root.as_str()].notifications), (2, 2));
+    server.read(&bert, &room, &root, Some("main")).await;
+    server.read(&bert, &room, &first, Some(root.as_str())).await;
+    let counts = server.unread(&bert, &room, true).await;
+    assert_eq!((counts.room.notifications, counts.threads[root.as_str()].notifications), (1, 1));
+    server.read(&bert, &room, &later, None).await;
+    let counts = server.unread(&bert, &room, true).await;
+    assert_eq!((counts.room.notifications, counts.threads.len()), (0, 0), "an unthreaded receipt covers all threads");
+}

@@ -1,0 +1,8 @@
+//! Unread counts over the memory engine.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod classes;
+mod counts;
+mod histories;
+mod naive;
+mod support;

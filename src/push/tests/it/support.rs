@@ -1,0 +1,120 @@
+//! A server that counts, and short ways to use it.
+
+use std::{ops::Deref, sync::Arc};
+
+use ruma::{OwnedEventId, OwnedRoomId, RoomId, RoomVersionId, push::Ruleset, server_name};
+use serde_json::{Value, json, value::RawValue};
+use wardstead_accounts::{Accounts, NewAccount, Session};
+use wardstead_engine::Batch;
+use wardstead_limits::ManualClock;
+use wardstead_push::{Counter, Push, UnreadCounts};
+use wardstead_rooms::{Draft, Hooks, Marks, Membership, NewRoom, Preset, ReceiptMark, RoomError, Rooms, signing};
+use wardstead_store::{Contributors, Store, testing};
+
+pub struct Server {
+    pub push: Push,
+    pub counter: Counter,
+    pub rooms: Rooms,
+    pub store: Store,
+    pub accounts: Accounts,
+    pub clock: ManualClock,
+}
+
+impl Deref for Server {
+    type Target = Rooms;
+
+    fn deref(&self) -> &Rooms {
+        &self.rooms
+    }
+}
+
+pub async fn server(seed: u64) -> Server {
+    let (engine, clock) = testing::engine();
+    let store = testing::over(engine, "example.org", clock.clone(), seed).await.unwrap();
+    let server_name = server_name!("example.org").to_owned();
+    let accounts = Accounts::new(store.clone(), server_name.clone());
+    let key = signing::load_or_create(&store, store.rng().as_ref()).await.unwrap();
+    let counter = Counter::new(store.clone(), accounts.clone());
+    let hooks = Hooks { contributors: Arc::new(Contributors::new(vec![Arc::new(counter.clone())])), policy: None };
+    let rooms = Rooms::with_hooks(store.clone(), accounts.clone(), server_name, key, RoomVersionId::V11, hooks);
+    store.set_audience(Arc::new(rooms.clone()));
+    Server { push: Push::new(&counter), counter, rooms, store, accounts, clock }
+}
+
+impl Server {
+    pub async fn user(&self, name: &str) -> Session {
+        let new = NewAccount { username: Some(name.to_owned()), ..NewAccount::default() };
+        self.accounts.register(new, Batch::new()).await.unwrap().session
+    }
+
+    /// A room of `members`, made by the first.
+    pub async fn room(&self, members: &[&Session]) -> OwnedRoomId {
+        self.clock.advance_ms(5);
+        let new = NewRoom { preset: Some(Preset::PublicChat), ..NewRoom::default() };
+        let room = self.rooms.create(members[0], new).await.unwrap();
+        for member in &members[1..] {
+            self.become_(member, &room, Membership::Join).await;
+        }
+        room
+    }
+
+    pub async fn become_(&self, who: &Session, room: &RoomId, membership: Membership) {
+        self.clock.advance_ms(5);
+        self.rooms.set_membership(who, room, &who.user_id, membership, None).await.unwrap();
+    }
+
+    pub async fn event(
+        &self,
+        by: &Session,
+        room: &RoomId,
+        event_type: &str,
+        state_key: Option<&str>,
+        content: &Value,
+    ) -> Result<OwnedEventId, RoomError> {
+        self.clock.advance_ms(5);
+        let (event_type, state_key) = (event_type.to_owned(), state_key.map(str::to_owned));
+        self.rooms.send(by, room, Draft { event_type, state_key, content: raw(content), txn_id: None }).await
+    }
+
+    pub async fn say(&self, by: &Session, room: &RoomId, body: &str) -> OwnedEventId {
+        let content = json!({ "msgtype": "m.text", "body": body });
+        self.event(by, room, "m.room.message", None, &content).await.unwrap()
+    }
+
+    pub async fn read(&self, by: &Session, room: &RoomId, event: &OwnedEventId, thread: Option<&str>) {
+        let mark = ReceiptMark { event_id: event.clone(), thread: thread.map(str::to_owned) };
+        self.rooms.mark_read(by, room, &Marks { read: Some(mark), ..Marks::default() }).await.unwrap();
+    }
+
+    pub async fn set_rules(&self, by: &Session, rules: &Ruleset) {
+        self.push.set_rules(&self.rooms, by.user, &by.user_id, rules).await.unwrap();
+    }
+
+    pub async fn ignore(&self, by: &Session, whom: &[&Session]) {
+        let users: serde_json::Map<String, Value> =
+            whom.iter().map(|user| (user.user_id.to_string(), json!({}))).collect();
+        let content = raw(&json!({ "ignored_users": users }));
+        self.accounts.set_account_data(by.user, 0, "m.ignored_user_list", &content).await.unwrap();
+        self.push.refresh(&self.rooms, by.user, &by.user_id).await.unwrap();
+    }
+
+    pub async fn short(&self, room: &RoomId) -> u64 {
+        self.rooms.room(room).await.unwrap().unwrap().short
+    }
+
+    /// What `by` has not read now.
+    pub async fn unread(&self, by: &Session, room: &RoomId, threads: bool) -> UnreadCounts {
+        let upto = self.store.caught_up().await.unwrap();
+        self.push.unread(self.short(room).await, by.user, upto, threads).await.unwrap().unwrap()
+    }
+
+    /// Notifications and highlights of a whole room.
+    pub async fn counts(&self, by: &Session, room: &RoomId) -> (u64, u64) {
+        let counts = self.unread(by, room, false).await.room;
+        (counts.notifications, counts.highlights)
+    }
+}
+
+pub fn raw(value: &Value) -> Box<RawValue> {
+    serde_json::value::to_raw_value(value).unwrap()
+}
