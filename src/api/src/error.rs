@@ -5,6 +5,7 @@
 mod accounts;
 mod directory;
 mod identity;
+mod push;
 mod rooms;
 mod store;
 mod sync;

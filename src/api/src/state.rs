@@ -6,6 +6,7 @@ use wardstead_accounts::Accounts;
 use wardstead_directory::Directory;
 use wardstead_identity::Identity;
 use wardstead_limits::{Clock, Rng};
+use wardstead_push::Push;
 use wardstead_rooms::Rooms;
 use wardstead_sync::Syncer;
 
@@ -25,6 +26,8 @@ pub struct ApiParts {
     pub rooms: Rooms,
     /// How rooms are found.
     pub directory: Directory,
+    /// Push rules, and what was not read.
+    pub push: Push,
     /// What clients have not been sent yet.
     pub syncer: Syncer,
     /// What the operator chose.

@@ -22,4 +22,4 @@ mod work;
 pub use counter::Counter;
 pub use defaults::default_rules;
 pub use error::PushError;
-pub use unread::{Push, UnreadCount, UnreadCounts};
+pub use unread::{Push, Unread, UnreadCount, UnreadCounts};

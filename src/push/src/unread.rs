@@ -38,6 +38,15 @@ pub struct UnreadCount {
     pub highlights: u64,
 }
 
+/// What of a room was not read, and when the user last changed that.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unread {
+    /// The numbers.
+    pub counts: UnreadCounts,
+    /// When a receipt, a join or the rules last changed them; others speak without that.
+    pub changed: Position,
+}
+
 /// What of a room was not read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnreadCounts {
@@ -88,7 +97,7 @@ impl Push {
         user: u64,
         upto: Position,
         threads: bool,
-    ) -> Result<Option<UnreadCounts>, PushError> {
+    ) -> Result<Option<Unread>, PushError> {
         let rows = self.rows(room, user).await?;
         let Rows { tally, counted_at, reader, aside, aside_at } = &rows;
         if reader.changed > upto {
@@ -96,7 +105,8 @@ impl Push {
         }
         let now = *counted_at <= upto && *aside_at <= upto;
         if now && !threads && tally.redactions == reader.row.redactions {
-            return Ok(Some(UnreadCounts { room: grown(tally, aside, reader).into(), threads: BTreeMap::new() }));
+            let counts = UnreadCounts { room: grown(tally, aside, reader).into(), threads: BTreeMap::new() };
+            return Ok(Some(Unread { counts, changed: reader.changed }));
         }
         let counted = counted(&self.core.store, room, reader.upto, upto.min(*counted_at)).await?;
         let unread = reader.unread(&self.core.store, &counted, upto, &[]).await?;
@@ -110,7 +120,7 @@ impl Push {
         }
         counts.threads.retain(|_, count| *count != UnreadCount::default());
         counts.room = sum.into();
-        Ok(Some(counts))
+        Ok(Some(Unread { counts, changed: reader.changed }))
     }
 
     async fn rows(&self, room: u64, user: u64) -> Result<Rows, PushError> {

@@ -1,6 +1,7 @@
 //! How a sync fails.
 
 use wardstead_accounts::{AccountsError, AuthError};
+use wardstead_push::PushError;
 use wardstead_rooms::RoomError;
 use wardstead_store::StoreError;
 
@@ -19,6 +20,9 @@ pub enum SyncError {
     /// The user's account could not be read.
     #[error(transparent)]
     Account(#[from] AccountsError),
+    /// What was not read could not be counted.
+    #[error(transparent)]
+    Push(#[from] PushError),
     /// The store could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -182,6 +182,11 @@ impl Filter {
         self.definition.room.ephemeral.passes_type("m.typing")
     }
 
+    /// Whether what is unread in threads is counted for each of them.
+    pub(crate) fn unread_threads(&self) -> bool {
+        self.definition.room.timeline.unread_thread_notifications
+    }
+
     /// Whether any receipts are to be shown.
     pub(crate) fn receipts(&self) -> bool {
         self.definition.room.ephemeral.passes_type("m.receipt")

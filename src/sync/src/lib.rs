@@ -32,6 +32,7 @@ mod shape;
 mod shown;
 mod to_device;
 mod typing;
+mod unread;
 mod wait;
 
 pub use device_lists::{DeviceListSource, DeviceLists, NoDeviceLists};

@@ -10,7 +10,7 @@ use wardstead_engine::Position;
 use wardstead_limits::sync as limits;
 use wardstead_rooms::Receipt;
 
-use crate::{SyncError, Syncer, filter::Filter, response::Events, wait::Range};
+use crate::{SyncError, Syncer, filter::Filter, response::Events, unread::PUSH_RULES, wait::Range};
 
 /// What changed of it.
 #[derive(Debug, Default)]
@@ -19,6 +19,10 @@ pub(crate) struct OwnNews {
     account_data: BTreeMap<u64, Vec<AccountData>>,
     /// Private receipts by room.
     receipts: BTreeMap<u64, Vec<Receipt>>,
+    /// The event that tells push rules.
+    push_rules: Option<Box<RawValue>>,
+    /// Rooms in which other push rules count otherwise.
+    recounted: Vec<u64>,
 }
 
 /// What changed of it for one room.
@@ -31,7 +35,13 @@ pub(crate) struct OwnRoomNews {
 impl OwnNews {
     /// The rooms that it is about.
     pub(crate) fn rooms(&self) -> BTreeSet<u64> {
-        self.account_data.keys().chain(self.receipts.keys()).copied().filter(|room| *room != 0).collect()
+        self.account_data
+            .keys()
+            .chain(self.receipts.keys())
+            .chain(&self.recounted)
+            .copied()
+            .filter(|room| *room != 0)
+            .collect()
     }
 
     /// What is about `room`.
@@ -42,14 +52,18 @@ impl OwnNews {
 
     /// What is about no room, as the filter lets it be shown.
     pub(crate) fn of_no_room(&mut self, filter: &Filter) -> Result<Events, serde_json::Error> {
-        events(self.account_data.remove(&0).unwrap_or_default(), |data| filter.account_data(&data.event_type))
+        let account_data = self.account_data.remove(&0).unwrap_or_default();
+        let mut told = events(account_data, |data| filter.account_data(&data.event_type))?;
+        told.events.extend(self.push_rules.take().filter(|_| filter.account_data(PUSH_RULES)));
+        Ok(told)
     }
 }
 
 impl Syncer {
     /// What changed in `range` for `user`. No read where memory knows that nothing did.
-    pub(crate) async fn own_news(&self, user: u64, range: Range, filter: &Filter) -> Result<OwnNews, SyncError> {
-        let mut news = OwnNews::default();
+    pub(crate) async fn own_news(&self, by: &Session, range: Range) -> Result<OwnNews, SyncError> {
+        let user = by.user;
+        let mut news = OwnNews { push_rules: self.push_rules_news(by, range).await?, ..OwnNews::default() };
         if range.since >= range.upto || self.store.user_changed(user, range.since) == Some(false) {
             return Ok(news);
         }
@@ -60,12 +74,12 @@ impl Syncer {
             }
             news.account_data.entry(data.room).or_default().push(data);
         }
-        if filter.receipts() {
-            let found = self.rooms.private_receipts(user, range.since, range.upto, limits::TOTAL_RECEIPT_ROWS).await?;
-            for receipt in found.receipts {
-                news.receipts.entry(receipt.room).or_default().push(receipt);
-            }
+        // Shown or not: they change what is unread.
+        let found = self.rooms.private_receipts(user, range.since, range.upto, limits::TOTAL_RECEIPT_ROWS).await?;
+        for receipt in found.receipts {
+            news.receipts.entry(receipt.room).or_default().push(receipt);
         }
+        news.recounted = self.push.recounted(user, range.since, range.upto).await?;
         Ok(news)
     }
 }

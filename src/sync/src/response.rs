@@ -12,6 +12,7 @@ use crate::{
     DeviceLists,
     receipts::{ReceiptContent, receipt_contents},
     to_device::ToDevice,
+    unread::Unread,
 };
 
 /// The whole answer.
@@ -78,6 +79,8 @@ pub(crate) struct JoinedRoom {
     pub(crate) state: Option<State>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) summary: Option<Summary>,
+    #[serde(flatten)]
+    pub(crate) unread: Unread,
     #[serde(skip_serializing_if = "EphemeralEvents::is_empty")]
     pub(crate) ephemeral: EphemeralEvents,
     #[serde(skip_serializing_if = "Events::is_empty")]

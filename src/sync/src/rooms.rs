@@ -67,7 +67,7 @@ impl Syncer {
     ) -> Result<Sections, SyncError> {
         let Question { by, filter, .. } = *question;
         let range = Range { since: Position::ZERO, upto };
-        let mut own = self.own_news(by.user, range, filter).await?;
+        let mut own = self.own_news(by, range).await?;
         let mut rooms = self.rooms.user_rooms_at(by.user, upto).await?;
         rooms.retain(|room| {
             let shown = match room.membership {
@@ -113,11 +113,11 @@ impl Syncer {
         full_state: bool,
     ) -> Result<Sections, SyncError> {
         let Question { by, filter, .. } = *question;
-        let mut own = self.own_news(by.user, range, filter).await?;
+        let mut own = self.own_news(by, range).await?;
         let mut changed = if full_state {
             self.all_rooms(by.user, range).await?
         } else if range.since < range.upto {
-            self.changed_rooms(by.user, range, &own.rooms(), filter.receipts()).await?
+            self.changed_rooms(by.user, range, &own.rooms(), true).await?
         } else {
             Vec::new()
         };
@@ -265,7 +265,7 @@ impl Syncer {
         even_empty: bool,
     ) -> Result<Shown, SyncError> {
         let Wanted { by, filter, room, upto, .. } = wanted;
-        let mut receipts = own.receipts;
+        let mut receipts = if filter.receipts() { own.receipts } else { Vec::new() };
         if let Some(since) = wanted.receipts {
             let range = Range { since, upto: *upto };
             receipts = self.receipt_news(by, room.short, range, answer.receipts, receipts).await?;
@@ -277,7 +277,8 @@ impl Syncer {
         }
         let account_data = room_events(own.account_data, &room.room_id, filter)?;
         let section = section.filter(|section| even_empty || !section.is_empty());
-        if section.is_none() && ephemeral.is_empty() && account_data.is_empty() {
+        let (unread, recounted) = self.unread(wanted).await?;
+        if section.is_none() && ephemeral.is_empty() && account_data.is_empty() && !recounted {
             return Ok(Shown::Nothing);
         }
         let nothing = || State::new(wanted.state_name, Vec::new());
@@ -285,7 +286,7 @@ impl Syncer {
             Some(Section { timeline, state, summary }) => (Some(timeline), Some(state), summary),
             None => (None, wanted.state_name.is_after().then(nothing), None),
         };
-        Ok(Shown::Joined(JoinedRoom { timeline, state, summary, ephemeral, account_data }))
+        Ok(Shown::Joined(JoinedRoom { timeline, state, summary, unread, ephemeral, account_data }))
     }
 
     async fn left(&self, wanted: &Wanted<'_>, own: OwnRoomNews) -> Result<Shown, SyncError> {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use wardstead_accounts::{Accounts, Presence, PresenceState, Session};
 use wardstead_engine::Position;
 use wardstead_limits::{own_data, sync as limits};
+use wardstead_push::Push;
 use wardstead_rooms::{Rooms, Typing};
 use wardstead_store::{Listener, Store, SyncToken, Token, Woken};
 
@@ -51,6 +52,7 @@ pub struct Syncer {
     pub(crate) ignored: Arc<IgnoredCache>,
     pub(crate) to_device: Arc<dyn ToDeviceSource>,
     pub(crate) device_lists: Arc<dyn DeviceListSource>,
+    pub(crate) push: Push,
 }
 
 impl std::fmt::Debug for Syncer {
@@ -91,6 +93,7 @@ impl Syncer {
     /// Answers from `store`, `accounts`, `rooms`, and what this node knows of who is typing and who is there.
     #[must_use]
     pub fn new(store: Store, accounts: Accounts, rooms: Rooms, typing: Typing, presence: Presence) -> Self {
+        let push = Push::over(store.clone(), accounts.clone());
         Self {
             store,
             accounts,
@@ -102,6 +105,7 @@ impl Syncer {
             ignored: Arc::new(IgnoredCache::new()),
             to_device: Arc::new(NoMessages),
             device_lists: Arc::new(NoDeviceLists),
+            push,
         }
     }
 

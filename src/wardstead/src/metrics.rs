@@ -19,6 +19,7 @@ use prometheus_client::{
 use wardstead_api::Limiter;
 use wardstead_directory::Directory;
 use wardstead_limits::{store as store_limits, wardstead as limits};
+use wardstead_push::Counter;
 use wardstead_rooms::Rooms;
 use wardstead_store::Store;
 use wardstead_sync::Syncer;
@@ -62,6 +63,7 @@ pub(crate) struct Looked {
     pub(crate) directory: Directory,
     pub(crate) syncer: Syncer,
     pub(crate) limiter: Limiter,
+    pub(crate) counter: Counter,
     pub(crate) nodes: Arc<Nodes>,
 }
 
@@ -133,6 +135,7 @@ impl Looked {
         caches.extend(self.directory.caches());
         caches.extend(self.syncer.caches());
         caches.push(self.limiter.cache());
+        caches.extend(self.counter.caches());
         let held: Vec<_> = caches.iter().map(|(name, held, _)| (*name, number(*held))).collect();
         page.labelled("wardstead_cache_bytes", "Bytes that the cache of this name holds", "cache", &held)?;
         let most: Vec<_> = caches.iter().map(|(name, _, most)| (*name, number(*most))).collect();

@@ -10,6 +10,7 @@ use wardstead_directory::{Directory, PeopleIndex, Publisher};
 use wardstead_engine::EngineError;
 use wardstead_identity::{Identity, IdentityConfig, IdentityError, NewRegistrationToken};
 use wardstead_limits::api as limits;
+use wardstead_push::{Counter, Push};
 use wardstead_rooms::{Hooks, RoomChange, RoomError, Rooms, Rotated, Typing, signing};
 use wardstead_store::{CommitContributor, Contributors, Store};
 use wardstead_sync::Syncer;
@@ -217,7 +218,9 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
     let first_token = identity.ensure_first_token().await?;
     let key = signing::load_or_create(store, store.rng().as_ref()).await?;
     let version = config.rooms.default_version.id().clone();
-    let contributors: Vec<Arc<dyn CommitContributor<RoomChange>>> = vec![Arc::new(Publisher)];
+    let counter = Counter::new(store.clone(), accounts.clone());
+    let contributors: Vec<Arc<dyn CommitContributor<RoomChange>>> =
+        vec![Arc::new(Publisher), Arc::new(counter.clone())];
     let hooks = Hooks { contributors: Arc::new(Contributors::new(contributors)), ..Hooks::default() };
     let rooms = Rooms::with_hooks(store.clone(), accounts.clone(), name.clone(), key, version, hooks);
     store.set_audience(Arc::new(rooms.clone()));
@@ -237,6 +240,7 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
         directory: directory.clone(),
         syncer: syncer.clone(),
         limiter: limiter.clone(),
+        counter: counter.clone(),
         nodes: Arc::clone(&nodes),
     };
     let registry = metrics::registry(looked, &figures, config.durability());
@@ -245,6 +249,7 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
         identity,
         rooms,
         directory,
+        push: Push::new(&counter),
         syncer,
         availability: Availability::watching(health.available()),
         figures,

@@ -11,6 +11,7 @@ impl From<SyncError> for ApiError {
             SyncError::Session(error) => error.into(),
             SyncError::Room(error) => error.into(),
             SyncError::Account(error) => error.into(),
+            SyncError::Push(error) => error.into(),
             SyncError::Store(error) => error.into(),
             SyncError::Json(error) => Self::internal(format!("a stored event is not JSON: {error}")),
         }

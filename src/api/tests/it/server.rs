@@ -19,6 +19,7 @@ use wardstead_engine::{Batch, Key};
 use wardstead_engine_memory::{Faults, MemoryEngine};
 use wardstead_identity::{FailedLogins, HashCost, Identity, IdentityConfig, Registration};
 use wardstead_limits::ManualClock;
+use wardstead_push::{Counter, Push};
 use wardstead_rooms::{Hooks, Proposed, RoomChange, RoomError, RoomPolicy, Rooms, Typing, Verdict, signing};
 use wardstead_store::{CommitContributor, Contributors, Store, testing};
 use wardstead_sync::Syncer;
@@ -129,7 +130,9 @@ impl Server {
         let identity = Identity::new(store.clone(), accounts.clone(), config);
         let key = signing::load_or_create(&store, store.rng().as_ref()).await.unwrap();
         let name = server_name!("example.org").to_owned();
-        let contributors: Vec<Arc<dyn CommitContributor<RoomChange>>> = vec![Arc::new(Publisher)];
+        let counter = Counter::new(store.clone(), accounts.clone());
+        let contributors: Vec<Arc<dyn CommitContributor<RoomChange>>> =
+            vec![Arc::new(Publisher), Arc::new(counter.clone())];
         let hooks =
             Hooks { policy: Some(Arc::new(NoIdentifiers)), contributors: Arc::new(Contributors::new(contributors)) };
         let rooms = Rooms::with_hooks(store.clone(), accounts.clone(), name, key, RoomVersionId::V12, hooks);
@@ -142,6 +145,7 @@ impl Server {
             identity,
             directory: Directory::new(store.clone(), accounts.clone(), rooms.clone(), VisiblePeople::All),
             rooms: rooms.clone(),
+            push: Push::new(&counter),
             syncer,
             availability: Availability::watching(available.subscribe()),
             figures: figures.clone(),

@@ -213,7 +213,8 @@ impl<'a> History<'a> {
         let len = self.model.len();
         let at = len - 1 - step.back % len;
         let event_id = OwnedEventId::try_from(self.model.event_id(at)).unwrap();
-        if !event_id.as_str().starts_with('$') {
+        // It would take levels away.
+        if self.model.event_type(at) == "m.room.power_levels" {
             return;
         }
         self.txn += 1;
@@ -331,7 +332,9 @@ impl<'a> History<'a> {
                     continue;
                 }
                 let expected = self.model.unread(who, threads);
-                let counted = self.server.push.unread(self.short, self.users[who].user, upto, threads).await.unwrap();
+                let user = self.users[who].user;
+                let counted = self.server.push.unread(self.short, user, upto, threads).await.unwrap();
+                let counted = counted.map(|unread| unread.counts);
                 if counted.as_ref() != Some(&expected) {
                     return Err(format!("user {who}, threads {threads}: counted {counted:?}, expected {expected:?}"));
                 }
@@ -346,6 +349,7 @@ impl<'a> History<'a> {
         for Then { upto, who, threads, counts } in &self.then {
             let user = self.users[*who].user;
             let counted = self.server.push.unread(self.short, user, *upto, *threads).await.unwrap();
+            let counted = counted.map(|unread| unread.counts);
             let in_it = self.is_in(*who);
             if in_it && counted.as_ref().is_some_and(|counted| counted != counts) {
                 return Err(format!("user {who}, threads {threads} as of {upto:?}: {counted:?}, was {counts:?}"));
@@ -359,6 +363,9 @@ async fn run(server: &Server, number: u64, steps: &[Step]) -> Result<(), String>
     let mut history = History::new(server, number).await;
     for (at, step) in steps.iter().enumerate() {
         history.take(*step).await;
+        if at % 2 == 0 && at + 1 < steps.len() {
+            continue;
+        }
         history.check().await.map_err(|wrong| format!("after step {at}: {wrong}"))?;
         // What stands above a position is not in what was so at it.
         let recent = history.then.len().saturating_sub(4 * USERS);

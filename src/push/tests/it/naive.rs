@@ -15,6 +15,7 @@ use wardstead_push::{UnreadCount, UnreadCounts};
 /// An event, and what it was to each member when it came.
 struct Said {
     event_id: String,
+    event_type: String,
     /// How it relates, to what.
     relation: Option<(String, String)>,
     thread: Option<String>,
@@ -74,6 +75,10 @@ impl Model {
         self.said[at].relation.is_none() && !self.said[at].redacted
     }
 
+    pub fn event_type(&self, at: usize) -> &str {
+        &self.said[at].event_type
+    }
+
     pub fn is_redacted(&self, at: usize) -> bool {
         self.said[at].redacted
     }
@@ -104,7 +109,8 @@ impl Model {
             }
         }
         let event_id = event["event_id"].as_str().unwrap().to_owned();
-        self.said.push(Said { event_id, relation, thread, redacted: false, to });
+        let event_type = event["type"].as_str().unwrap().to_owned();
+        self.said.push(Said { event_id, event_type, relation, thread, redacted: false, to });
     }
 
     fn power(&self) -> PushConditionPowerLevelsCtx {

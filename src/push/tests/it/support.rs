@@ -105,7 +105,7 @@ impl Server {
     /// What `by` has not read now.
     pub async fn unread(&self, by: &Session, room: &RoomId, threads: bool) -> UnreadCounts {
         let upto = self.store.caught_up().await.unwrap();
-        self.push.unread(self.short(room).await, by.user, upto, threads).await.unwrap().unwrap()
+        self.push.unread(self.short(room).await, by.user, upto, threads).await.unwrap().unwrap().counts
     }
 
     /// Notifications and highlights of a whole room.

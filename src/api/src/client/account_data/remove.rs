@@ -8,7 +8,7 @@ use ruma::api::{
     Metadata, auth_scheme::AccessToken, client::config::set_global_account_data::v3::Response, path_builder::SinglePath,
 };
 
-use super::named::Named;
+use super::named::{Named, ignored_changed};
 use crate::{ApiError, ruma_io::Ruma};
 
 /// Method and path.
@@ -27,5 +27,6 @@ impl Metadata for Endpoint {
 pub(super) async fn remove(Ruma { state, request, caller, .. }: Ruma<Named<Endpoint>>) -> Result<Response, ApiError> {
     request.check_own(&caller)?;
     state.accounts.remove_account_data(caller.user, 0, &request.name).await?;
+    ignored_changed(&state, &caller, &request.name).await?;
     Ok(Response::new())
 }
