@@ -32,6 +32,10 @@ pub(crate) struct Member {
     pub(crate) class: u64,
     /// `None`: the rules of everybody, and ignores nobody.
     pub(crate) own: Option<Arc<Own>>,
+    /// What is looked for, in lower case, and whether it has to stand for itself.
+    words: Vec<(String, bool)>,
+    /// Looks for something that no word tells.
+    always: bool,
 }
 
 /// What only one user has.
@@ -82,7 +86,7 @@ impl Weighter<u64, Arc<Index>> for Bytes {
     fn weight(&self, _: &u64, index: &Arc<Index>) -> u64 {
         let words =
             |words: &Words| words.automaton.as_ref().map_or(0, AhoCorasick::memory_usage) + 16 * words.owners.len();
-        (256 + 384 * index.members.len() + words(&index.words) + words(&index.recent_words)) as u64
+        (256 + 512 * index.members.len() + words(&index.words) + words(&index.recent_words)) as u64
     }
 }
 
@@ -110,8 +114,19 @@ impl Words {
 }
 
 impl Member {
-    /// The words that it looks for, in lower case; `None`: something that no word tells.
-    fn words(&self) -> Vec<Option<(String, bool)>> {
+    fn new(user_id: OwnedUserId, row: MemberRow, own: Option<Arc<Own>>) -> Self {
+        let (name, class, words) = (row.name, row.class, Vec::new());
+        let mut member = Self { user_id, name, class, own, words, always: false };
+        let words = member.looked_for();
+        let own = member.own.iter().flat_map(|own| &own.triggers);
+        let always = own.into_iter().any(|trigger| *trigger == Trigger::Always);
+        member.always = always || class == NO_CLASS || words.iter().any(Option::is_none);
+        member.words = words.into_iter().flatten().collect();
+        member
+    }
+
+    /// The words that it looks for; `None`: something that no word tells.
+    fn looked_for(&self) -> Vec<Option<(String, bool)>> {
         let word = |pattern: &str| {
             let pattern = pattern.to_lowercase();
             let literal = glob::longest_literal(&pattern);
@@ -164,27 +179,24 @@ impl Index {
             }
             index.recent.insert(row.user);
             if row.joined
-                && let Ok(user_id) = UserId::parse(row.user_id)
+                && let Ok(user_id) = UserId::parse(row.user_id.as_str())
             {
                 index.ids.insert(user_id.clone(), row.user);
-                let member = Member { user_id, name: row.name, class: row.class, own };
-                index.members.insert(row.user, Arc::new(member));
+                let user = row.user;
+                index.members.insert(user, Arc::new(Member::new(user_id, row, own)));
             }
         }
         (index.senders, index.ignorers, index.always) = Default::default();
         for (user, member) in &index.members {
-            let mut always = member.class == NO_CLASS || member.words().iter().any(Option::is_none);
             for trigger in member.own.iter().flat_map(|own| &own.triggers) {
-                match trigger {
-                    Trigger::Sender(sender) => index.senders.entry(sender.clone()).or_default().push(*user),
-                    Trigger::Always => always = true,
-                    Trigger::Word(_) | Trigger::Name => {}
+                if let Trigger::Sender(sender) = trigger {
+                    index.senders.entry(sender.clone()).or_default().push(*user);
                 }
             }
             if member.own.as_ref().is_some_and(|own| !own.ignored.is_empty()) {
                 index.ignorers.push(*user);
             }
-            if always {
+            if member.always {
                 index.always.push(*user);
             }
         }
@@ -197,11 +209,11 @@ impl Index {
     }
 
     fn words_of<'a>(&self, users: impl Iterator<Item = &'a u64>) -> Vec<(String, u64, bool)> {
-        let of = |user: &u64| {
-            let words = self.members.get(user).map(|member| member.words()).unwrap_or_default();
-            words.into_iter().flatten().map(|(word, alone)| (word, *user, alone)).collect::<Vec<_>>()
+        let found = users.filter_map(|user| self.members.get(user).map(|member| (*user, member)));
+        let words = |(user, member): (u64, &Arc<Member>)| {
+            member.words.iter().map(|(word, alone)| (word.clone(), user, *alone)).collect::<Vec<_>>()
         };
-        users.flat_map(of).collect()
+        found.flat_map(words).collect()
     }
 }
 

@@ -31,4 +31,5 @@ mod refresh;
 mod rooms;
 mod session;
 mod sync;
+mod unread;
 mod visibility;

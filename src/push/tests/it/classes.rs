@@ -1,10 +1,12 @@
 //! Classes are asked once for an event, whoever many have them; who has rules like nobody else's is still counted right.
 
+use futures::{StreamExt, stream};
 use ruma::push::Ruleset;
 use serde_json::json;
 use wardstead_accounts::Session;
 use wardstead_limits::push as limits;
 use wardstead_push::default_rules;
+use wardstead_rooms::Membership;
 
 use crate::support::server;
 
@@ -42,6 +44,38 @@ async fn each_class_is_asked_once_for_an_event() {
 }
 
 #[tokio::test]
+async fn a_message_to_ten_thousand_asks_each_class_once() {
+    const MEMBERS: usize = 10_000;
+    let server = server(3).await;
+    let anna = server.user("anna").await;
+    let room = server.room(&[&anna]).await;
+    let members: Vec<Session> = stream::iter(0..MEMBERS)
+        .map(|number| {
+            let (server, room) = (&server, &room);
+            async move {
+                let member = server.user(&format!("member-{number}")).await;
+                server.set_membership(&member, room, &member.user_id, Membership::Join, None).await.unwrap();
+                member
+            }
+        })
+        .buffer_unordered(64)
+        .collect()
+        .await;
+    for member in &members[..3] {
+        server.set_rules(member, &muting(member, "content.msgtype", 1)).await;
+    }
+    // The first one reads who is in the room.
+    server.say(&anna, &room, "hello").await;
+    let before = server.counter.evaluations();
+    server.say(&anna, &room, "hello, all of you").await;
+    let after = server.counter.evaluations();
+    assert_eq!((after.0 - before.0, after.1 - before.1), (2, 0), "classes, members alone");
+    for member in [&members[0], &members[3], &members[MEMBERS - 1]] {
+        assert_eq!(server.counts(member, &room).await, (2, 0));
+    }
+}
+
+#[tokio::test]
 async fn beyond_the_bound_of_classes_members_are_counted_one_by_one() {
     let server = server(2).await;
     let mut users = Vec::new();
@@ -64,7 +98,7 @@ async fn beyond_the_bound_of_classes_members_are_counted_one_by_one() {
         assert_eq!(server.counts(user, &room).await, (if silent { 1 } else { 2 }, 0), "{number}");
     }
     // Who leaves makes place.
-    server.become_(&users[1], &room, wardstead_rooms::Membership::Leave).await;
+    server.become_(&users[1], &room, Membership::Leave).await;
     let last = users.last().unwrap();
     server.push.refresh(&server.rooms, last.user, &last.user_id).await.unwrap();
     server.say(&users[0], &room, "once more").await;

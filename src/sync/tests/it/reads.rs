@@ -13,7 +13,7 @@ async fn many_rooms(server: &Server, by: &Session, count: usize) {
 }
 
 /// One message in one room costs the same however many rooms the user is in: the rows of what the user is in the rooms that
-/// changed, the arrivals, the state's history.
+/// changed, the arrivals, the state's history, and the three of what was not read.
 #[tokio::test(start_paused = true)]
 async fn an_incremental_sync_costs_the_same_in_5000_rooms() {
     let server = server().await;
@@ -43,6 +43,7 @@ async fn an_incremental_sync_costs_the_same_in_5000_rooms() {
     }
     // One of them: whom the user ignores, read again because the user came into rooms.
     assert_eq!(costs[0], Reading { gets: 2, keys: 2, scans: 2, ..Reading::default() });
+    assert_eq!(costs[0], Reading { gets: 2, keys: 4, scans: 2, ..Reading::default() });
     assert!(costs.iter().all(|cost| *cost == costs[0]), "{costs:?}");
 }
 
@@ -68,6 +69,9 @@ async fn the_first_sync_after_a_restart_makes_as_many_calls() {
     assert_eq!(calls[0], calls[1]);
     let what = "ignored users, heads and receipt cells, name, event; account data, private receipts, rooms, arrivals, state's history";
     assert_eq!(calls[0], (4, 5), "{what}");
+    let what = "heads and receipt cells, name, event, push rules, unread; account data, private receipts, recounted rooms, rooms, arrivals, \
+                state's history";
+    assert_eq!(calls[0], (5, 6), "{what}");
 }
 
 /// Whom a message is from is found in memory, once that user was looked up; a client that has the member is told nothing of it.
