@@ -30,6 +30,8 @@ pub(crate) struct OwnNews {
 pub(crate) struct OwnRoomNews {
     pub(crate) account_data: Vec<AccountData>,
     pub(crate) receipts: Vec<Receipt>,
+    /// Other push rules count otherwise in it.
+    pub(crate) recounted: bool,
 }
 
 impl OwnNews {
@@ -47,7 +49,8 @@ impl OwnNews {
     /// What is about `room`.
     pub(crate) fn room(&mut self, room: u64) -> OwnRoomNews {
         let account_data = self.account_data.remove(&room).unwrap_or_default();
-        OwnRoomNews { account_data, receipts: self.receipts.remove(&room).unwrap_or_default() }
+        let recounted = self.recounted.contains(&room);
+        OwnRoomNews { account_data, receipts: self.receipts.remove(&room).unwrap_or_default(), recounted }
     }
 
     /// What is about no room, as the filter lets it be shown.
@@ -111,7 +114,7 @@ impl Syncer {
             receipts = self.rooms.own_receipts(room, by.user, &by.user_id, upto).await?;
             receipts.retain(|receipt| receipt.private);
         }
-        Ok(OwnRoomNews { account_data, receipts })
+        Ok(OwnRoomNews { account_data, receipts, recounted: false })
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{
         EphemeralEvents, Events, InvitedRoom, JoinedRoom, KnockedRoom, LeftRoom, Rooms, Sections, State, StateName,
     },
     room::{Section, StateTold, Stretch, Wanted},
+    unread::Unread,
     wait::{Question, Range},
 };
 
@@ -265,10 +266,12 @@ impl Syncer {
         even_empty: bool,
     ) -> Result<Shown, SyncError> {
         let Wanted { by, filter, room, upto, .. } = wanted;
+        let mut recounted = own.recounted || !own.receipts.is_empty();
         let mut receipts = if filter.receipts() { own.receipts } else { Vec::new() };
         if let Some(since) = wanted.receipts {
             let range = Range { since, upto: *upto };
             receipts = self.receipt_news(by, room.short, range, answer.receipts, receipts).await?;
+            recounted |= receipts.iter().any(|receipt| receipt.user == by.user);
         }
         receipts.retain(|receipt| filter.ephemeral_of(&receipt.user_id));
         let mut ephemeral = EphemeralEvents::default();
@@ -276,8 +279,13 @@ impl Syncer {
             ephemeral.receipts(receipts);
         }
         let account_data = room_events(own.account_data, &room.room_id, filter)?;
+        let looked = section.is_some();
         let section = section.filter(|section| even_empty || !section.is_empty());
-        let (unread, recounted) = self.unread(wanted).await?;
+        let hidden = looked && section.is_none();
+        let mut unread = Unread::default();
+        if looked || recounted || !filter.receipts() {
+            (unread, recounted) = self.unread(wanted, hidden).await?;
+        }
         if section.is_none() && ephemeral.is_empty() && account_data.is_empty() && !recounted {
             return Ok(Shown::Nothing);
         }

@@ -35,14 +35,20 @@ impl From<UnreadCount> for Numbers {
 }
 
 impl Syncer {
-    /// What was not read, and whether the user changed that in the answer's range: by reading, or by other rules.
-    pub(crate) async fn unread(&self, wanted: &Wanted<'_>) -> Result<(Unread, bool), SyncError> {
+    /// What was not read, and whether the user changed that in the answer's range: by reading, or by other rules; with `hidden` events,
+    /// which the filter leaves out, whether it is another number at all.
+    pub(crate) async fn unread(&self, wanted: &Wanted<'_>, hidden: bool) -> Result<(Unread, bool), SyncError> {
         let Wanted { by, filter, room, since, upto, .. } = wanted;
         let Some(unread) = self.push.unread(room.short, by.user, *upto, filter.unread_threads()).await? else {
             return Ok((Unread::default(), false));
         };
+        let mut changed = unread.changed > *since;
+        if hidden && !changed {
+            let before = self.push.unread(room.short, by.user, *since, filter.unread_threads()).await?;
+            changed = before.is_none_or(|before| before.counts != unread.counts);
+        }
         let threads = unread.counts.threads.into_iter().map(|(root, count)| (root, count.into())).collect();
-        Ok((Unread { room: Some(unread.counts.room.into()), threads }, unread.changed > *since))
+        Ok((Unread { room: Some(unread.counts.room.into()), threads }, changed))
     }
 
     /// The event that tells the push rules of `by`, where the range begins with nothing or they changed in it.
