@@ -184,7 +184,7 @@ impl Filter {
 
     /// Whether what is unread in threads is counted for each of them.
     pub(crate) fn unread_threads(&self) -> bool {
-        self.definition.room.timeline.unread_thread_notifications
+        self.definition.room.timeline.thread_counts()
     }
 
     /// Whether any receipts are to be shown.

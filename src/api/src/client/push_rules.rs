@@ -4,15 +4,11 @@
 //!
 //! Clients ask for the rules before they sync, to know what notifies.
 
-use std::future::{Ready, ready};
-
-use ruma::{
-    api::client::push::get_pushrules_all::v3::{Request, Response},
-    push::Ruleset,
-};
+use ruma::api::client::push::get_pushrules_all::v3::{Request, Response};
 
 use crate::{ApiError, ruma_io::Ruma};
 
-pub(super) fn push_rules(Ruma { caller, .. }: Ruma<Request>) -> Ready<Result<Response, ApiError>> {
-    ready(Ok(Response::new(Ruleset::server_default(&caller.user_id))))
+pub(super) async fn push_rules(Ruma { state, caller, .. }: Ruma<Request>) -> Result<Response, ApiError> {
+    let (rules, _) = state.push.rules(caller.user, &caller.user_id).await?;
+    Ok(Response::new(rules))
 }
