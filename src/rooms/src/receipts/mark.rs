@@ -9,9 +9,7 @@ use wardstead_engine::{Batch, Expect, JournalEntry, Key, Losing, PositionSlot};
 use wardstead_limits::{rooms as limits, store::REBUILDS};
 use wardstead_store::{Found, Overlay, StoreError, kind};
 
-use crate::{
-    Access, Membership, ReceiptMoved, Room, RoomChange, RoomError, Rooms, Sight, StoredEvent, TimelineKey,
-};
+use crate::{Access, Membership, ReceiptMoved, Room, RoomChange, RoomError, Rooms, Sight, StoredEvent, TimelineKey};
 
 use super::{
     MAIN, Marks, ReceiptMark, cell_key, log_key,
