@@ -49,8 +49,8 @@ fn default_class() -> &'static ClassRow {
 
 impl Core {
     pub(crate) fn new(store: Store, accounts: Accounts) -> Self {
-        let indices = Cache::with_weighter(limits::INDEX_CACHE_ITEMS, limits::INDEX_CACHE_BYTES, Bytes);
-        let classes = Cache::new(limits::CLASS_CACHE_ITEMS);
+        let indices = Cache::with_weighter(limits::INDEX_CACHE_ENTRIES, limits::INDEX_CACHE_BYTES, Bytes);
+        let classes = Cache::new(limits::CLASS_CACHE_ENTRIES);
         classes.insert(DEFAULT_CLASS, Arc::new(Class::new(default_class())));
         Self { store, accounts, indices, classes, evaluated: AtomicU64::new(0), concerned: AtomicU64::new(0) }
     }

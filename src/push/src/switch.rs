@@ -112,7 +112,7 @@ impl Push {
         // What nothing was counted by leaves no trace.
         if !unread.is_empty() && class != before.class && past.last().is_none_or(|(_, last)| *last < upto.0) {
             past.push((before.class, upto.0));
-            past.drain(..past.len().saturating_sub(limits::PAST_CLASSES));
+            past.drain(..past.len().saturating_sub(limits::PAST_CLASS_ENTRIES));
         }
         let row = ReaderRow {
             class,
@@ -143,10 +143,10 @@ impl Push {
 /// The rules as they are stored.
 fn checked(rules: &Ruleset) -> Result<Vec<u8>, PushError> {
     let words = rules.content.len() + rules.override_.len() + rules.underride.len();
-    if rules.iter().count() > limits::RULES_PER_USER {
+    if rules.iter().count() > limits::USER_RULE_ENTRIES {
         return Err(PushError::TooLarge("more rules than a user may have"));
     }
-    if words > limits::KEYWORDS_PER_USER {
+    if words > limits::USER_WORD_ENTRIES {
         return Err(PushError::TooLarge("more words and conditions than a user's rules may look for"));
     }
     let content = serde_json::to_vec(rules).map_err(|_| PushError::TooLarge("rules that cannot be stored"))?;

@@ -116,7 +116,7 @@ impl Work {
 
     fn put_aside(&mut self, user: u64, aside: AsideRow) {
         self.tally.asides.insert(0, (user, aside));
-        if self.tally.asides.len() > limits::ROOM_ASIDES
+        if self.tally.asides.len() > limits::ROOM_ASIDE_ENTRIES
             && let Some((user, aside)) = self.tally.asides.pop()
         {
             self.tally.spilled = true;
@@ -183,7 +183,7 @@ impl Work {
         if class == DEFAULT_CLASS || class == NO_CLASS {
             return class;
         }
-        let full = self.tally.classes.len() >= limits::ROOM_CLASSES;
+        let full = self.tally.classes.len() >= limits::ROOM_CLASS_ENTRIES;
         match self.tally.classes.iter_mut().find(|(kept, _)| *kept == class) {
             Some((_, members)) => *members += 1,
             None if full => return NO_CLASS,

@@ -79,7 +79,7 @@ async fn a_message_to_ten_thousand_asks_each_class_once() {
 async fn beyond_the_bound_of_classes_members_are_counted_one_by_one() {
     let server = server(2).await;
     let mut users = Vec::new();
-    for number in 0..limits::ROOM_CLASSES + 4 {
+    for number in 0..limits::ROOM_CLASS_ENTRIES + 4 {
         users.push(server.user(&format!("user{number}")).await);
     }
     let room = server.room(&users.iter().collect::<Vec<_>>()).await;
@@ -87,14 +87,14 @@ async fn beyond_the_bound_of_classes_members_are_counted_one_by_one() {
         server.set_rules(user, &muting(user, "content.tag", number)).await;
     }
     let before = server.counter.evaluations();
-    for number in [1, limits::ROOM_CLASSES + 2] {
+    for number in [1, limits::ROOM_CLASS_ENTRIES + 2] {
         let content = json!({ "msgtype": "m.text", "body": "tagged", "tag": format!("silent{number}") });
         server.event(&users[0], &room, "m.room.message", None, &content).await.unwrap();
     }
     let after = server.counter.evaluations();
-    assert_eq!(after.0 - before.0, 2 * (1 + limits::ROOM_CLASSES as u64));
+    assert_eq!(after.0 - before.0, 2 * (1 + limits::ROOM_CLASS_ENTRIES as u64));
     for (number, user) in users.iter().enumerate().skip(1) {
-        let silent = number == 1 || number == limits::ROOM_CLASSES + 2;
+        let silent = number == 1 || number == limits::ROOM_CLASS_ENTRIES + 2;
         assert_eq!(server.counts(user, &room).await, (if silent { 1 } else { 2 }, 0), "{number}");
     }
     // Who leaves makes place.
