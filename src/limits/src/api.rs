@@ -5,6 +5,9 @@ pub const BODY_BYTES: usize = 1024 * 1024;
 /// Milliseconds that a client may take to send its next request head, so also how long an idle connection is kept. More
 /// than the 60 s for which common reverse proxies keep theirs: else they send into a connection that is being closed.
 pub const HEAD_TIMEOUT_MS: u64 = 75_000;
+/// Milliseconds after which a connection is looked at again whose first bytes do not tell the version of HTTP. No client sends them one
+/// by one.
+pub const FIRST_BYTES_RETRY_MS: u64 = 20;
 /// Milliseconds that a client may take to send its body.
 pub const BODY_TIMEOUT_MS: u64 = 60_000;
 /// Milliseconds for which the rest of a body is read that a refused request did not need. A client that sends slower than this loses

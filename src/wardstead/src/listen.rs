@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     io,
     net::SocketAddr,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,10 +13,15 @@ use std::{
 };
 
 use axum::{Router, body::Body, extract::ConnectInfo, response::Response};
-use hyper::{Request, body::Incoming, service::service_fn};
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::graceful::GracefulShutdown,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -44,7 +49,8 @@ pub(crate) async fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, (
 pub(crate) async fn serve(listeners: Vec<TcpListener>, router: Router, stop: watch::Receiver<bool>) {
     let server = Server {
         router,
-        protocol: protocol(),
+        http1: http1(),
+        http2: http2(),
         open: Arc::new(GracefulShutdown::new()),
         places: Arc::new(Semaphore::new(limits::CONNECTIONS)),
     };
@@ -59,28 +65,34 @@ pub(crate) async fn serve(listeners: Vec<TcpListener>, router: Router, stop: wat
     }
 }
 
-fn protocol() -> auto::Builder<TokioExecutor> {
-    let mut protocol = auto::Builder::new(TokioExecutor::new());
-    protocol.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    protocol
-        .http2()
+fn http1() -> http1::Builder {
+    let mut http1 = http1::Builder::new();
+    http1.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    http1
+}
+
+fn http2() -> http2::Builder<TokioExecutor> {
+    let mut http2 = http2::Builder::new(TokioExecutor::new());
+    http2
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits::STREAMS_PER_CONNECTION)
         .keep_alive_interval(HEAD_TIMEOUT)
         .keep_alive_timeout(HEAD_TIMEOUT);
-    protocol
+    http2
 }
 
 #[derive(Clone)]
 struct Server {
     router: Router,
-    protocol: auto::Builder<TokioExecutor>,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
     open: Arc<GracefulShutdown>,
     places: Arc<Semaphore>,
 }
 
 impl Server {
     async fn accept(self, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+        let ending = stop.clone();
         let mut stopped = pin!(async move {
             // An error means that nobody can ask for the end any more: that is an end, too.
             drop(stop.wait_for(|stop| *stop).await);
@@ -97,7 +109,7 @@ impl Server {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    let connection = self.clone().connection(stream, peer);
+                    let connection = self.clone().connection(stream, peer, ending.clone());
                     tokio::spawn(async move {
                         connection.await;
                         drop(place);
@@ -113,14 +125,25 @@ impl Server {
     }
 
     /// Not an async function: the connection counts as open from here, before its task runs for the first time.
-    fn connection(self, stream: TcpStream, peer: SocketAddr) -> impl Future<Output = ()> + Send {
+    fn connection(
+        self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        mut stop: watch::Receiver<bool>,
+    ) -> impl Future<Output = ()> + Send {
         let watcher = self.open.watcher();
-        let Self { router, protocol, open, .. } = self;
+        let Self { router, http1, http2, open, .. } = self;
         drop(open);
         async move {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, %peer, "TCP_NODELAY refused");
             }
+            let speaks_http2 = tokio::select! {
+                speaks = speaks_http2(&stream) => speaks,
+                // Who has not asked anything yet is hung up on.
+                _ = stop.wait_for(|stop| *stop) => return,
+                () = tokio::time::sleep(HEAD_TIMEOUT) => return,
+            };
             let asked = Arc::new(AtomicBool::new(false));
             let service = service_fn({
                 let asked = Arc::clone(&asked);
@@ -129,21 +152,48 @@ impl Server {
                     answer(router.clone(), request, peer)
                 }
             });
-            let connection = protocol.serve_connection(TokioIo::new(stream), service);
-            let mut connection = pin!(watcher.watch(connection));
-            // Until HTTP's version is known, hyper's own time-out does not run.
-            let ended = tokio::select! {
-                ended = &mut connection => ended,
-                () = tokio::time::sleep(HEAD_TIMEOUT) => {
-                    if !asked.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    connection.await
-                }
+            let stream = TokioIo::new(stream);
+            let ended = if speaks_http2 {
+                let connection = pin!(watcher.watch(http2.serve_connection(stream, service)));
+                Box::pin(unless_silent(connection, &asked)).await
+            } else {
+                let connection = pin!(watcher.watch(http1.serve_connection(stream, service)));
+                unless_silent(connection, &asked).await
             };
             if let Err(error) = ended {
                 tracing::debug!(%error, %peer, "connection ended");
             }
+        }
+    }
+}
+
+/// Whether the client begins as HTTP/2 does (RFC 9113, 3.4). Looks without taking anything away: a connection that is handed what was
+/// read before sets aside twice the memory for what comes, as long as it lasts.
+async fn speaks_http2(stream: &TcpStream) -> bool {
+    const METHOD: &[u8] = b"PRI";
+    let mut start = [0; METHOD.len()];
+    loop {
+        match stream.peek(&mut start).await {
+            // The same is there to be looked at until there is more.
+            Ok(length @ 1..) if length < METHOD.len() && METHOD.starts_with(&start[..length]) => {
+                tokio::time::sleep(Duration::from_millis(limits::FIRST_BYTES_RETRY_MS)).await;
+            }
+            Ok(length) => return start[..length] == *METHOD,
+            Err(_) => return false,
+        }
+    }
+}
+
+/// The connection to its end, but not longer than [`HEAD_TIMEOUT`] without a first request: before that not all of hyper's own time-outs
+/// run.
+async fn unless_silent<E>(
+    mut connection: Pin<&mut impl Future<Output = Result<(), E>>>,
+    asked: &AtomicBool,
+) -> Result<(), E> {
+    tokio::select! {
+        ended = &mut connection => ended,
+        () = tokio::time::sleep(HEAD_TIMEOUT) => {
+            if asked.load(Ordering::Relaxed) { connection.await } else { Ok(()) }
         }
     }
 }
