@@ -19,6 +19,7 @@ mod routes;
 mod ruma_io;
 mod server;
 mod state;
+mod support;
 
 use axum::{Router, middleware};
 use http::StatusCode;
@@ -32,6 +33,7 @@ pub use self::{
     proxies::{AddressBlock, TrustedProxies},
     routes::Endpoint,
     state::{ApiConfig, ApiParts, ApiState},
+    support::{Contact, Support},
 };
 
 /// All endpoints, ready to be served. Whatever is asked, the answer is Matrix JSON with CORS headers.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ruma::OwnedServerName;
 use wardstead_accounts::Accounts;
 use wardstead_directory::Directory;
 use wardstead_identity::Identity;
@@ -10,7 +11,7 @@ use wardstead_push::Push;
 use wardstead_rooms::Rooms;
 use wardstead_sync::Syncer;
 
-use crate::{Availability, Figures, Limiter, TrustedProxies};
+use crate::{Availability, Figures, Limiter, Support, TrustedProxies};
 
 /// The parts that the handlers call, and what they were configured with. Cheap to clone: one reference.
 #[derive(Clone)]
@@ -49,6 +50,10 @@ pub struct ApiParts {
 pub struct ApiConfig {
     /// Where clients reach this server from outside, without a trailing slash; `None`: as they reached it.
     pub base_url: Option<String>,
+    /// Where other servers reach this one; `None`: where its name leads.
+    pub delegated_to: Option<OwnedServerName>,
+    /// Whom to ask for help.
+    pub support: Support,
     /// Whose word about a client's address counts.
     pub trusted_proxies: TrustedProxies,
 }

@@ -22,8 +22,6 @@ use crate::{
     tables::{FAILED_LOGINS, KNOWN_PLACES, KnownPlaceRow},
 };
 
-const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
-
 /// How often a password may be wrong. `None`: any number of times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FailedLogins {
@@ -144,7 +142,7 @@ impl Identity {
     /// Writes down that the account has signed in from here, once a window. Nothing is promised by it: if it is lost, the next time
     /// does it.
     fn remember_place(&self, subject: &Subject, judged: &Judged) {
-        let window = judged.now_ms / (u64::from(limits::KNOWN_WINDOW_DAYS) * DAY_MS);
+        let window = judged.now_ms / limits::KNOWN_WINDOW_MS;
         let Some(place) = subject.place(window).filter(|_| !judged.remembered) else { return };
         let mut batch = Batch { urgency: Urgency::Soon, ..Batch::new() };
         KNOWN_PLACES.put(&mut batch, place, &KnownPlaceRow);

@@ -12,8 +12,8 @@ pub const DEVICE_ID_BYTES: usize = 255;
 pub const ACCESS_TOKEN_CHARS: usize = 43;
 /// Password hashes computed at once; each takes tens of MiB and a core.
 pub const HASHES_AT_ONCE: usize = 2;
-/// Password hashes waiting; the next is answered 429.
-pub const HASHES_WAITING: usize = 64;
+/// Password hashes waiting; the next is answered 429. A shift of some hundreds begins within seconds, and is through in ten more.
+pub const HASHES_WAITING: usize = 512;
 /// Milliseconds that a user-interactive authentication session lives.
 pub const UIA_SESSION_MS: u64 = 15 * 60 * 1_000;
 /// Kibibytes of memory of one password hash (OWASP Password Storage Cheat Sheet, argon2id: 19 MiB, 2 passes, 1 lane).
@@ -63,8 +63,9 @@ pub const USER_AGENT_BYTES: usize = 255;
 pub const FAILED_WINDOW_MS: u64 = 60 * 60 * 1_000;
 /// Milliseconds to wait for who failed at the same moment as so many others that the attempt could not be counted.
 pub const FAILED_CONTENDED_MS: u64 = 1_000;
-/// Days, at most twice as many, for which a place from where an account signed in is known: longer than anybody is on leave.
-pub const KNOWN_WINDOW_DAYS: u32 = 90;
+/// Milliseconds, at most twice as many, for which a place from where an account signed in is known: 90 days, longer than most are on
+/// leave.
+pub const KNOWN_WINDOW_MS: u64 = 90 * 24 * 60 * 60 * 1_000;
 /// Milliseconds between two writes of when a device was last seen, at least: clients sync all the time.
 pub const LAST_SEEN_MS: u64 = 60 * 1_000;
 /// Bytes of what a node remembers of when devices were last seen: about 65,000 of them. One that is forgotten costs a read.

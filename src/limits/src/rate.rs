@@ -13,19 +13,20 @@ pub struct Rate {
     burst: u64,
 }
 
-const SECOND_US: u64 = 1_000_000;
+/// How rates are reckoned.
+const MICROSECONDS_PER_S: u64 = 1_000_000;
 
 impl Rate {
     /// `count` every second, `burst` at once; 0 counts as 1.
     #[must_use]
     pub const fn per_second(count: u64, burst: u64) -> Self {
-        Self::per(SECOND_US, count, burst)
+        Self::per(MICROSECONDS_PER_S, count, burst)
     }
 
     /// `count` every minute, `burst` at once; 0 counts as 1.
     #[must_use]
     pub const fn per_minute(count: u64, burst: u64) -> Self {
-        Self::per(60 * SECOND_US, count, burst)
+        Self::per(60 * MICROSECONDS_PER_S, count, burst)
     }
 
     const fn per(unit_us: u64, count: u64, burst: u64) -> Self {
@@ -76,9 +77,9 @@ impl FromStr for Rate {
             let (rate, burst) = text.split_once(", burst ")?;
             let (count, unit) = rate.split_once('/')?;
             let unit_us = match unit {
-                "s" => SECOND_US,
-                "min" => 60 * SECOND_US,
-                "h" => 3_600 * SECOND_US,
+                "s" => MICROSECONDS_PER_S,
+                "min" => 60 * MICROSECONDS_PER_S,
+                "h" => 3_600 * MICROSECONDS_PER_S,
                 _ => return None,
             };
             let (count, burst): (u32, u32) = (count.parse().ok()?, burst.parse().ok()?);
@@ -92,10 +93,10 @@ impl FromStr for Rate {
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = [(SECOND_US, "s"), (60 * SECOND_US, "min"), (3_600 * SECOND_US, "h")];
+        let units = [(MICROSECONDS_PER_S, "s"), (60 * MICROSECONDS_PER_S, "min"), (3_600 * MICROSECONDS_PER_S, "h")];
         let whole =
             |(unit_us, _): &(u64, &str)| unit_us.is_multiple_of(self.interval_us) && *unit_us >= self.interval_us;
-        let (unit_us, unit) = units.into_iter().find(whole).unwrap_or((3_600 * SECOND_US, "h"));
+        let (unit_us, unit) = units.into_iter().find(whole).unwrap_or((3_600 * MICROSECONDS_PER_S, "h"));
         write!(f, "{}/{unit}, burst {}", unit_us / self.interval_us, self.burst)
     }
 }

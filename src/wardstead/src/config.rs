@@ -8,6 +8,7 @@ mod directory;
 mod limits;
 mod rooms;
 mod sessions;
+mod well_known;
 
 use std::{
     fmt,
@@ -27,6 +28,7 @@ pub use directory::{Directory, People};
 pub use limits::{FailedLogin, Limits};
 pub use rooms::{DefaultVersion, Rooms};
 pub use sessions::Sessions;
+pub use well_known::WellKnown;
 
 /// Configuration of a Wardstead server.
 ///
@@ -54,6 +56,11 @@ pub struct Config {
     /// Health and metrics for those who run the server: /health/live, /health/ready and /metrics.
     #[config(nested)]
     pub observe: Observe,
+
+    /// What "/.well-known/matrix/server" and "/.well-known/matrix/support" answer; nothing unless it is here. They are asked of
+    /// the server's name, so the web server there passes them on.
+    #[config(nested)]
+    pub well_known: WellKnown,
 
     /// Who may make an account.
     #[config(nested)]
@@ -248,6 +255,7 @@ impl Config {
                 enabled: observe.is_some(),
                 listen: observe.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
             },
+            well_known: WellKnown::default(),
             registration: Registration { mode: RegistrationMode::Token },
             sessions: Sessions::dev(),
             rooms: Rooms { default_version: default_room_version },
@@ -300,6 +308,7 @@ impl Config {
         }
         self.limits.check()?;
         self.sessions.check()?;
+        self.well_known.check()?;
         self.database.complete(folder, environment)?;
         if let Some(data) = &mut self.data.dir {
             *data = folder.join(&data);

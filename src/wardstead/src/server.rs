@@ -255,6 +255,8 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
         figures,
         config: ApiConfig {
             base_url: config.server.base_url.clone(),
+            delegated_to: config.well_known.server.clone(),
+            support: config.well_known.support(),
             trusted_proxies: TrustedProxies::new(config.server.trusted_proxies.clone()),
         },
         limiter,

@@ -34,9 +34,12 @@ mod report_user;
 mod room_summary;
 mod rooms;
 mod sync;
+mod thirdparty;
 mod user_directory_search;
 mod versions;
 mod well_known;
+mod well_known_server;
+mod well_known_support;
 mod whoami;
 mod whois;
 
@@ -46,6 +49,8 @@ use crate::{Group, routes::Routes};
 pub(crate) fn routes() -> Routes {
     let routes = Routes::new()
         .route(well_known::well_known)
+        .route(well_known_server::well_known_server)
+        .route(well_known_support::well_known_support)
         .route(versions::versions)
         .route(capabilities::capabilities)
         .route_limited(Group::Registration, register::register)
@@ -76,7 +81,7 @@ pub(crate) fn routes() -> Routes {
         .route(report_user::report_user)
         .route_limited(Group::Search, user_directory_search::user_directory_search)
         .route(sync::sync);
-    let routes = account_data::routes(profile::routes(routes.limited(Group::Password, auth_fallback::routes)));
-    let routes = login_page::routes(devices::routes(routes));
+    let routes = account_data::routes(profile::routes(thirdparty::routes(routes)));
+    let routes = login_page::routes(devices::routes(routes.limited(Group::Password, auth_fallback::routes)));
     rooms::routes(directory::routes(routes))
 }

@@ -35,7 +35,9 @@ async fn every_other_endpoint_demands_a_token() {
         "/_matrix/client/v3/register/available",
     ];
     // What everybody may look up.
-    const OPEN_GET: [&str; 11] = [
+    const OPEN_GET: [&str; 13] = [
+        "/.well-known/matrix/server",
+        "/.well-known/matrix/support",
         "/_matrix/client/v1/register/m.login.registration_token/validity",
         "/_matrix/client/r0/directory/list/room/!room:example.org",
         "/_matrix/client/v3/directory/list/room/!room:example.org",

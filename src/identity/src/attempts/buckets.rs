@@ -8,7 +8,7 @@ use wardstead_limits::{Rate, accounts as limits};
 use wardstead_store::{Store, StoreError};
 
 use super::{
-    DAY_MS, FailedLogins,
+    FailedLogins,
     subject::{Name, Subject, bucket},
 };
 use crate::tables::{FAILED_LOGINS, FailedLoginsRow};
@@ -40,7 +40,7 @@ impl Judged {
         now_ms: u64,
     ) -> Result<Self, StoreError> {
         let hour = now_ms / limits::FAILED_WINDOW_MS;
-        let places = now_ms / (u64::from(limits::KNOWN_WINDOW_DAYS) * DAY_MS);
+        let places = now_ms / limits::KNOWN_WINDOW_MS;
         let own = limited.pair.zip(subject.pair());
         let others =
             [limited.account.zip(subject.account()), limited.address.zip(subject.address())].into_iter().flatten();

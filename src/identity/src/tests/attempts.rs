@@ -234,7 +234,7 @@ async fn hours_pass() {
 #[tokio::test]
 async fn a_place_is_known_for_some_time() {
     let node = with_people(&["alice"]).await;
-    let window = u64::from(limits::KNOWN_WINDOW_DAYS) * 24 * 60 * 60 * 1_000;
+    let window = limits::KNOWN_WINDOW_MS;
     node.knows("alice", HOSPITAL).await;
     assert_eq!(node.rows().await.1.len(), 1, "once a window");
     node.clock.advance_ms(window);

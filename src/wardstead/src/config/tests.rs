@@ -240,3 +240,25 @@ fn rates_that_cannot_be_are_refused() {
         assert!(error.contains(says), "{error}");
     }
 }
+
+#[test]
+fn support_is_checked() {
+    let contact = "{ role = \"m.role.admin\", email_address = \"it@example.org\", matrix_id = \"@it:example.com\" }";
+    let text = format!(
+        "{LEAST}[well_known]\nserver = \"matrix.example.org:443\"\nsupport_page = \"https://example.org/help\"\n\
+         support_contacts = [{contact}]\n"
+    );
+    let config = load(&text).unwrap().well_known;
+    assert_eq!(config.server.as_ref().unwrap(), "matrix.example.org:443");
+    assert_eq!(config.support().contacts[0].matrix_id.as_ref().unwrap(), "@it:example.com");
+    for (text, says) in [
+        ("server = \"https://matrix.example.org\"\n", "server"),
+        ("support_page = \"example.org/help\"\n", "well_known.support_page"),
+        ("support_contacts = [{ role = \"m.role.admin\" }]\n", "well_known.support_contacts"),
+        ("support_contacts = [{ email_address = \"it@example.org\" }]\n", "role"),
+        ("support_contacts = [{ role = \"m.role.admin\", telephone = \"1\" }]\n", "telephone"),
+    ] {
+        let error = load(&format!("{LEAST}[well_known]\n{text}")).unwrap_err();
+        assert!(error.contains(says), "{error}");
+    }
+}

@@ -6,6 +6,7 @@ mod command;
 mod complement;
 mod container;
 mod database;
+mod limits;
 mod observe;
 mod process;
 mod readme;

@@ -91,7 +91,15 @@ const SEARCH: &str = r#"{"limit":1,"filter":{"generic_search_term":"a","room_typ
 /// Paths by their end.
 pub const ROWS: &[Row] = &[
     row("GET", "/.well-known/matrix/client"),
+    row("GET", "/.well-known/matrix/server"),
+    row("GET", "/.well-known/matrix/support"),
     row("GET", "/_matrix/client/versions"),
+    row("GET", "/thirdparty/protocols"),
+    row("GET", "/thirdparty/protocol/{protocol}"),
+    row("GET", "/thirdparty/location").query("alias=%23a:example.org", &[("alias", Text)]),
+    row("GET", "/thirdparty/location/{protocol}"),
+    row("GET", "/thirdparty/user").query("userid=@a:example.org", &[("userid", Text)]),
+    row("GET", "/thirdparty/user/{protocol}"),
     row("GET", "/v3/capabilities"),
     row("POST", "/v3/register").body(ACCOUNT),
     row("GET", "/v3/register/available").query("username=dora", &[("username", Text)]),

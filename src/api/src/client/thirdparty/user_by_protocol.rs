@@ -1,0 +1,13 @@
+//! `GET /_matrix/client/v3/thirdparty/user/{protocol}`
+//!
+//! Section: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3thirdpartyuserprotocol>
+
+use std::future::{Ready, ready};
+
+use ruma::api::client::thirdparty::get_user_for_protocol::v3::{Request, Response};
+
+use crate::{ApiError, ruma_io::Ruma};
+
+pub(super) fn user_by_protocol(_: Ruma<Request>) -> Ready<Result<Response, ApiError>> {
+    ready(Ok(Response::new(Vec::new())))
+}
