@@ -82,7 +82,7 @@ impl Accounts {
                 return Ok(());
             }
             let was = before.profile.displayname.as_deref().map(|stored| name_in(user, stored)).transpose()?;
-            let mut batch = self.build_change(user, key, json, before)?;
+            let mut batch = build_change(user, key, json, before)?;
             let displayname =
                 if key == DISPLAYNAME { json.and_then(|json| serde_json::from_str(json).ok()) } else { was };
             let (user_id, field) = (user_id.to_owned(), key.to_owned());
@@ -96,39 +96,6 @@ impl Accounts {
             }
         }
         Err(AccountsError::Contended)
-    }
-
-    fn build_change(&self, user: u64, key: &str, json: Option<&str>, before: Before) -> Result<Batch, AccountsError> {
-        let Before { user: account, mut profile, version, json: was } = before;
-        let bytes = |json: &str| field_bytes(key, json.len());
-        let total = usize::try_from(profile.bytes).unwrap_or(usize::MAX);
-        let total = total.saturating_sub(was.as_deref().map_or(0, bytes)) + json.map_or(0, bytes);
-        // What is removed may always be.
-        if json.is_some() && !fits(total) {
-            return Err(AccountsError::ProfileTooLarge);
-        }
-        profile.bytes = u32::try_from(total).map_err(|_| AccountsError::ProfileTooLarge)?;
-        let mut batch = Batch::new();
-        batch.expect(account.key, Expect::Version(account.version), Losing::Rebuild);
-        let expect = if version == 0 { Expect::Absent } else { Expect::Version(version) };
-        batch.expect(profile_key(user), expect, Losing::Rebuild);
-        let entry = batch.journal(changed(user, key));
-        let names = ProfileNewsRow { displayname: key == DISPLAYNAME, avatar_url: key == AVATAR_URL };
-        if names.displayname {
-            profile.displayname = json.map(sealed);
-        } else if names.avatar_url {
-            profile.avatar_url = json.map(sealed);
-        } else if let Some(json) = json {
-            let row = ProfileFieldRow { value: sealed(json) };
-            PROFILE_FIELDS.put(&mut batch, profile_field_key(user, key), &row);
-        } else {
-            batch.delete(profile_field_key(user, key));
-        }
-        if names.displayname || names.avatar_url {
-            PROFILE_NEWS.push(&mut batch, user, entry, &names);
-        }
-        PROFILES.put_with(&mut batch, profile_key(user), version + 1, &[PositionSlot::Entry(entry)], &profile);
-        Ok(batch)
     }
 
     /// Three rows in one read. They need not be of one moment: the batch asserts the versions of the first two, and the third
@@ -152,6 +119,40 @@ impl Accounts {
         let json = stored.map(|stored| json_in(&at, stored)).transpose()?;
         Ok(Before { user: account, profile, version, json })
     }
+}
+
+/// The batch that makes the field `key` what `json` says; `None`: none.
+fn build_change(user: u64, key: &str, json: Option<&str>, before: Before) -> Result<Batch, AccountsError> {
+    let Before { user: account, mut profile, version, json: was } = before;
+    let bytes = |json: &str| field_bytes(key, json.len());
+    let total = usize::try_from(profile.bytes).unwrap_or(usize::MAX);
+    let total = total.saturating_sub(was.as_deref().map_or(0, bytes)) + json.map_or(0, bytes);
+    // What is removed may always be.
+    if json.is_some() && !fits(total) {
+        return Err(AccountsError::ProfileTooLarge);
+    }
+    profile.bytes = u32::try_from(total).map_err(|_| AccountsError::ProfileTooLarge)?;
+    let mut batch = Batch::new();
+    batch.expect(account.key, Expect::Version(account.version), Losing::Rebuild);
+    let expect = if version == 0 { Expect::Absent } else { Expect::Version(version) };
+    batch.expect(profile_key(user), expect, Losing::Rebuild);
+    let entry = batch.journal(changed(user, key));
+    let names = ProfileNewsRow { displayname: key == DISPLAYNAME, avatar_url: key == AVATAR_URL };
+    if names.displayname {
+        profile.displayname = json.map(sealed);
+    } else if names.avatar_url {
+        profile.avatar_url = json.map(sealed);
+    } else if let Some(json) = json {
+        let row = ProfileFieldRow { value: sealed(json) };
+        PROFILE_FIELDS.put(&mut batch, profile_field_key(user, key), &row);
+    } else {
+        batch.delete(profile_field_key(user, key));
+    }
+    if names.displayname || names.avatar_url {
+        PROFILE_NEWS.push(&mut batch, user, entry, &names);
+    }
+    PROFILES.put_with(&mut batch, profile_key(user), version + 1, &[PositionSlot::Entry(entry)], &profile);
+    Ok(batch)
 }
 
 fn name_in(user: u64, stored: &[u8]) -> Result<String, StoreError> {

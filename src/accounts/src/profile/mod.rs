@@ -74,11 +74,12 @@ impl Accounts {
     /// The store's.
     pub async fn profile(&self, user_id: &UserId) -> Result<Option<Map<String, Value>>, AccountsError> {
         let Some(account) = self.find(user_id).await?.filter(|account| !account.deactivated) else { return Ok(None) };
-        let names = self.names(&[account.user]).await?;
-        let named =
-            names.into_iter().flat_map(|names| [(DISPLAYNAME, names.displayname), (AVATAR_URL, names.avatar_url)]);
-        let named = named.filter_map(|(key, text)| Some((key.to_owned(), Value::String(text?))));
-        let mut profile: Map<String, Value> = named.collect();
+        let mut profile = Map::new();
+        for Names { displayname, avatar_url, .. } in self.names(&[account.user]).await? {
+            for (key, text) in [(DISPLAYNAME, displayname), (AVATAR_URL, avatar_url)] {
+                profile.extend(text.map(|text| (key.to_owned(), Value::String(text))));
+            }
+        }
         let range = ScanRange::scope(PROFILE_FIELDS.id(), account.user);
         for found in self.store.scan_all(&PROFILE_FIELDS, range).await? {
             let key = KeyReader::new(&found.key).text().ok_or_else(|| corrupt(&found.key, "not a profile field"))?;

@@ -13,7 +13,7 @@ use wardstead_accounts::{Ignored, Session};
 use wardstead_engine::{KeyReader, PageLimit, ScanRange};
 use wardstead_limits::profiles as limits;
 use wardstead_rooms::{Membership, UserRoom};
-use wardstead_store::StoreError;
+use wardstead_store::{Found, StoreError};
 
 use crate::{Directory, DirectoryError};
 
@@ -88,11 +88,16 @@ impl Directory {
         let rooms = self.inner.rooms.user_rooms(by.user).await?;
         let rooms: Vec<UserRoom> = rooms.into_iter().filter(|room| room.membership == Membership::Join).collect();
         let (mut found, mut limited) = self.candidates(by, &term, word, &ignored, &rooms).await?;
+        limited |= found.len() > limit;
+        // Who fits worse than the last that is shown is not, whatever else they are.
+        found.sort_by_key(|person| person.fit);
+        if let Some(worst) = found.get(limit.saturating_sub(1)).map(|person| person.fit) {
+            found.retain(|person| person.fit <= worst);
+        }
         let close = self.close(&rooms, &found).await?;
         found.sort_by_cached_key(|person| {
             (person.fit, Reverse(close.contains(&person.user)), person.whole.clone(), person.user_id.clone())
         });
-        limited |= found.len() > limit;
         found.truncate(limit);
         let users: Vec<u64> = found.iter().map(|person| person.user).collect();
         let names = self.inner.accounts.names(&users).await?;
@@ -127,8 +132,7 @@ impl Directory {
                 if !seen.insert(user) {
                     continue;
                 }
-                let person = candidate(user, row.row, term).ok_or_else(|| corrupt(&row.key))?;
-                fitting.extend(person.filter(|person| !ignored.contains(&person.user_id)));
+                fitting.extend(candidate(user, row, term)?.filter(|person| !ignored.contains(&person.user_id)));
             }
             found.extend(match self.inner.people {
                 VisiblePeople::All => fitting,
@@ -154,13 +158,13 @@ impl Directory {
     }
 }
 
-/// The person of `row`, if they fit; the outer `None` where the row is none.
-fn candidate(user: u64, row: PersonWordRow, term: &Term) -> Option<Option<Candidate>> {
-    let user_id = UserId::parse(row.user_id).ok()?;
-    let words = Words { words: row.words, wholes: row.wholes };
+/// The person of `row`, if they fit.
+fn candidate(user: u64, row: Found<PersonWordRow>, term: &Term) -> Result<Option<Candidate>, StoreError> {
+    let user_id = UserId::parse(row.row.user_id).map_err(|_| corrupt(&row.key))?;
+    let words = Words { words: row.row.words, wholes: row.row.wholes };
     let fit = term.fit(&words);
     let whole = words.wholes.into_iter().next().unwrap_or_default();
-    Some(fit.map(|fit| Candidate { user, user_id, fit, whole }))
+    Ok(fit.map(|fit| Candidate { user, user_id, fit, whole }))
 }
 
 fn corrupt(key: &wardstead_engine::Key) -> StoreError {

@@ -106,7 +106,9 @@ impl Words {
             for compound in folded(text).split_whitespace() {
                 let parts: Vec<&str> = parts(compound).collect();
                 let joined = parts.concat();
-                parts.iter().for_each(|part| all.add(part));
+                for part in &parts {
+                    all.add(part);
+                }
                 all.add(cut(&joined));
             }
             if !own.is_empty() {
@@ -178,7 +180,7 @@ mod tests {
     #[test]
     fn words_are_bounded() {
         let long = "é".repeat(500);
-        let many: String = (0..100).map(|number| format!("w{number} ")).collect();
+        let many = (0..100).map(|number| format!("w{number}")).collect::<Vec<_>>().join(" ");
         let words = Words::of(user_id!("@a:example.org"), Some(&format!("{long} {many}")));
         assert_eq!(words.words.len(), limits::PEOPLE_WORD_KEYS);
         assert!(words.words.iter().all(|word| word.len() <= limits::PEOPLE_WORD_BYTES));
