@@ -23,7 +23,8 @@ impl Accounts {
             return Err(AccountsError::TooLarge("one filter"));
         }
         let hash = Sha256::digest(json.as_bytes());
-        let id: String = hash.iter().take(limits::FILTER_ID_CHARS / 2).map(|byte| format!("{byte:02x}")).collect();
+        let mut id = format!("{:032x}", u128::from_be_bytes(std::array::from_fn(|at| hash[at])));
+        id.truncate(limits::FILTER_ID_CHARS);
         let key = filter_key(user, &id);
         if self.store.get(&FILTERS, &key).await?.is_some() {
             return Ok(id);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use ruma::{OwnedUserId, UserId};
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use wardstead_engine::Position;
 
@@ -42,7 +42,7 @@ impl Ignored {
     fn of(content: Option<&RawValue>, user_id: &UserId) -> Self {
         #[derive(Deserialize)]
         struct List {
-            ignored_users: BTreeMap<String, IgnoredAny>,
+            ignored_users: BTreeMap<String, Box<RawValue>>,
         }
         let list = content.and_then(|content| serde_json::from_str::<List>(content.get()).ok());
         let users = list.into_iter().flat_map(|list| list.ignored_users.into_keys());

@@ -91,7 +91,7 @@ impl Syncer {
             }
             let theirs = self.joined_rooms(of.user).await?;
             let came_there = entered.iter().any(|room| theirs.binary_search(room).is_ok());
-            let came_here = || async {
+            let met = || async {
                 let shared = |room: &u64| mine.binary_search(room).is_ok() && theirs.binary_search(room).is_ok();
                 match self.store.user_changed(of.user, range.since) {
                     Some(false) => Ok(false),
@@ -100,7 +100,7 @@ impl Syncer {
                     Some(true) => self.entered(of.user, range).await.map(|rooms| rooms.iter().any(shared)),
                 }
             };
-            if came_there || came_here().await? {
+            if came_there || met().await? {
                 users.push(of);
             }
         }
