@@ -178,6 +178,7 @@ impl Accounts {
             device_id: OwnedDeviceId::from(token.device_id),
             device: token.device,
             admin: account.admin,
+            guest: account.guest,
             token: hash,
         }))
     }

@@ -9,9 +9,11 @@ mod authenticate;
 mod change;
 mod client;
 mod devices;
+mod erasure;
 mod error;
 mod filters;
 pub mod floor;
+mod guests;
 mod ignored;
 mod last_seen;
 mod login;
@@ -44,6 +46,7 @@ pub use change::{
 pub use client::{Client, Network};
 pub use devices::Device;
 pub use error::{AccountsError, AuthError};
+pub use guests::Upgrade;
 pub use ignored::Ignored;
 pub use last_seen::LastSeen;
 pub use logout::Keep;
@@ -75,8 +78,18 @@ pub struct Session {
     pub device: u64,
     /// Whether the user administers the server.
     pub admin: bool,
+    /// Whether it is a guest, who may do only what the specification lists.
+    pub guest: bool,
     /// SHA-256 of the access token: whether the session is still good can be asked again while a request waits.
     pub token: [u8; 32],
+}
+
+impl Session {
+    /// What the server does in the name of a local user without a request of theirs: no device, no token that anybody could present.
+    #[must_use]
+    pub fn without_device(user: u64, user_id: OwnedUserId) -> Self {
+        Self { user_id, user, device_id: "".into(), device: 0, admin: false, guest: false, token: [0; 32] }
+    }
 }
 
 /// A session that was just opened. Its token is stored only as a hash: this is the only moment at which it can be told.

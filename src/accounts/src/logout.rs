@@ -6,7 +6,7 @@ use wardstead_limits::{accounts as limits, store as store_limits};
 use wardstead_store::{Found, StoreError};
 
 use crate::{
-    Account, AccountChange, Accounts, AccountsError, Deactivated, Session,
+    Account, AccountChange, Accounts, AccountsError, Deactivated, Session, erasure,
     removal::REMAINING,
     tables::{DEVICES, DeviceRow, USERS, UserRow, VoidDevicesRow, user_key},
     users::{corrupt, parse_user_id},
@@ -29,6 +29,8 @@ struct Edit<'a> {
     /// The version of the row that the caller looked at, where that decides.
     looked_at: Option<u64>,
     keep: Keep<'a>,
+    /// Whether the user leaves for ever, with all that is their own.
+    leaves: bool,
     extra: &'a Batch,
 }
 
@@ -39,7 +41,7 @@ impl Accounts {
     /// # Errors
     /// `Contended`, and the store's.
     pub async fn logout_all(&self, session: &Session) -> Result<(), AccountsError> {
-        let edit = Edit { user: session.user, looked_at: None, keep: Keep::None, extra: &Batch::new() };
+        let edit = Edit { user: session.user, looked_at: None, keep: Keep::None, leaves: false, extra: &Batch::new() };
         self.edit(&edit, |_| (), |_| None).await
     }
 
@@ -51,7 +53,7 @@ impl Accounts {
     /// `NoAccount`; `Lost` with what losing an assertion of `extra` means; `Contended`, and the store's.
     pub async fn deactivate(&self, user_id: &UserId, erase: bool, extra: &Batch) -> Result<(), AccountsError> {
         let user = self.user_short_id(user_id).await?.ok_or(AccountsError::NoAccount)?;
-        let edit = Edit { user, looked_at: None, keep: Keep::None, extra };
+        let edit = Edit { user, looked_at: None, keep: Keep::None, leaves: true, extra };
         let change = |user_id| Some(AccountChange::Deactivated(Deactivated { user, user_id, erase }));
         let deactivate = |row: &mut UserRow| (row.deactivated, row.erased) = (true, row.erased || erase);
         self.edit(&edit, deactivate, change).await
@@ -69,8 +71,19 @@ impl Accounts {
         keep: Keep<'_>,
         extra: &Batch,
     ) -> Result<(), AccountsError> {
-        let edit = Edit { user: account.user, looked_at: Some(account.version), keep, extra };
+        let edit = Edit { user: account.user, looked_at: Some(account.version), keep, leaves: false, extra };
         self.edit(&edit, |row| row.password_hash = Some(password_hash.to_owned()), |_| None).await
+    }
+
+    /// Changes the user's row and ends no session, in one batch that `extra` joins.
+    pub(crate) async fn edit_keeping_all(
+        &self,
+        user: u64,
+        extra: &Batch,
+        apply: impl Fn(&mut UserRow),
+    ) -> Result<(), AccountsError> {
+        let edit = Edit { user, looked_at: None, keep: Keep::All, leaves: false, extra };
+        self.edit(&edit, apply, |_| None).await
     }
 
     /// Changes the user's row. Where not all sessions are kept, every token issued so far is void from this commit on but for those of
@@ -102,6 +115,13 @@ impl Accounts {
                 Keep::None => {
                     row.session += 1;
                     self.end_all_but(&mut batch, (edit.user, &user_id), None, &row, entry).await?;
+                }
+            }
+            if edit.leaves {
+                erasure::remove_own_data(&mut batch, edit.user);
+                self.empty_profile(&mut batch, edit.user).await?;
+                if row.erased {
+                    erasure::erase(&mut batch, edit.user, entry);
                 }
             }
             USERS.put_with(&mut batch, key.clone(), version + 1, &[], &row);

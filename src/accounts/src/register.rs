@@ -26,6 +26,10 @@ pub struct NewAccount {
     pub password_hash: Option<String>,
     /// Whether the user administers the server.
     pub admin: bool,
+    /// Whether it is a guest's.
+    pub guest: bool,
+    /// To which documents the user agreed: each with its version.
+    pub agreed: Vec<(String, String)>,
     /// The first device.
     pub device: NewDevice,
 }
@@ -145,6 +149,8 @@ impl Accounts {
             admin: new.admin,
             deactivated: false,
             erased: false,
+            guest: new.guest,
+            agreed: new.agreed.clone(),
             created_ms: self.store.clock().now_ms(),
             session: 0,
         };
@@ -162,6 +168,8 @@ impl Accounts {
             admin: row.admin,
             deactivated: false,
             erased: false,
+            guest: row.guest,
+            agreed: row.agreed,
             password_hash: row.password_hash,
             created_ms: row.created_ms,
             version: FIRST_VERSION,

@@ -24,6 +24,8 @@ pub(crate) const ACCOUNT_DATA: Table<AccountDataRow> =
 /// What account data changed last at a position: `user | position`. One row for each row of [`ACCOUNT_DATA`].
 pub(crate) const ACCOUNT_DATA_LOG: Table<AccountDataLogRow> =
     Table::new(AccessPattern::Scan, 0x027, "account_data_log", "accounts");
+/// Users who are erased: `user`. Its position is that of the erasure.
+pub(crate) const ERASURES: Table<ErasureRow> = Table::new(AccessPattern::Point, 0x028, "erasures", "accounts");
 /// Filters that clients have stored: `user | id`. A row never changes.
 pub(crate) const FILTERS: Table<FilterRow> = Table::new(AccessPattern::Scan, 0x036, "filters", "accounts");
 /// When removed account data is forgotten.
@@ -48,6 +50,7 @@ pub(crate) struct NameRow {
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub(crate) struct UserRow {
     /// The full id, for the way back from the short id.
     pub user_id: String,
@@ -58,6 +61,10 @@ pub(crate) struct UserRow {
     /// Whether the user asked, when leaving, that nobody who comes later sees what they wrote.
     pub erased: bool,
     pub created_ms: u64,
+    /// Whether it is a guest's.
+    pub guest: bool,
+    /// To which documents the user agreed when registering: each with its version.
+    pub agreed: Vec<(String, String)>,
     /// Raised by whatever ends all of the user's sessions. A token issued below it is void, whether or not its row is gone.
     pub session: u64,
 }
@@ -95,6 +102,9 @@ pub(crate) struct DeviceTokenRow {
     pub refresh: bool,
     pub rank: u32,
 }
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ErasureRow;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LastSeenRow {
@@ -155,7 +165,8 @@ pub(crate) struct TombstoneRow {
 }
 
 wardstead_store::row!(NameRow, 1);
-wardstead_store::row!(UserRow, 2);
+wardstead_store::row!(UserRow, 3);
+wardstead_store::row!(ErasureRow, 1);
 wardstead_store::row!(DeviceRow, 2);
 wardstead_store::row!(TokenRow, 2);
 wardstead_store::row!(DeviceTokenRow, 2);
@@ -169,6 +180,10 @@ wardstead_store::row!(TombstoneRow, 1);
 
 pub(crate) fn name_key(server: &str, localpart: &str) -> Key {
     NAMES.key(0).text(server).text(localpart).key()
+}
+
+pub(crate) fn erasure_key(user: u64) -> Key {
+    ERASURES.key(user).key()
 }
 
 pub(crate) fn user_key(user: u64) -> Key {

@@ -63,6 +63,7 @@ impl Accounts {
             device_id: opening.device_id.clone(),
             device: opening.device,
             admin: account.admin,
+            guest: account.guest,
             token,
         };
         Login { session, access_token, refresh_token, expires_in_ms: lifetime_ms }

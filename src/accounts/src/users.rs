@@ -14,6 +14,7 @@ use crate::{
 
 /// A local account as it was when it was read.
 #[derive(Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct Account {
     /// Short id.
     pub user: u64,
@@ -25,6 +26,10 @@ pub struct Account {
     pub deactivated: bool,
     /// Whether nobody who comes later is to see what the user wrote.
     pub erased: bool,
+    /// Whether it is a guest's (Matrix specification, Client-Server API, Guest Access).
+    pub guest: bool,
+    /// To which documents the user agreed when registering: each with its version.
+    pub agreed: Vec<(String, String)>,
     /// The password's hash as a PHC string; `None` where the user signs in another way.
     pub password_hash: Option<String>,
     /// When the account was made, in milliseconds since 1970.
@@ -49,9 +54,21 @@ impl fmt::Debug for Account {
 impl Account {
     pub(crate) fn of(user: u64, found: Found<UserRow>) -> Result<Self, AccountsError> {
         let user_id = parse_user_id(&found.key, &found.row.user_id)?;
-        let UserRow { password_hash, admin, deactivated, erased, created_ms, session, .. } = found.row;
+        let UserRow { password_hash, admin, deactivated, erased, guest, agreed, created_ms, session, .. } = found.row;
         let version = found.version;
-        Ok(Self { user, user_id, admin, deactivated, erased, password_hash, created_ms, version, session })
+        Ok(Self {
+            user,
+            user_id,
+            admin,
+            deactivated,
+            erased,
+            guest,
+            agreed,
+            password_hash,
+            created_ms,
+            version,
+            session,
+        })
     }
 }
 

@@ -2,10 +2,14 @@
 //!
 //! Section: [Client authentication](https://spec.matrix.org/v1.16/client-server-api/#using-access-tokens).
 
-use http::Request;
-use ruma::api::auth_scheme::{
-    AccessToken, AccessTokenOptional, AppserviceTokenOptional, AuthScheme, ExtractTokenError, NoAccessToken,
-    NoAuthentication, extract_bearer_or_query_token,
+use axum::extract::MatchedPath;
+use http::{Method, Request, StatusCode};
+use ruma::api::{
+    auth_scheme::{
+        AccessToken, AccessTokenOptional, AppserviceTokenOptional, AuthScheme, ExtractTokenError, NoAccessToken,
+        NoAuthentication, extract_bearer_or_query_token,
+    },
+    error::ErrorKind,
 };
 use wardstead_accounts::{Client, Session};
 
@@ -113,6 +117,55 @@ async fn authenticate(state: &ApiState, head: &Request<()>, client: &Client) -> 
     })?;
     let token = token.ok_or_else(|| ApiError::missing_token("This endpoint needs an access token."))?;
     let session = state.accounts.authenticate(&token).await?;
+    if session.guest && !open_to_guests(head) {
+        let sentence = "Guests cannot do this.";
+        return Err(ApiError::new(StatusCode::FORBIDDEN, ErrorKind::GuestAccessForbidden, sentence));
+    }
     state.accounts.seen(&session, client).await?;
     Ok(session)
+}
+
+/// What guests may ask ([section](https://spec.matrix.org/v1.16/client-server-api/#guest-access)), below the version. What is not listed
+/// here they may not.
+const FOR_GUESTS: [(Method, &str); 28] = [
+    (Method::GET, "rooms/{room_id}/state"),
+    (Method::GET, "rooms/{room_id}/state/{event_type}"),
+    (Method::GET, "rooms/{room_id}/state/{event_type}/"),
+    (Method::GET, "rooms/{room_id}/state/{event_type}/{state_key}"),
+    (Method::GET, "rooms/{room_id}/context/{event_id}"),
+    (Method::GET, "rooms/{room_id}/event/{event_id}"),
+    (Method::GET, "rooms/{room_id}/messages"),
+    (Method::GET, "rooms/{room_id}/members"),
+    (Method::GET, "rooms/{room_id}/initialSync"),
+    (Method::GET, "sync"),
+    (Method::GET, "events"),
+    (Method::GET, "media/download/{server_name}/{media_id}"),
+    (Method::GET, "media/download/{server_name}/{media_id}/{filename}"),
+    (Method::GET, "media/thumbnail/{server_name}/{media_id}"),
+    (Method::POST, "rooms/{room_id}/join"),
+    (Method::POST, "rooms/{room_id}/leave"),
+    (Method::PUT, "rooms/{room_id}/send/{event_type}/{txn_id}"),
+    (Method::PUT, "rooms/{room_id}/state/{event_type}"),
+    (Method::PUT, "rooms/{room_id}/state/{event_type}/"),
+    (Method::PUT, "rooms/{room_id}/state/{event_type}/{state_key}"),
+    (Method::PUT, "sendToDevice/{event_type}/{txn_id}"),
+    (Method::GET, "devices"),
+    (Method::GET, "devices/{device_id}"),
+    (Method::PUT, "devices/{device_id}"),
+    (Method::GET, "account/whoami"),
+    (Method::POST, "keys/upload"),
+    (Method::POST, "keys/query"),
+    (Method::POST, "keys/claim"),
+];
+
+/// Whether a guest may make the request.
+fn open_to_guests(head: &Request<()>) -> bool {
+    let below = |path: &'_ str| path.strip_prefix("/_matrix/client/")?.split_once('/').map(|(_, rest)| rest.to_owned());
+    let Some(route) = head.extensions().get::<MatchedPath>().and_then(|path| below(path.as_str())) else {
+        return false;
+    };
+    // Of the profile they change how they are called, and nothing else.
+    let profile = route.starts_with("profile/{user_id}/") && head.uri().path().ends_with("/displayname");
+    let changes = *head.method() == Method::PUT || *head.method() == Method::DELETE;
+    (profile && changes) || FOR_GUESTS.iter().any(|(method, path)| method == head.method() && *path == route)
 }

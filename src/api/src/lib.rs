@@ -5,6 +5,7 @@
 //! response type, or an [`ApiError`], which is a response too.
 
 mod access;
+mod admin;
 mod availability;
 mod body;
 mod client;
@@ -53,7 +54,7 @@ pub fn endpoints() -> Vec<Endpoint> {
 }
 
 fn all() -> routes::Routes {
-    server::routes(client::routes())
+    admin::routes(server::routes(client::routes()))
 }
 
 /// 404 `M_UNRECOGNIZED`, which tells clients that this server lacks the endpoint

@@ -3,7 +3,7 @@
 use wardstead_accounts::AccountsError;
 use wardstead_store::StoreError;
 
-use crate::{Challenge, CompareError, HashError, WeakPassword, uia::InteractError};
+use crate::{Challenge, CompareError, ConfirmError, HashError, WeakPassword, uia::InteractError};
 
 /// Why something about identity was not done.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +42,12 @@ pub enum RegisterError {
     /// There is no password in the request, and without one nobody could sign in again: 400 `M_MISSING_PARAM`.
     #[error("a password is required")]
     MissingPassword,
+    /// A guest who becomes a user says which one: 400 `M_MISSING_PARAM`.
+    #[error("the user name is missing")]
+    MissingUsername,
+    /// The token is no guest's: 403 `M_FORBIDDEN`.
+    #[error("this is no guest's access token")]
+    NotAGuest,
     /// `auth` lacks a member that the stage needs: 400 `M_MISSING_PARAM`.
     #[error("auth lacks {0}")]
     Missing(&'static str),
@@ -75,6 +81,30 @@ impl From<AccountsError> for RegisterError {
 
 impl From<StoreError> for RegisterError {
     fn from(error: StoreError) -> Self {
+        Self::Identity(error.into())
+    }
+}
+
+/// Why nothing was done with somebody's own account.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AccountError {
+    /// It is not confirmed.
+    #[error(transparent)]
+    Confirm(#[from] ConfirmError),
+    /// 400 `M_WEAK_PASSWORD`.
+    #[error(transparent)]
+    WeakPassword(#[from] WeakPassword),
+    /// The new password was not hashed: `Busy` is 429 `M_LIMIT_EXCEEDED`.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    /// A part below failed.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+}
+
+impl From<AccountsError> for AccountError {
+    fn from(error: AccountsError) -> Self {
         Self::Identity(error.into())
     }
 }

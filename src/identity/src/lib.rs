@@ -4,15 +4,19 @@
 //! engine) or in the engine. An account, the use of its registration token and the use of its session are one batch. See
 //! `docs/design/04-accounts.md`.
 
+mod account;
 mod attempts;
 mod error;
 mod expiring;
+mod guests;
 mod hasher;
+mod leaving;
 mod login;
 mod login_token;
 mod openid;
 mod policy;
 mod register;
+mod shared_secret;
 mod tables;
 mod terms;
 #[cfg(test)]
@@ -28,12 +32,14 @@ use wardstead_store::{Store, StoreError};
 
 pub use attempts::FailedLogins;
 use attempts::{Attempts, CompareError, Source};
-pub use error::{IdentityError, LoginError, RegisterError};
+pub use error::{AccountError, IdentityError, LoginError, RegisterError};
 pub use hasher::{HashCost, HashError, PasswordHasher};
+pub use leaving::{GuestKeeper, run_departures};
 pub use login_token::LoginToken;
 pub use openid::OpenidToken;
 pub use policy::{WeakPassword, check_password};
 pub use register::Registered;
+pub use shared_secret::{SecretError, SecretRequest, SharedSecret};
 pub use terms::{Policy, Translation};
 pub use token::NewRegistrationToken;
 use uia::SessionKey;
@@ -63,6 +69,10 @@ pub struct IdentityConfig {
     pub terms: Vec<Policy>,
     /// Whether who is signed in gets a token to sign in on another device.
     pub login_tokens: bool,
+    /// Whether there are guests.
+    pub guests: bool,
+    /// Who knows it makes accounts.
+    pub shared_secret: Option<SharedSecret>,
 }
 
 impl Default for IdentityConfig {
@@ -72,6 +82,8 @@ impl Default for IdentityConfig {
             registration: Registration::Token,
             hash: HashCost::Production,
             terms: Vec::new(),
+            guests: false,
+            shared_secret: None,
             failed_logins: FailedLogins::production(),
             login_tokens: true,
         }
@@ -85,6 +97,8 @@ pub struct Identity {
     registration: Registration,
     terms: Vec<Policy>,
     login_tokens: bool,
+    guests: bool,
+    shared_secret: Option<SharedSecret>,
     hasher: PasswordHasher,
     attempts: Attempts,
     session_key: OnceCell<SessionKey>,
@@ -95,10 +109,21 @@ impl Identity {
     #[must_use]
     pub fn new(store: Store, accounts: Accounts, config: IdentityConfig) -> Self {
         let hasher = PasswordHasher::new(store.rng().clone(), config.hash);
-        let IdentityConfig { registration, terms, failed_logins, login_tokens, .. } = config;
+        let IdentityConfig { registration, terms, guests, shared_secret, failed_logins, login_tokens, .. } = config;
         let attempts = Attempts::new(failed_logins);
         let session_key = OnceCell::new();
-        Self { store, accounts, registration, terms, login_tokens, hasher, attempts, session_key }
+        Self {
+            store,
+            accounts,
+            registration,
+            terms,
+            guests,
+            shared_secret,
+            login_tokens,
+            hasher,
+            attempts,
+            session_key,
+        }
     }
 
     /// The hasher, for others who set or compare passwords.

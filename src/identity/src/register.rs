@@ -47,8 +47,11 @@ impl Identity {
     ) -> Result<Registered, RegisterError> {
         match request.kind {
             RegistrationKind::User => {}
-            RegistrationKind::Guest => return Err(RegisterError::GuestsForbidden),
+            RegistrationKind::Guest => return self.register_guest(&request, client).await,
             _ => return Err(RegisterError::UnknownKind),
+        }
+        if let Some(token) = &request.guest_access_token {
+            return self.upgrade_guest(token, &request, auth).await;
         }
         let flows = self.register_flows().await?;
         if let Some(username) = &request.username {
@@ -66,8 +69,9 @@ impl Identity {
             refresh: request.refresh_token,
             client: Some(client.clone()),
         };
-        let mut new = NewAccount { username: request.username.clone(), password_hash, admin: false, device };
+        let mut new = NewAccount { username: request.username.clone(), password_hash, device, ..NewAccount::default() };
         for _ in 0..limits::REBUILDS {
+            new.agreed = self.agreed(&done);
             new.admin = done.token.as_ref().is_some_and(PresentedToken::admin);
             match self.make(&new, &done, request.inhibit_login).await {
                 // The registration token or the session served somebody else meanwhile: look at them again.
@@ -97,6 +101,14 @@ impl Identity {
             params.push((Stage::Terms, terms::params(&self.terms)));
         }
         Ok(Flows { flows, params, binding: Binding::REGISTER, user_id: None, source: None })
+    }
+
+    /// To what somebody who has done `done` has agreed.
+    pub(crate) fn agreed(&self, done: &Done) -> Vec<(String, String)> {
+        if !done.stages.contains(&Stage::Terms) {
+            return Vec::new();
+        }
+        self.terms.iter().map(|policy| (policy.id.clone(), policy.version.clone())).collect()
     }
 
     async fn make(&self, new: &NewAccount, done: &Done, inhibit_login: bool) -> Result<Registered, AccountsError> {

@@ -32,6 +32,8 @@ pub const GENERATED_DEVICE_ID_CHARS: usize = 10;
 pub const GENERATED_USERNAME_CHARS: usize = 12;
 /// Characters of a registration token: 190 bits, so that guessing needs no further bound.
 pub const REGISTRATION_TOKEN_CHARS: usize = 32;
+/// Characters of the secret with which scripts make accounts, at least: a shorter one could be guessed from one request overheard.
+pub const REGISTRATION_SECRET_MIN_CHARS: usize = 16;
 /// Bytes of a registration token that a client presents; longer ones are not looked up.
 pub const REGISTRATION_TOKEN_BYTES: usize = 128;
 /// Bytes of an access token that a client presents; longer ones are not looked up.

@@ -142,7 +142,7 @@ impl Inner {
         public: bool,
         alias: Option<&RoomAliasId>,
     ) -> Result<OwnedRoomId, RoomError> {
-        let author = Author { user_id: by.user_id.clone(), user: by.user, transaction: None };
+        let author = Author { user_id: by.user_id.clone(), user: by.user, guest: by.guest, transaction: None };
         for proposal in proposals {
             match build.add(&author, proposal).await {
                 Ok(crate::append::Added::Event(event)) if build.room_id.is_none() => {

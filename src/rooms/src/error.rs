@@ -12,6 +12,9 @@ pub enum RoomError {
     /// Not allowed: `M_FORBIDDEN`.
     #[error("{0}")]
     Forbidden(String),
+    /// The room lets no guests in: `M_GUEST_ACCESS_FORBIDDEN`.
+    #[error("This room lets no guests in.")]
+    GuestsForbidden,
     /// This server's own policy does not want it: `M_FORBIDDEN`.
     #[error("{0}")]
     Refused(String),

@@ -48,6 +48,7 @@ pub use change::{
 };
 pub use create::{InitialState, NewRoom, Preset};
 pub use error::RoomError;
+pub use event::content::lets_guests_in;
 pub use event::{ClientEvent, Event, Replaced, StoredEvent, TimelineKey, client::Viewer};
 pub use glimpse::{Child, Glimpse, JoinRule, Looker, Overview};
 pub use graph::{Incoming, Received, StatedState};

@@ -84,6 +84,7 @@ impl Rooms {
         let author = Author {
             user_id: by.user_id.clone(),
             user: by.user,
+            guest: by.guest,
             transaction: transaction.map(|id| (by.device, id.to_owned())),
         };
         append(&self.inner, &room, &Act { author, proposal, transaction: key }).await

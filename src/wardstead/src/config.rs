@@ -6,6 +6,7 @@
 mod database;
 mod directory;
 mod limits;
+mod registration;
 mod rooms;
 mod sessions;
 mod well_known;
@@ -26,6 +27,7 @@ use database::URL_VARIABLE;
 pub use database::{Cluster, Database, DatabaseUrl, Durability, Environment, Secret};
 pub use directory::{Directory, People};
 pub use limits::{FailedLogin, Limits};
+pub use registration::{Document, Registration, RegistrationMode};
 pub use rooms::{DefaultVersion, Rooms};
 pub use sessions::Sessions;
 pub use well_known::WellKnown;
@@ -157,19 +159,6 @@ pub struct Presence {
     pub enabled: bool,
 }
 
-/// `[registration]`
-#[derive(Clone, Debug, confique::Config)]
-#[config(partial_attr(derive(Debug, Clone)))]
-#[config(partial_attr(serde(deny_unknown_fields)))]
-pub struct Registration {
-    /// "token": with a registration token. "closed": nobody.
-    ///
-    /// While there is no account at all, the server prints a token at its start, good for one account, the
-    /// administrator's.
-    #[config(default = "token")]
-    pub mode: RegistrationMode,
-}
-
 /// `[log]`
 #[derive(Clone, Debug, confique::Config)]
 #[config(partial_attr(derive(Debug, Clone)))]
@@ -183,16 +172,6 @@ pub struct Log {
     /// "json": one object a line, for a log store. "human": for a terminal.
     #[config(default = "json")]
     pub format: LogFormat,
-}
-
-/// Who may register. That everybody may, only `--dev` can say: see [`crate::Policy`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RegistrationMode {
-    /// Who has a registration token.
-    Token,
-    /// Nobody.
-    Closed,
 }
 
 /// How a log line looks.
@@ -237,6 +216,7 @@ impl Config {
         let config =
             partial.and_then(Self::from_partial_with_defaults).map_err(|error| refused(unquoted(&reasons(&error))))?;
         let folder = path.parent().unwrap_or(Path::new(""));
+        config.registration.check(false).map_err(refused)?;
         config.checked(folder, environment).map_err(refused)
     }
 
@@ -245,7 +225,17 @@ impl Config {
     /// # Errors
     /// A sentence: not exactly one of folder and database, or a password where everybody can read it.
     pub fn dev(dev: Dev, environment: Environment) -> Result<Self, String> {
-        let Dev { name, listen, data_dir, database, durability, observe, default_room_version, people } = dev;
+        let Dev {
+            name,
+            listen,
+            data_dir,
+            database,
+            durability,
+            observe,
+            default_room_version,
+            people,
+            registration_secret,
+        } = dev;
         let config = Self {
             server: Server { name, listen, base_url: None, trusted_proxies: Vec::new() },
             data: Data { dir: data_dir, block_cache_bytes: BLOCK_CACHE_BYTES },
@@ -256,7 +246,7 @@ impl Config {
                 listen: observe.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
             },
             well_known: WellKnown::default(),
-            registration: Registration { mode: RegistrationMode::Token },
+            registration: Registration::dev(registration_secret),
             sessions: Sessions::dev(),
             rooms: Rooms { default_version: default_room_version },
             directory: Directory { people },
@@ -264,6 +254,7 @@ impl Config {
             presence: Presence { enabled: true },
             log: Log { filter: "info,ruma_state_res=warn".to_owned(), format: LogFormat::Human },
         };
+        config.registration.check(true)?;
         config.checked(Path::new(""), environment)
     }
 
@@ -346,6 +337,8 @@ pub struct Dev {
     pub default_room_version: DefaultVersion,
     /// Whom people find.
     pub people: People,
+    /// Who knows it makes accounts.
+    pub registration_secret: Option<Secret>,
 }
 
 /// Where the data of a server is.

@@ -8,7 +8,7 @@ use wardstead_accounts::{AccountChange, AccountHooks, Accounts, Presence};
 use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures, Limiter, RateLimits, TrustedProxies};
 use wardstead_directory::{Directory, PeopleIndex, Publisher};
 use wardstead_engine::EngineError;
-use wardstead_identity::{Identity, IdentityConfig, IdentityError, NewRegistrationToken};
+use wardstead_identity::{GuestKeeper, Identity, IdentityConfig, IdentityError, NewRegistrationToken, run_departures};
 use wardstead_limits::api as limits;
 use wardstead_push::{Counter, Push};
 use wardstead_rooms::{Hooks, RoomChange, RoomError, Rooms, Rotated, Typing, signing};
@@ -213,16 +213,20 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
     let accounts = Accounts::with_hooks(store.clone(), name.clone(), hooks);
     accounts.run_sweeps();
     accounts.run_removals();
-    let sign_in = IdentityConfig { login_tokens: config.sessions.login_tokens, ..policy.identity() };
+    let sign_in = IdentityConfig {
+        login_tokens: config.sessions.login_tokens,
+        ..config.registration.complete(policy.identity())
+    };
     let identity = Identity::new(store.clone(), accounts.clone(), sign_in);
     let first_token = identity.ensure_first_token().await?;
     let key = signing::load_or_create(store, store.rng().as_ref()).await?;
     let version = config.rooms.default_version.id().clone();
     let counter = Counter::new(store.clone(), accounts.clone());
     let contributors: Vec<Arc<dyn CommitContributor<RoomChange>>> =
-        vec![Arc::new(Publisher), Arc::new(counter.clone())];
+        vec![Arc::new(Publisher), Arc::new(counter.clone()), Arc::new(GuestKeeper)];
     let hooks = Hooks { contributors: Arc::new(Contributors::new(contributors)), ..Hooks::default() };
     let rooms = Rooms::with_hooks(store.clone(), accounts.clone(), name.clone(), key, version, hooks);
+    run_departures(store, &accounts, &rooms);
     store.set_audience(Arc::new(rooms.clone()));
     accounts.follow_names(Arc::new(rooms.clone()));
     let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), policy.presence));

@@ -1,6 +1,8 @@
 //! The [client-server API](https://spec.matrix.org/v1.16/client-server-api/): one endpoint a file, named by its path.
 
 mod account_data;
+mod account_deactivate;
+mod account_password;
 mod auth_fallback;
 mod capabilities;
 mod create_room;
@@ -65,6 +67,8 @@ pub(crate) fn routes() -> Routes {
         .route(whoami::whoami)
         .route(whois::whois)
         .route_limited(Group::Token, openid_token::openid_token)
+        .route_limited(Group::Password, account_password::account_password)
+        .route_limited(Group::Password, account_deactivate::account_deactivate)
         .route(filter_create::filter_create)
         .route(filter_get::filter_get)
         .route_limited(Group::Create, create_room::create_room)

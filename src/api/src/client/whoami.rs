@@ -9,7 +9,7 @@ use ruma::api::client::account::whoami::v3::{Request, Response};
 use crate::{ApiError, ruma_io::Ruma};
 
 pub(super) fn whoami(Ruma { caller, .. }: Ruma<Request>) -> Ready<Result<Response, ApiError>> {
-    let mut response = Response::new(caller.user_id, false);
+    let mut response = Response::new(caller.user_id, caller.guest);
     response.device_id = Some(caller.device_id);
     ready(Ok(response))
 }

@@ -7,7 +7,8 @@ use ruma::api::{
 };
 use serde_json::value::RawValue;
 use wardstead_identity::{
-    Challenge, ConfirmError, Failure, HashError, IdentityError, LoginError, RegisterError, WeakPassword,
+    AccountError, Challenge, ConfirmError, Failure, HashError, IdentityError, LoginError, RegisterError, SecretError,
+    WeakPassword,
 };
 use wardstead_limits::api::RETRY_AFTER_S;
 
@@ -38,6 +39,8 @@ impl From<RegisterError> for ApiError {
             RegisterError::UnknownKind => Self::invalid_param("There are no accounts of this kind."),
             RegisterError::WeakPassword(error) => error.into(),
             RegisterError::MissingPassword => Self::missing_param("A password is required."),
+            RegisterError::MissingUsername => Self::missing_param("A guest who becomes a user says which one."),
+            RegisterError::NotAGuest => Self::forbidden("This is no guest's access token."),
             RegisterError::Missing(member) => missing_in_auth(member),
             RegisterError::Identity(error) => error.into(),
             RegisterError::Hash(error) => error.into(),
@@ -54,6 +57,33 @@ impl From<ConfirmError> for ApiError {
             ConfirmError::Missing(member) => missing_in_auth(member),
             ConfirmError::Hash(error) => error.into(),
             ConfirmError::Identity(error) => error.into(),
+            error => Self::internal(error),
+        }
+    }
+}
+
+impl From<AccountError> for ApiError {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::Confirm(error) => error.into(),
+            AccountError::WeakPassword(error) => error.into(),
+            AccountError::Hash(error) => error.into(),
+            AccountError::Identity(error) => error.into(),
+            error => Self::internal(error),
+        }
+    }
+}
+
+impl From<SecretError> for ApiError {
+    fn from(error: SecretError) -> Self {
+        match error {
+            SecretError::Off => Self::forbidden("This server has no registration secret."),
+            SecretError::UnknownNonce => {
+                let sentence = "The nonce is unknown, has expired or was used.";
+                Self::new(StatusCode::BAD_REQUEST, ErrorKind::Unknown, sentence)
+            }
+            SecretError::WrongMac => Self::forbidden("The MAC is wrong."),
+            SecretError::Register(error) => error.into(),
             error => Self::internal(error),
         }
     }

@@ -11,6 +11,9 @@ impl From<RoomError> for ApiError {
         let bad_request = |kind, error: RoomError| Self::new(StatusCode::BAD_REQUEST, kind, error.to_string());
         match error {
             RoomError::Forbidden(sentence) | RoomError::Refused(sentence) => Self::forbidden(sentence),
+            RoomError::GuestsForbidden => {
+                Self::new(StatusCode::FORBIDDEN, ErrorKind::GuestAccessForbidden, error.to_string())
+            }
             RoomError::NotFound(sentence) => Self::not_found(sentence),
             RoomError::BadJson(sentence) => Self::bad_json(sentence),
             RoomError::InvalidParam(sentence) => Self::invalid_param(sentence),

@@ -5,6 +5,7 @@
 mod paths;
 mod server;
 
+mod account;
 mod account_data;
 mod aliases;
 mod bad_input;

@@ -17,7 +17,9 @@ use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures, Limite
 use wardstead_directory::{Directory, PeopleIndex, Publisher, VisiblePeople};
 use wardstead_engine::{Batch, Key};
 use wardstead_engine_memory::{Faults, MemoryEngine};
-use wardstead_identity::{FailedLogins, HashCost, Identity, IdentityConfig, Registration};
+use wardstead_identity::{
+    FailedLogins, GuestKeeper, HashCost, Identity, IdentityConfig, Registration, SharedSecret, run_departures,
+};
 use wardstead_limits::ManualClock;
 use wardstead_push::{Counter, Push};
 use wardstead_rooms::{Hooks, Proposed, RoomChange, RoomError, RoomPolicy, Rooms, Typing, Verdict, signing};
@@ -125,6 +127,8 @@ impl Server {
             hash: HashCost::Cheap,
             failed_logins,
             login_tokens,
+            guests: true,
+            shared_secret: Some(SharedSecret::new("complement".to_owned())),
             ..IdentityConfig::default()
         };
         let identity = Identity::new(store.clone(), accounts.clone(), config);
@@ -132,10 +136,11 @@ impl Server {
         let name = server_name!("example.org").to_owned();
         let counter = Counter::new(store.clone(), accounts.clone());
         let contributors: Vec<Arc<dyn CommitContributor<RoomChange>>> =
-            vec![Arc::new(Publisher), Arc::new(counter.clone())];
+            vec![Arc::new(Publisher), Arc::new(counter.clone()), Arc::new(GuestKeeper)];
         let hooks =
             Hooks { policy: Some(Arc::new(NoIdentifiers)), contributors: Arc::new(Contributors::new(contributors)) };
         let rooms = Rooms::with_hooks(store.clone(), accounts.clone(), name, key, RoomVersionId::V12, hooks);
+        run_departures(&store, &accounts, &rooms);
         store.set_audience(Arc::new(rooms.clone()));
         let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), presence));
         let syncer = Syncer::new(store.clone(), accounts.clone(), rooms.clone(), typing, presence);
@@ -169,12 +174,7 @@ impl Server {
 
     /// The access token of a new user.
     pub async fn token(&self, username: &str) -> String {
-        let new = NewAccount {
-            username: Some(username.to_owned()),
-            password_hash: None,
-            admin: false,
-            device: wardstead_accounts::NewDevice::default(),
-        };
+        let new = NewAccount { username: Some(username.to_owned()), ..NewAccount::default() };
         self.accounts.register(new, Batch::new()).await.unwrap().access_token
     }
 

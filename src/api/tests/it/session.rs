@@ -76,8 +76,6 @@ async fn refused_registrations() {
     server.post(REGISTER, "", &body).await.expect_error(400, "M_WEAK_PASSWORD");
     body.as_object_mut().unwrap().remove("password");
     server.post(REGISTER, "", &body).await.expect_error(400, "M_MISSING_PARAM");
-    let guest = format!("{REGISTER}?kind=guest");
-    server.post(&guest, "", &account("bert")).await.expect_error(403, "M_GUEST_ACCESS_FORBIDDEN");
     let other = format!("{REGISTER}?kind=robot");
     server.post(&other, "", &account("bert")).await.expect_error(400, "M_INVALID_PARAM");
     let mut body = account("bert");

@@ -63,7 +63,9 @@ async fn stages_are_carried_from_node_to_node() {
     // A stage that is done is not done again, and that is no failure.
     let again = challenge(another.register("alice", dummy(Some(&first.session))).await);
     assert_eq!((again.completed.as_slice(), again.failure), (&["m.login.dummy"][..], None));
-    another.register("alice", agree(Some(&first.session))).await.unwrap();
+    let made = another.register("alice", agree(Some(&first.session))).await.unwrap();
+    let account = node.accounts.find(&made.user_id).await.unwrap().unwrap();
+    assert_eq!(account.agreed, [("privacy_notice".to_owned(), "2".to_owned())]);
     assert_eq!(failure(node.register("bob", agree(Some(&first.session))).await), Some(Failure::SessionUsed));
 
     // Without a session the first stage begins one.

@@ -34,6 +34,8 @@ pub enum Purpose {
     DeleteDevices,
     /// A token to sign in on another device.
     MakeLoginToken,
+    /// A new account for who knows the secret of the configuration.
+    SharedSecret,
 }
 
 impl Purpose {
@@ -44,13 +46,21 @@ impl Purpose {
             Self::Deactivate => 3,
             Self::DeleteDevices => 4,
             Self::MakeLoginToken => 5,
+            Self::SharedSecret => 6,
         }
     }
 
     fn of_code(code: u8) -> Option<Self> {
-        [Self::Register, Self::ChangePassword, Self::Deactivate, Self::DeleteDevices, Self::MakeLoginToken]
-            .into_iter()
-            .find(|purpose| purpose.code() == code)
+        [
+            Self::Register,
+            Self::ChangePassword,
+            Self::Deactivate,
+            Self::DeleteDevices,
+            Self::MakeLoginToken,
+            Self::SharedSecret,
+        ]
+        .into_iter()
+        .find(|purpose| purpose.code() == code)
     }
 }
 
@@ -67,7 +77,12 @@ pub(crate) struct Binding {
 
 impl Binding {
     /// A new account's: what it is called may change until it is made.
-    pub(crate) const REGISTER: Self = Self { purpose: Purpose::Register, user: 0, act: [0; ACT_BYTES] };
+    pub(crate) const REGISTER: Self = Self::of_nobody(Purpose::Register);
+
+    /// Nobody's, and no act told apart from others of `purpose`.
+    pub(crate) const fn of_nobody(purpose: Purpose) -> Self {
+        Self { purpose, user: 0, act: [0; ACT_BYTES] }
+    }
 }
 
 /// A session that was issued here and is not past.

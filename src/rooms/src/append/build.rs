@@ -39,6 +39,8 @@ use super::{
 pub(crate) struct Author {
     pub(crate) user_id: OwnedUserId,
     pub(crate) user: u64,
+    /// Whether it is a guest.
+    pub(crate) guest: bool,
     /// Short id of the device and the transaction id.
     pub(crate) transaction: Option<(u64, String)>,
 }
@@ -139,6 +141,7 @@ impl<'a> Build<'a> {
         {
             return Ok(Wish::Same(same));
         }
+        self.check_guest(author, proposal).await?;
         let proposal = self.complete(author, proposal, replaced.as_deref()).await?;
         let content = content_of(&proposal)?;
         match replaced {

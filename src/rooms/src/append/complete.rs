@@ -42,6 +42,20 @@ impl Build<'_> {
         }
     }
 
+    /// Guests come only into rooms that let guests in (Matrix specification, Client-Server API, Guest Access).
+    pub(super) async fn check_guest(&self, author: &Author, proposal: &Proposal) -> Result<(), RoomError> {
+        let membership = text(&proposal.content, "membership").and_then(Membership::from_name);
+        if !author.guest || proposal.event_type != "m.room.member" || membership != Some(Membership::Join) {
+            return Ok(());
+        }
+        let access = self.current(&[key::GUEST_ACCESS]).await?.pop().flatten();
+        if access.is_some_and(|access| content::lets_guests_in(&access)) {
+            Ok(())
+        } else {
+            Err(RoomError::GuestsForbidden)
+        }
+    }
+
     /// `proposal` with what the server adds to it. `current` is the event that it will take the place of.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What the server itself reads in the content of events.
 
-use ruma::{CanonicalJsonObject, CanonicalJsonValue};
+use ruma::{CanonicalJsonObject, CanonicalJsonValue, events::TimelineEventType};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -44,6 +44,19 @@ pub(crate) fn history_visibility(event: Option<&Event>) -> HistoryVisibility {
         Some("world_readable") => HistoryVisibility::WorldReadable,
         _ => HistoryVisibility::Shared,
     }
+}
+
+/// Whether `event` is the `m.room.guest_access` of a room that lets guests in (Client-Server API, Guest Access).
+#[must_use]
+pub fn lets_guests_in(event: &Event) -> bool {
+    #[derive(Deserialize)]
+    struct Content<'a> {
+        #[serde(borrow)]
+        guest_access: std::borrow::Cow<'a, str>,
+    }
+    let stated = serde_json::from_str::<Content<'_>>(event.content.get());
+    event.is_state(&TimelineEventType::RoomGuestAccess, "")
+        && stated.is_ok_and(|content| content.guest_access == "can_join")
 }
 
 /// Text of the string field `field`.

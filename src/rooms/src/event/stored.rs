@@ -6,8 +6,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use ruma::{EventId, OwnedEventId, OwnedUserId};
-use serde_json::value::RawValue;
+use ruma::{
+    CanonicalJsonObject, EventId, OwnedEventId, OwnedUserId, canonical_json::redact_content_in_place,
+    room_version_rules::RoomVersionRules,
+};
+use serde_json::value::{RawValue, to_raw_value};
 use wardstead_engine::Position;
 
 use crate::tables::Status;
@@ -92,6 +95,33 @@ impl StoredEvent {
         self.event_id == id
             || self.replaced.as_ref().is_some_and(|replaced| replaced.event_id == id)
             || self.redaction.as_ref().is_some_and(|redaction| redaction.event_id == id)
+    }
+
+    /// The event for somebody from whom what its sender (`erased`) or the sender of the state before it (`replaced`) wrote is
+    /// hidden: redacted, without edits. `None`: its content is no object.
+    pub(crate) fn without(&self, rules: &RoomVersionRules, erased: bool, replaced: bool) -> Option<Self> {
+        let mut event = (*self.event).clone();
+        if erased {
+            let mut content: CanonicalJsonObject = serde_json::from_str(event.content.get()).ok()?;
+            redact_content_in_place(&mut content, &rules.redaction, event.event_type.to_string());
+            event.content = to_raw_value(&content).ok()?;
+        }
+        Some(Self {
+            event: Arc::new(event),
+            room: self.room,
+            short: self.short,
+            status: self.status,
+            position: self.position,
+            timeline_key: self.timeline_key,
+            gap: self.gap,
+            state_before: self.state_before,
+            marks: if erased { Marks(self.marks.0 & !Marks::REPLACE) } else { self.marks },
+            redacts: self.redacts.clone(),
+            redaction: self.redaction.clone(),
+            replaced: self.replaced.clone().filter(|_| !replaced),
+            transaction: self.transaction.clone(),
+            shared: OnceLock::new(),
+        })
     }
 
     /// Bytes that it takes in memory, about, its client JSON included.

@@ -204,7 +204,7 @@ async fn take_in(
     let local = event.sender.server_name() == inner.server_name;
     let user = if local { inner.accounts.user_short_id(&event.sender).await? } else { None };
     let user = user.unwrap_or_default();
-    let author = Author { user_id: event.sender.clone(), user, transaction: None };
+    let author = Author { user_id: event.sender.clone(), user, guest: false, transaction: None };
     for _ in 0..limits::APPEND_TURNS {
         let mut turn = slot.turn.lock().await;
         let (generation, head) = begin(inner, room, &slot, &mut turn).await?;
@@ -333,7 +333,7 @@ async fn take_outlier(inner: &Arc<Inner>, room: &Arc<Room>, checked: &Checked) -
             None => {}
         }
         let build = Build::new(inner, room.short, Some(room.room_id.clone()), &room.version, &room.rules);
-        let author = Author { user_id: event.sender.clone(), user: 0, transaction: None };
+        let author = Author { user_id: event.sender.clone(), user: 0, guest: false, transaction: None };
         let grapher = Grapher::new(build, Arc::clone(room), author);
         let allowed = grapher.allowed_by_auth_events(event, &named.auth).await?;
         let status = if allowed { Status::Outlier } else { Status::Rejected };

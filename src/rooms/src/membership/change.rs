@@ -125,7 +125,7 @@ impl Rooms {
             Membership::Join | Membership::Knock => RoomError::NotFound("There is no such room on this server.".into()),
             _ => RoomError::not_in_room(),
         })?;
-        let author = Author { user_id: by.user_id.clone(), user: by.user, transaction: None };
+        let author = Author { user_id: by.user_id.clone(), user: by.user, guest: by.guest, transaction: None };
         append(&self.inner, &room, &Act { author, proposal, transaction: None }).await
     }
 }

@@ -23,7 +23,7 @@ impl NamesFollower for Rooms {
     /// A member event in each room that the user is in and that shows something else. Rooms that the user enters meanwhile have the new
     /// name by their join, which asserts it.
     async fn names_changed(&self, user: u64, user_id: &UserId, changed: NamesChanged) -> Result<bool, StoreError> {
-        let author = Author { user_id: user_id.to_owned(), user, transaction: None };
+        let author = Author { user_id: user_id.to_owned(), user, guest: false, transaction: None };
         let mut done = true;
         let mut rest = Some(ScanRange::scope(USER_ROOMS.id(), user));
         while let Some(range) = rest {

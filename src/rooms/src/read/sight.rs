@@ -12,6 +12,7 @@ use crate::{
     Access, HistoryVisibility, Membership, Room, RoomError, Rooms, StoredEvent,
     event::content::{self, history_visibility},
     state::{key, store::Committed},
+    tables::event_key,
 };
 
 /// An event that somebody may see. Dereferences to the [`StoredEvent`].
@@ -62,6 +63,8 @@ pub struct Sight {
     /// What came later is not shown.
     upto: Option<Position>,
     known: HashMap<u64, At>,
+    /// Whether what a user wrote is hidden from this one, because it was erased before they came.
+    hidden: HashMap<OwnedUserId, bool>,
 }
 
 /// The two things that decide, at one moment.
@@ -93,6 +96,7 @@ impl Sight {
             tells_own: true,
             upto: None,
             known: HashMap::new(),
+            hidden: HashMap::new(),
         }
     }
 
@@ -150,7 +154,47 @@ impl Sight {
         }
         let joined_later = self.joined_after(event.position);
         let seen = (own && self.tells_own) || sees(before, joined_later) || sees(after, joined_later);
-        Ok(seen.then_some((Seen { event, relations: None }, after.membership)))
+        if !seen {
+            return Ok(None);
+        }
+        let event = if own || saw(before) || saw(after) { event } else { self.unless_erased(rooms, event).await? };
+        Ok(Some((Seen { event, relations: None }, after.membership)))
+    }
+
+    /// `event`, which the user could not see when it happened: redacted where whoever wrote it was erased before the user came
+    /// (Client-Server API, Account deactivation).
+    async fn unless_erased(&mut self, rooms: &Rooms, event: Arc<StoredEvent>) -> Result<Arc<StoredEvent>, RoomError> {
+        let erased = self.hides(rooms, &event.sender).await?;
+        let replaced = match &event.replaced {
+            Some(replaced) => self.hides(rooms, &replaced.sender).await?,
+            None => false,
+        };
+        if !erased && !replaced {
+            return Ok(event);
+        }
+        let shown = event.without(&self.room.rules, erased, replaced);
+        shown.map(Arc::new).ok_or_else(|| {
+            RoomError::corrupt(
+                &event_key(self.room.short, event.event_id.as_str()),
+                "not an event that can be redacted",
+            )
+        })
+    }
+
+    async fn hides(&mut self, rooms: &Rooms, sender: &OwnedUserId) -> Result<bool, RoomError> {
+        if sender.server_name() != rooms.inner.server_name || *sender == self.user_id {
+            return Ok(false);
+        }
+        if let Some(hidden) = self.hidden.get(sender) {
+            return Ok(*hidden);
+        }
+        let hidden = match rooms.inner.accounts.erased_at(sender).await? {
+            None => false,
+            // Who was in the room then had seen what others may see who are.
+            Some(at) => rooms.membership_at(self.user, self.room.short, at).await? != Some(Membership::Join),
+        };
+        self.hidden.insert(sender.clone(), hidden);
+        Ok(hidden)
     }
 
     /// Whether the user sees an event, which is neither state nor later than the answer, by the snapshot before it and its position.
@@ -190,6 +234,11 @@ impl Sight {
         self.known.insert(snapshot, at);
         Ok(at)
     }
+}
+
+/// Whether the user saw the event when it happened, whatever came later.
+fn saw(at: At) -> bool {
+    matches!((at.visibility, at.membership), (_, Membership::Join) | (HistoryVisibility::Invited, Membership::Invite))
 }
 
 /// The five rules, in their order.

@@ -48,6 +48,9 @@ pub(super) struct Serve {
     /// With --dev: whom people find who search for people, "all" or "met".
     #[arg(long, value_name = "WHOM", requires = "dev", default_value_t)]
     people: People,
+    /// With --dev: who knows this secret makes accounts at /_synapse/admin/v1/register, as test suites do.
+    #[arg(long, value_name = "SECRET", requires = "dev")]
+    registration_secret: Option<Secret>,
     /// With --dev: also serve on addresses that other machines can reach.
     #[arg(long, requires = "dev")]
     dev_allow_any_address: bool,
@@ -79,9 +82,28 @@ impl Serve {
                          Listen on 127.0.0.1 or [::1], or say --dev-allow-any-address"
                     ));
                 }
-                let Self { data_dir, database, durability, observe, default_room_version, people, .. } = self;
+                let Self {
+                    data_dir,
+                    database,
+                    durability,
+                    observe,
+                    default_room_version,
+                    people,
+                    registration_secret,
+                    ..
+                } = self;
                 let database = database.map(|url| argument(&url)).transpose()?;
-                let dev = Dev { name, listen, data_dir, database, durability, observe, default_room_version, people };
+                let dev = Dev {
+                    name,
+                    listen,
+                    data_dir,
+                    database,
+                    durability,
+                    observe,
+                    default_room_version,
+                    people,
+                    registration_secret,
+                };
                 let config = Config::dev(dev, Environment::of_this_process())?;
                 Ok((config, Policy { cut_bus: dev_cut_bus, ..Policy::dev() }))
             }

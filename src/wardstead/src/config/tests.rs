@@ -199,6 +199,7 @@ fn dev_takes_a_folder_or_a_database() {
         observe: None,
         default_room_version: DefaultVersion::default(),
         people: People::default(),
+        registration_secret: None,
     };
     let config = Config::dev(dev.clone(), Environment::default()).unwrap();
     assert!(matches!(config.place(), Place::Database(_)) && !config.observe.enabled && config.presence.enabled);
@@ -260,5 +261,28 @@ fn support_is_checked() {
     ] {
         let error = load(&format!("{LEAST}[well_known]\n{text}")).unwrap_err();
         assert!(error.contains(says), "{error}");
+    }
+}
+
+#[test]
+fn documents_secret_and_guests_of_registration() {
+    let with = |more: &str| format!("{LEAST}[registration]\n{more}\n");
+    let document = r#"terms = [{ id = "privacy_notice", version = "2", languages = { en = { name = "Notice", url = "https://example.org/n" } } }]"#;
+    let config = load(&with(&format!("guests = true\nshared_secret = \"0123456789abcdef\"\n{document}"))).unwrap();
+    let identity = config.registration.complete(wardstead_identity::IdentityConfig::default());
+    assert_eq!((identity.guests, identity.shared_secret.is_some()), (true, true));
+    assert_eq!((identity.terms[0].id.as_str(), identity.terms[0].version.as_str()), ("privacy_notice", "2"));
+    assert_eq!(identity.terms[0].languages["en"].url, "https://example.org/n");
+    assert!(!format!("{config:?}").contains("0123456789abcdef"), "a secret is never shown");
+    for (bad, key) in [
+        ("shared_secret = \"0123456789abcde\"", "registration.shared_secret"),
+        (&*document.replace("https", "http"), "registration.terms"),
+        (
+            &*document.replace("{ en = { name = \"Notice\", url = \"https://example.org/n\" } }", "{}"),
+            "registration.terms",
+        ),
+    ] {
+        let refused = load(&with(bad)).unwrap_err().to_string();
+        assert!(refused.contains(key), "{refused}");
     }
 }

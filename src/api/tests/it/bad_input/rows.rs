@@ -118,6 +118,14 @@ pub const ROWS: &[Row] = &[
     row("POST", "/v3/delete_devices").body(r#"{"!devices":["D"],"auth":{"type":"m.login.dummy"}}"#),
     row("GET", "/v3/admin/whois/{user_id}"),
     row("POST", "/v3/user/{user_id}/openid/request_token"),
+    row("POST", "/account/password").body(
+        r#"{"!new_password":"correct horse","logout_devices":true,"auth":{"type":"m.login.dummy","session":"s"}}"#,
+    ),
+    row("POST", "/account/deactivate").body(r#"{"erase":false,"id_server":"s","auth":{"type":"m.login.dummy"}}"#),
+    row("GET", "/admin/v1/register"),
+    row("POST", "/admin/v1/register").body(
+        r#"{"!nonce":"n","!username":"dora","!password":"correct horse","admin":false,"!mac":"00","user_type":"bot"}"#,
+    ),
     row("POST", "/user/{user_id}/filter").body(A_FILTER),
     row("GET", "/user/{user_id}/filter/{filter_id}"),
     row("GET", "/user/{user_id}/account_data/{event_type}"),
