@@ -133,7 +133,10 @@ async fn well_known_falls_back_to_the_host_that_was_asked() {
 #[tokio::test]
 async fn login_types() {
     let server = Server::new().await;
-    let expected = json!({ "flows": [{ "type": "m.login.password" }] });
+    let expected = json!({ "flows": [
+        { "type": "m.login.password" },
+        { "type": "m.login.token", "get_login_token": true },
+    ] });
     assert_eq!(server.get("/_matrix/client/v3/login", "").await.ok(), expected);
     assert_eq!(server.get("/_matrix/client/r0/login", "").await.ok(), expected);
 }
