@@ -53,7 +53,7 @@ struct RoomVersions {
 }
 
 /// What this server does.
-const CHANGE_PASSWORD: bool = false;
+const CHANGE_PASSWORD: bool = true;
 const PROFILES: bool = true;
 
 pub(super) fn capabilities(Ruma { state, .. }: Ruma<Request>) -> Ready<Result<JsonBytes, ApiError>> {

@@ -48,7 +48,7 @@ async fn capabilities() {
     let token = server.token("anna").await;
     for path in ["/_matrix/client/v3/capabilities", "/_matrix/client/r0/capabilities"] {
         let expected = json!({ "capabilities": {
-            "m.change_password": { "enabled": false },
+            "m.change_password": { "enabled": true },
             "m.room_versions": { "default": "12", "available": {
                 "6": "stable", "7": "stable", "8": "stable", "9": "stable", "10": "stable", "11": "stable", "12": "stable",
             } },

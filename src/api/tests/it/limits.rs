@@ -72,6 +72,8 @@ const LIMITED: &[(Group, &[&str])] = &[
         &[
             "DELETE /devices/{device_id}",
             "GET /auth/{auth_type}/fallback/web",
+            "POST /account/deactivate",
+            "POST /account/password",
             "POST /auth/{auth_type}/fallback/web",
             "POST /delete_devices",
         ],
