@@ -65,7 +65,13 @@ const LIMITED: &[(Group, &[&str])] = &[
     (Group::Login, &["POST /login"]),
     (
         Group::Registration,
-        &["GET /register/available", "GET /register/m.login.registration_token/validity", "POST /register"],
+        &[
+            "GET /_synapse/admin/v1/register",
+            "GET /register/available",
+            "GET /register/m.login.registration_token/validity",
+            "POST /_synapse/admin/v1/register",
+            "POST /register",
+        ],
     ),
     (
         Group::Password,
