@@ -60,12 +60,15 @@ impl Syncer {
         let snapshot = if after { ends.upto.snapshot } else { snapshot_before(wanted, slice, ends) };
         // Of what came after the user had left nothing else is told.
         let shown = slice.events.iter().filter(|(event, _)| !wanted.is_after_leaving(event));
-        let senders = shown.map(|(event, _)| &*event.sender);
+        let senders = shown.clone().map(|(event, _)| &*event.sender);
+        // Where the timeline is not part of the state, whoever came, went or was invited in it is told there.
+        let moved = shown.filter(|(event, _)| after && is_member(event));
+        let moved = moved.filter_map(|(event, _)| <&UserId>::try_from(event.state_key.as_deref()?).ok());
         let heroes = summary.iter().flat_map(|summary| &summary.heroes).map(|hero| &**hero);
         let own = (wanted.state == StateTold::All).then_some(&*wanted.by.user_id);
         let told =
             |user: &&UserId| !state.iter().any(|event| event.is_state(&TimelineEventType::RoomMember, user.as_str()));
-        let users: Vec<&UserId> = senders.chain(heroes).chain(own).filter(told).collect();
+        let users: Vec<&UserId> = senders.chain(moved).chain(heroes).chain(own).filter(told).collect();
         let mut members = self.rooms.members_among(sight, snapshot, users.into_iter()).await?;
         if wanted.state == StateTold::SinceToken {
             members.retain(|event| !lazy.has.contains(&event.short));

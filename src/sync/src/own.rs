@@ -144,5 +144,5 @@ fn events(mut data: Vec<AccountData>, shown: impl Fn(&AccountData) -> bool) -> R
         let content = data.content.as_deref().map_or(Content::Removed {}, Content::Of);
         serde_json::value::to_raw_value(&Shown { r#type: &data.event_type, content })
     };
-    Ok(Events { events: data.iter().map(event).collect::<Result<_, _>>()? })
+    Ok(Events { events: data.iter().map(event).collect::<Result<_, _>>()?, whole: false })
 }

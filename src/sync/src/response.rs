@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, Serialize)]
 pub(crate) struct Response {
     pub(crate) next_batch: String,
-    #[serde(skip_serializing_if = "Events::is_empty")]
+    #[serde(skip_serializing_if = "Events::is_untold")]
     pub(crate) account_data: Events,
     #[serde(skip_serializing_if = "Rooms::is_empty")]
     pub(crate) rooms: Rooms,
@@ -83,7 +83,7 @@ pub(crate) struct JoinedRoom {
     pub(crate) unread: Unread,
     #[serde(skip_serializing_if = "EphemeralEvents::is_empty")]
     pub(crate) ephemeral: EphemeralEvents,
-    #[serde(skip_serializing_if = "Events::is_empty")]
+    #[serde(skip_serializing_if = "Events::is_untold")]
     pub(crate) account_data: Events,
 }
 
@@ -195,9 +195,16 @@ pub(crate) struct Timeline {
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Events {
     pub(crate) events: Vec<Box<RawValue>>,
+    /// From the start: that there are none is told, too.
+    #[serde(skip)]
+    pub(crate) whole: bool,
 }
 
 impl Events {
+    pub(crate) fn is_untold(&self) -> bool {
+        self.events.is_empty() && !self.whole
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.events.is_empty()
     }
@@ -216,7 +223,7 @@ pub(crate) enum State {
 
 impl State {
     pub(crate) fn new(name: StateName, events: Vec<Box<RawValue>>) -> Self {
-        let events = Events { events };
+        let events = Events { events, whole: false };
         match name {
             StateName::Before => Self::Before(events),
             StateName::After => Self::After(events),

@@ -278,7 +278,8 @@ impl Syncer {
         if filter.ephemeral_in(&room.room_id) {
             ephemeral.receipts(receipts);
         }
-        let account_data = room_events(own.account_data, &room.room_id, filter)?;
+        let mut account_data = room_events(own.account_data, &room.room_id, filter)?;
+        account_data.whole = wanted.since == Position::ZERO;
         let looked = section.is_some();
         let section = section.filter(|section| even_empty || !section.is_empty());
         let hidden = looked && section.is_none();
@@ -305,11 +306,11 @@ impl Syncer {
 }
 
 fn invited(room: UserRoom) -> Shown {
-    Shown::Invited(InvitedRoom { invite_state: Events { events: room.stripped } })
+    Shown::Invited(InvitedRoom { invite_state: Events { events: room.stripped, whole: false } })
 }
 
 fn knocked(room: UserRoom) -> Shown {
-    Shown::Knocked(KnockedRoom { knock_state: Events { events: room.stripped } })
+    Shown::Knocked(KnockedRoom { knock_state: Events { events: room.stripped, whole: false } })
 }
 
 async fn add(mut rooms: Rooms, (room_id, shown): (OwnedRoomId, Shown)) -> Result<Rooms, SyncError> {

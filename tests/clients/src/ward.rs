@@ -82,7 +82,7 @@ impl Ward {
     fn enter(&mut self, device: Device, how: &str) -> Result<String> {
         let details = json!({
             "name": NAMES[device.owner], "password": User::password(),
-            "lazy": false, "by_thread": device.owner == BOB,
+            "lazy": device.owner == ALICE, "by_thread": device.owner == BOB,
         });
         let answer = self.libraries[device.library].ask(device.name, how, &details)?;
         harness::user::text(&answer, "user")

@@ -193,3 +193,18 @@ async fn at_the_end_of_the_timeline() {
     server.say(anna, room, "so few").await;
     assert_eq!(ward.members(&ask(Some(&second)).await), [""; 0]);
 }
+
+/// Where the timeline is no part of the state, whoever it moves stands in the state at its end, though they said nothing.
+#[tokio::test(start_paused = true)]
+async fn who_is_invited_in_the_timeline() {
+    let ward = ward().await;
+    let Ward { server, users: [anna, .., dan], room } = &ward;
+    let eve = server.user("eve").await;
+    server.member(anna, room, &eve, Membership::Invite).await;
+    let ask = async |state: StateName| {
+        let filter = SyncFilter::parse(&lazy(2).to_string()).unwrap();
+        server.ask(dan, SyncRequest { filter, state, ..SyncRequest::default() }).await.unwrap()
+    };
+    assert_eq!(ward.members(&ask(StateName::After).await), ["@anna", "@dan", "@eve"]);
+    assert_eq!(ward.members(&ask(StateName::Before).await), ["@anna", "@dan"], "the timeline says it");
+}

@@ -47,6 +47,19 @@ async fn removed_account_data_is_told_to_those_who_may_have_it() {
     assert_eq!(account_data(&server.sync(&anna, None).await), [left]);
 }
 
+/// Who begins is told that there is none in a room, too; later answers leave out what is not news.
+#[tokio::test(start_paused = true)]
+async fn a_room_from_the_start_has_account_data_even_if_there_is_none() {
+    let server = server().await;
+    let [anna] = server.users(["anna"]).await;
+    let room = server.open_room(&anna, "shared").await;
+    let first = server.sync(&anna, None).await;
+    let told = |answer: &Answer| answer.0["rooms"]["join"][room.as_str()]["account_data"].clone();
+    assert_eq!(told(&first), json!({ "events": [] }));
+    server.say(&anna, &room, "hello").await;
+    assert_eq!(told(&server.sync(&anna, Some(&first)).await), json!(null));
+}
+
 /// After ninety days nobody knows what was removed: the client is told everything as if it were new.
 #[tokio::test(start_paused = true)]
 async fn a_token_older_than_what_is_remembered_gets_a_full_sync() {
