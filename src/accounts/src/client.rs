@@ -28,7 +28,11 @@ impl Client {
     /// A client at `address` that calls itself `user_agent`, which is cut at [`USER_AGENT_BYTES`].
     #[must_use]
     pub fn new(address: IpAddr, user_agent: Option<&str>) -> Self {
-        let cut = |text: &str| text[..text.floor_char_boundary(USER_AGENT_BYTES)].to_owned();
+        let cut = |text: &str| {
+            let ends = text.char_indices().map(|(start, char)| start + char.len_utf8());
+            let end = ends.take_while(|end| *end <= USER_AGENT_BYTES).last().unwrap_or_default();
+            text[..end].to_owned()
+        };
         Self { address: address.to_canonical(), user_agent: user_agent.map(cut) }
     }
 
@@ -52,8 +56,8 @@ impl Network {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::V4(address.octets()),
             IpAddr::V6(address) => {
-                let [a, b, c, d, e, f, g, h, ..] = address.octets();
-                Self::V6([a, b, c, d, e, f, g, h])
+                let prefix = address.to_bits() >> 64;
+                Self::V6(u64::try_from(prefix).unwrap_or_default().to_be_bytes())
             }
         }
     }

@@ -83,8 +83,8 @@ async fn a_device_goes_with_all_that_is_kept_for_it() {
         assert_eq!((server.lets_in(login).await, server.refresh(login).await.map(drop)), (GONE, GONE));
     }
     assert_eq!(tables(&server).await, before);
-    let followed = server.rows().await.into_iter().filter(|(key, _)| key.table() == FOLLOWED.id()).count();
-    assert_eq!(followed, 2, "what they add is part of the commit");
+    let added = server.rows().await.into_iter().filter(|(key, _)| key.table() == FOLLOWED.id()).count();
+    assert_eq!(added, 2, "what they add is part of the commit");
 
     // Nothing is left to remove: no commit, and nobody is told.
     server.accounts.remove_devices(&alice.session, &[nobody], Batch::new()).await.unwrap();
