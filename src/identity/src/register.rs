@@ -97,7 +97,9 @@ impl Identity {
         };
         let mut params = Vec::new();
         if !self.terms.is_empty() {
-            flows.iter_mut().for_each(|flow| flow.push(Stage::Terms));
+            for flow in &mut flows {
+                flow.push(Stage::Terms);
+            }
             params.push((Stage::Terms, terms::params(&self.terms)));
         }
         Ok(Flows { flows, params, binding: Binding::REGISTER, user_id: None, source: None })

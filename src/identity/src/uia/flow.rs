@@ -127,9 +127,8 @@ impl Identity {
         let mut token = None;
         if let Some(name) = &auth.stage {
             let refuse = |failure| self.challenge(flows, session, &completed, Some(failure));
-            let stage = match Stage::called(name).filter(|stage| flows.offers(*stage)) {
-                Some(stage) => stage,
-                None => return Err(refuse(Failure::UnknownStage).await?),
+            let Some(stage) = Stage::called(name).filter(|stage| flows.offers(*stage)) else {
+                return Err(refuse(Failure::UnknownStage).await?);
             };
             // What is completed cannot be tried again: the answer is the same as without it.
             if !completed.contains(&stage) {

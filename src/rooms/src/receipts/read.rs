@@ -32,8 +32,8 @@ pub async fn read_up_to(
     user: u64,
     threads: &[Option<&str>],
 ) -> Result<Vec<Position>, StoreError> {
-    let both = |thread: Option<&str>| [false, true].map(|private| receipt_key(room, user, private, *thread));
-    let keys: Vec<Key> = threads.iter().flat_map(both).collect();
+    let both = |thread: Option<&str>| [false, true].map(|private| receipt_key(room, user, private, thread));
+    let keys: Vec<Key> = threads.iter().copied().flat_map(both).collect();
     let mut found = Vec::with_capacity(keys.len());
     for keys in keys.chunks(GET_KEYS) {
         found.extend(store.get_many(&RECEIPTS, keys).await?);
