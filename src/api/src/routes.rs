@@ -78,7 +78,7 @@ impl Routes {
     }
 
     /// Mounts a page for people, which nobody needs a token for, on `paths`.
-    pub(crate) fn page<H, T>(mut self, method: &Method, paths: &[&str], handler: H) -> Self
+    pub(crate) fn page<H, T>(mut self, method: &Method, paths: &[&str], handler: &H) -> Self
     where
         H: axum::handler::Handler<T, ApiState>,
         T: 'static,

@@ -102,7 +102,7 @@ impl Identity {
             }
             params.push((Stage::Terms, terms::params(&self.terms)));
         }
-        Ok(Flows { flows, params, binding: Binding::REGISTER, user_id: None, source: None })
+        Ok(Flows { offered: flows, params, binding: Binding::REGISTER, user_id: None, source: None })
     }
 
     /// To what somebody who has done `done` has agreed.

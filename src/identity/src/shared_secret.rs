@@ -12,7 +12,7 @@ use wardstead_engine::{Batch, Losing};
 use crate::{
     Identity, IdentityError, RegisterError, check_password,
     tables::{SESSIONS, SessionRow},
-    uia::{Binding, Purpose, SESSION_USED},
+    uia::{Binding, Purpose, SESSION_USED, UiaSession},
 };
 
 /// A secret that is never shown.
@@ -87,7 +87,7 @@ impl Identity {
             return Err(SecretError::Off);
         }
         let key = self.session_key().await.map_err(IdentityError::from)?;
-        Ok(key.write(&key.issue(NONCE, self.store.clock().now_ms(), self.store.rng().as_ref())))
+        Ok(key.write(&UiaSession::new(NONCE, self.store.clock().now_ms(), self.store.rng().as_ref())))
     }
 
     /// Makes an account for whoever knows the secret, whether or not registration is open. Account, first session and the use of the

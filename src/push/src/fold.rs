@@ -63,14 +63,15 @@ struct Starts<'a> {
 }
 
 impl Starts<'_> {
-    async fn of(&mut self, thread: &Option<String>) -> Result<Position, StoreError> {
-        if let Some(known) = self.known.get(thread) {
+    async fn of(&mut self, thread: Option<&String>) -> Result<Position, StoreError> {
+        let key = thread.cloned();
+        if let Some(known) = self.known.get(&key) {
             return Ok(*known);
         }
-        let threads = [None, Some(thread.as_deref().unwrap_or(MAIN))];
+        let threads = [None, Some(thread.map_or(MAIN, String::as_str))];
         let read = read_up_to(self.store, self.reader.room, self.reader.user, &threads).await?;
         let start = read.into_iter().chain([self.reader.joined()]).max().unwrap_or_default();
-        self.known.insert(thread.clone(), start);
+        self.known.insert(key, start);
         Ok(start)
     }
 }
@@ -106,7 +107,7 @@ impl Reader {
         let mut unread: Unread = self.row.unread.iter().cloned().collect();
         for (position, event, sign) in rows.iter().flat_map(events) {
             // What was read before it was redacted was taken out already.
-            if position <= self.upto && position <= starts.of(&event.thread).await? {
+            if position <= self.upto && position <= starts.of(event.thread.as_ref()).await? {
                 continue;
             }
             unread.entry(event.thread.clone()).or_default().add(self.outcome(position, event), sign);
@@ -133,7 +134,7 @@ impl Reader {
                 mark.0.as_deref().is_none_or(|of| of == thread.as_deref().unwrap_or(MAIN))
             };
             let Some(read) = marks.iter().filter(covers).map(|mark| mark.1).max() else { continue };
-            if read >= self.upto || read > starts.of(thread).await? {
+            if read >= self.upto || read > starts.of(thread.as_ref()).await? {
                 again.insert(thread.clone(), read);
             }
         }

@@ -49,7 +49,8 @@ pub(crate) fn stands_alone(text: &str, start: usize, end: usize) -> bool {
     let bytes = text.as_bytes();
     let before = start.checked_sub(1).and_then(|at| bytes.get(at));
     let (first, last) = (bytes.get(start), end.checked_sub(1).and_then(|at| bytes.get(at)));
-    !(of_word(before) && of_word(first)) && !(of_word(last) && of_word(bytes.get(end)))
+    let goes_on = |left: Option<&u8>, right: Option<&u8>| of_word(left) && of_word(right);
+    !goes_on(before, first) && !goes_on(last, bytes.get(end))
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ impl Weighter<u64, Arc<Index>> for Bytes {
 }
 
 impl Words {
-    fn new(words: Vec<(String, u64, bool)>) -> Result<Self, StoreError> {
+    fn new(words: &[(String, u64, bool)]) -> Result<Self, StoreError> {
         if words.is_empty() {
             return Ok(Self::default());
         }
@@ -201,10 +201,10 @@ impl Index {
             }
         }
         if index.recent.len() > limits::INDEX_RECENT_USERS {
-            index.words = Arc::new(Words::new(index.words_of(index.members.keys()))?);
+            index.words = Arc::new(Words::new(&index.words_of(index.members.keys()))?);
             index.recent.clear();
         }
-        index.recent_words = Words::new(index.words_of(index.recent.iter()))?;
+        index.recent_words = Words::new(&index.words_of(index.recent.iter()))?;
         Ok(index)
     }
 

@@ -140,7 +140,7 @@ fn part(condition: &PushCondition, rule_id: &str, user_id: &UserId, room_id: &Ro
 
 /// What `rules` make of an event for one user, whoever sent it.
 pub(crate) async fn evaluate(rules: &Ruleset, event: &FlattenedJson, context: &PushConditionRoomCtx) -> Outcome {
-    for rule in rules.iter() {
+    for rule in rules {
         if rule.applies(event, context).await {
             return outcome(rule);
         }

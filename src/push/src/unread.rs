@@ -98,8 +98,8 @@ impl Push {
         upto: Position,
         threads: bool,
     ) -> Result<Option<Unread>, PushError> {
-        let rows = self.rows(room, user).await?;
-        let Rows { tally, counted_at, reader, aside, aside_at } = &rows;
+        let found = self.rows(room, user).await?;
+        let Rows { tally, counted_at, reader, aside, aside_at } = &found;
         if reader.changed > upto {
             return Ok(None);
         }
@@ -114,7 +114,7 @@ impl Push {
         let mut sum = Count::default();
         for (thread, count) in unread {
             match thread {
-                Some(root) if threads => drop(counts.threads.insert(root, count.into())),
+                Some(thread) if threads => drop(counts.threads.insert(thread, count.into())),
                 _ => sum = sum.plus(count),
             }
         }

@@ -9,8 +9,8 @@ use crate::{
     core::{Core, Standing},
     tables::{
         ASIDES, AsideRow, CLASSES, COUNTED, ClassRow, Counted, CountedRow, DEFAULT_CLASS, MEMBERS, MemberRow, NO_CLASS,
-        READERS, ReaderRow, TALLIES, TallyRow, aside_key, class_key, counted_key, reader_key, rules_key, tally_key,
-        total, total_mut,
+        Outcome, READERS, ReaderRow, TALLIES, TallyRow, aside_key, class_key, counted_key, reader_key, rules_key,
+        tally_key, total, total_mut,
     },
 };
 
@@ -86,7 +86,7 @@ impl Work {
             total_mut(&mut self.tally.totals, *class).add(*outcome, sign);
         }
         let sender =
-            (counted.sender != 0 && !counted.classes.is_empty()).then_some((counted.sender, Default::default()));
+            (counted.sender != 0 && !counted.classes.is_empty()).then_some((counted.sender, Outcome::default()));
         for (user, outcome) in sender.into_iter().chain(counted.users.iter().copied()) {
             let kept: Vec<u64> = self.tally.classes.iter().map(|(class, _)| *class).collect();
             let mut aside = self.take_aside(user, queued).await?;

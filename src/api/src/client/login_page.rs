@@ -66,7 +66,7 @@ const FORM: &str = r#"<form id="form">
 /// Adds the page to `routes`.
 pub(super) fn routes(routes: Routes) -> Routes {
     const PATHS: [&str; 2] = ["/_matrix/static/client/login/", "/_matrix/static/client/login"];
-    routes.page(&Method::GET, &PATHS, login_page)
+    routes.page(&Method::GET, &PATHS, &login_page)
 }
 
 async fn login_page() -> Response {

@@ -131,8 +131,8 @@ async fn who_comes_after_an_erasure_sees_redacted_copies() {
         let path = at(&format!("{room}/send/m.room.message/{txn}"));
         server.put(&path, token, &content).await.ok()["event_id"].as_str().unwrap().to_owned()
     };
-    let root = say(&anna, "1", json!({ "msgtype": "m.text", "body": "Who is where?" })).await;
-    let reply = json!({ "rel_type": "m.thread", "event_id": root });
+    let opening = say(&anna, "1", json!({ "msgtype": "m.text", "body": "Who is where?" })).await;
+    let reply = json!({ "rel_type": "m.thread", "event_id": opening });
     let said = say(&bert, "2", json!({ "msgtype": "m.text", "body": SAID, "m.relates_to": reply })).await;
     let edit = json!({ "rel_type": "m.replace", "event_id": said });
     let content = json!({ "msgtype": "m.text", "body": SAID, "m.new_content": { "msgtype": "m.text", "body": SAID },
@@ -143,14 +143,14 @@ async fn who_comes_after_an_erasure_sees_redacted_copies() {
     server.post(&at(&format!("{room}/join")), &carl, &json!({})).await.ok();
 
     let v1 = format!("/_matrix/client/v1/{room}");
-    let (said, root) = (encoded(&said), encoded(&root));
+    let (said, opening) = (encoded(&said), encoded(&opening));
     let paths = [
         at(&format!("{room}/messages?dir=b&limit=100")),
         at(&format!("{room}/event/{said}")),
         at(&format!("{room}/context/{said}?limit=20")),
-        at(&format!("{room}/context/{root}?limit=20")),
-        at(&format!("{room}/event/{root}")),
-        format!("{v1}/relations/{root}"),
+        at(&format!("{room}/context/{opening}?limit=20")),
+        at(&format!("{room}/event/{opening}")),
+        format!("{v1}/relations/{opening}"),
         format!("{v1}/relations/{said}"),
         format!("{v1}/threads"),
         at("sync?filter={%22room%22:{%22timeline%22:{%22limit%22:100}}}"),
@@ -167,7 +167,8 @@ async fn who_comes_after_an_erasure_sees_redacted_copies() {
 fn mac(nonce: &str, user: &str, password: &str, admin: bool) -> String {
     let said = [nonce, user, password, if admin { "admin" } else { "notadmin" }].join("\0");
     let mac = <Hmac<Sha1> as hmac::Mac>::new_from_slice(b"complement").unwrap().chain_update(said);
-    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    let bytes = mac.finalize().into_bytes();
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 #[tokio::test]

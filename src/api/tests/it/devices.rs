@@ -145,7 +145,6 @@ async fn a_wait_ends_with_its_device() {
             let phone = login(&server, "anna", "PHONE").await;
             let since = server.get(&format!("{V3}/sync"), &phone).await.ok();
             let since = encoded(since["next_batch"].as_str().unwrap());
-            let began = tokio::time::Instant::now();
             let path = format!("{V3}/sync?timeout=30000&since={since}");
             let waiting = server.get(&path, &phone);
             let ending = async {
@@ -163,9 +162,9 @@ async fn a_wait_ends_with_its_device() {
                 };
                 assert_eq!(ended, 200);
             };
-            let (answer, ()) = tokio::join!(waiting, ending);
+            let both = futures::future::join(waiting, ending);
+            let (answer, ()) = tokio::time::timeout(std::time::Duration::from_secs(10), both).await.expect(how);
             answer.expect_error(401, "M_UNKNOWN_TOKEN");
-            assert!(began.elapsed().as_secs() < 10, "{how}: {:?}", began.elapsed());
         }
     }
 }

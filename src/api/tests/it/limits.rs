@@ -14,8 +14,8 @@ use crate::server::{Answer, Options, Server};
 const HOSPITAL: &str = "192.0.2.1";
 
 /// Two at once, then one a minute.
-fn two() -> Option<Rate> {
-    Some(Rate::per_minute(1, 2))
+fn two() -> Rate {
+    Rate::per_minute(1, 2)
 }
 
 async fn limited(group: Group, rates: GroupRates) -> Server {
@@ -23,7 +23,7 @@ async fn limited(group: Group, rates: GroupRates) -> Server {
 }
 
 async fn by_account(group: Group) -> Server {
-    limited(group, GroupRates { account: two(), address: None }).await
+    limited(group, GroupRates { account: Some(two()), address: None }).await
 }
 
 impl Answer {
@@ -192,7 +192,7 @@ async fn joining_making_rooms_searching() {
 #[tokio::test]
 async fn by_address() {
     for (group, path) in [(Group::Registration, "/register"), (Group::Login, "/login")] {
-        let server = limited(group, GroupRates { account: None, address: two() }).await;
+        let server = limited(group, GroupRates { account: None, address: Some(two()) }).await;
         let ask = async |address: &str, forged: &str| {
             let request = Request::post(format!("/_matrix/client/v3{path}")).header("x-forwarded-for", forged);
             server.send_from(address, request.body(Body::from("{}")).unwrap()).await
@@ -213,7 +213,7 @@ async fn by_address() {
 async fn behind_a_proxy_of_ours_clients_are_told_apart() {
     let trusted_proxies = TrustedProxies::new(vec!["10.1.0.0/16".parse::<AddressBlock>().unwrap()]);
     let config = ApiConfig { trusted_proxies, ..ApiConfig::default() };
-    let limits = RateLimits::default().with(Group::Login, GroupRates { account: None, address: two() });
+    let limits = RateLimits::default().with(Group::Login, GroupRates { account: None, address: Some(two()) });
     let server = Server::with(Options { config, limits, ..Options::default() }).await;
     let ask = async |forwarded: &str| {
         let request = Request::post("/_matrix/client/v3/login").header("x-forwarded-for", forwarded);

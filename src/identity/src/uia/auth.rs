@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use super::flow::InteractError;
+
 /// What a client sends to authenticate (Matrix specification, Client-Server API, Authentication types). Members that a stage
 /// does not need are not looked at.
 ///
@@ -51,14 +53,17 @@ impl Auth {
         Self { stage: Some(stage.to_owned()), session: Some(session.to_owned()), ..Self::default() }
     }
 
-    /// The name by which the user is told; `None` where there is none, `Some(None)` where it is an address by which nobody is
-    /// known here.
-    pub(super) fn login_name(&self) -> Option<Option<&str>> {
-        match &self.identifier {
-            Some(identifier) if identifier.kind == "m.id.user" => identifier.user.as_deref().map(Some),
-            Some(_) => Some(None),
-            None => self.user.as_deref().map(Some),
-        }
+    /// The name by which the user is told; `None` where it is an address by which nobody is known here.
+    ///
+    /// # Errors
+    /// `Missing` where there is neither.
+    pub(super) fn login_name(&self) -> Result<Option<&str>, InteractError> {
+        let name = match &self.identifier {
+            Some(identifier) if identifier.kind == "m.id.user" => identifier.user.as_deref(),
+            Some(_) => return Ok(None),
+            None => self.user.as_deref(),
+        };
+        name.map(Some).ok_or(InteractError::Missing("identifier"))
     }
 }
 

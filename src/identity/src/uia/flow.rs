@@ -17,7 +17,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Flows {
     /// Each a list of stages, to be completed in order.
-    pub flows: Vec<Vec<Stage>>,
+    pub offered: Vec<Vec<Stage>>,
     /// Parameters of stages.
     pub params: Vec<(Stage, Value)>,
     /// Whose act.
@@ -74,20 +74,20 @@ impl Flows {
     /// Of somebody who has an account.
     pub(super) fn of_user(user_id: OwnedUserId, binding: Binding, source: Source) -> Self {
         let flows = vec![vec![Stage::Password]];
-        Self { flows, params: Vec::new(), binding, user_id: Some(user_id), source: Some(source) }
+        Self { offered: flows, params: Vec::new(), binding, user_id: Some(user_id), source: Some(source) }
     }
 
     /// Whether `stages` are the beginning of a flow.
     pub(super) fn begins(&self, stages: &[Stage]) -> bool {
-        self.flows.iter().any(|flow| flow.starts_with(stages))
+        self.offered.iter().any(|flow| flow.starts_with(stages))
     }
 
     fn complete(&self, stages: &[Stage]) -> bool {
-        self.flows.iter().any(|flow| flow == stages)
+        self.offered.iter().any(|flow| flow == stages)
     }
 
     pub(super) fn offers(&self, stage: Stage) -> bool {
-        self.flows.iter().flatten().any(|offered| *offered == stage)
+        self.offered.iter().flatten().any(|offered| *offered == stage)
     }
 }
 
@@ -145,7 +145,7 @@ impl Identity {
         if !flows.complete(&stages) {
             let session = match session {
                 Some(session) => session,
-                None => self.new_session(flows.binding).await?,
+                None => self.new_session(flows.binding),
             };
             if stages != completed {
                 self.remember(&session, row.as_ref(), &stages, token.as_ref()).await?;
@@ -201,7 +201,7 @@ impl Identity {
                 Ok(found.map(Some).ok_or(Failure::InvalidToken))
             }
             Stage::Password => {
-                let name = auth.login_name().ok_or(InteractError::Missing("identifier"))?;
+                let name = auth.login_name()?;
                 let password = auth.password.as_deref().ok_or(InteractError::Missing("password"))?;
                 let named = name.and_then(|name| self.accounts.user_id_of_login(name));
                 if named.is_none() || named != flows.user_id {
@@ -248,10 +248,10 @@ impl Identity {
         let names = |stages: &[Stage]| stages.iter().map(|stage| stage.name()).collect::<Vec<_>>();
         let session = match session {
             Some(session) => session,
-            None => self.new_session(flows.binding).await?,
+            None => self.new_session(flows.binding),
         };
         Ok(InteractError::Challenge(Box::new(Challenge {
-            flows: flows.flows.iter().map(|flow| names(flow)).collect(),
+            flows: flows.offered.iter().map(|flow| names(flow)).collect(),
             params: flows.params.iter().map(|(stage, value)| (stage.name(), value.clone())).collect(),
             session: self.session_key().await?.write(&session),
             completed: names(completed),
@@ -259,7 +259,7 @@ impl Identity {
         })))
     }
 
-    async fn new_session(&self, binding: Binding) -> Result<UiaSession, StoreError> {
-        Ok(self.session_key().await?.issue(binding, self.store.clock().now_ms(), self.store.rng().as_ref()))
+    fn new_session(&self, binding: Binding) -> UiaSession {
+        UiaSession::new(binding, self.store.clock().now_ms(), self.store.rng().as_ref())
     }
 }

@@ -118,13 +118,6 @@ impl SessionKey {
         }
     }
 
-    /// A session for `binding` that is good until [`limits::UIA_SESSION_MS`] from now.
-    pub(crate) fn issue(&self, binding: Binding, now_ms: u64, rng: &dyn Rng) -> UiaSession {
-        let mut nonce = [0; NONCE_BYTES];
-        rng.fill(&mut nonce);
-        UiaSession { expires_ms: now_ms.saturating_add(limits::UIA_SESSION_MS), nonce, binding }
-    }
-
     /// `session` for a client.
     pub(crate) fn write(&self, session: &UiaSession) -> String {
         let mut bytes = Vec::with_capacity(BODY_BYTES + MAC_BYTES);
@@ -175,6 +168,13 @@ impl SessionKey {
 }
 
 impl UiaSession {
+    /// A session for `binding` that is good until [`limits::UIA_SESSION_MS`] from now.
+    pub(crate) fn new(binding: Binding, now_ms: u64, rng: &dyn Rng) -> Self {
+        let mut nonce = [0; NONCE_BYTES];
+        rng.fill(&mut nonce);
+        Self { expires_ms: now_ms.saturating_add(limits::UIA_SESSION_MS), nonce, binding }
+    }
+
     /// Where its row stands.
     pub(crate) fn key(&self) -> Key {
         SESSIONS.key(0).u64(self.expires_ms).fixed(&self.nonce).key()

@@ -31,19 +31,19 @@ async fn threads_are_counted_and_read_for_themselves() {
     let server = server(2).await;
     let (anna, bert) = (server.user("anna").await, server.user("bert").await);
     let room = server.room(&[&anna, &bert]).await;
-    let root = server.say(&anna, &room, "root").await;
+    let opening = server.say(&anna, &room, "root").await;
     let reply = json!({ "msgtype": "m.text", "body": "reply",
-        "m.relates_to": { "rel_type": "m.thread", "event_id": root } });
+        "m.relates_to": { "rel_type": "m.thread", "event_id": opening } });
     let first = server.event(&anna, &room, "m.room.message", None, &reply).await.unwrap();
     server.event(&anna, &room, "m.room.message", None, &reply).await.unwrap();
     let later = server.say(&anna, &room, "later").await;
     assert_eq!(server.counts(&bert, &room).await, (4, 0));
     let counts = server.unread(&bert, &room, true).await;
-    assert_eq!((counts.room.notifications, counts.threads[root.as_str()].notifications), (2, 2));
-    server.read(&bert, &room, &root, Some("main")).await;
-    server.read(&bert, &room, &first, Some(root.as_str())).await;
+    assert_eq!((counts.room.notifications, counts.threads[opening.as_str()].notifications), (2, 2));
+    server.read(&bert, &room, &opening, Some("main")).await;
+    server.read(&bert, &room, &first, Some(opening.as_str())).await;
     let counts = server.unread(&bert, &room, true).await;
-    assert_eq!((counts.room.notifications, counts.threads[root.as_str()].notifications), (1, 1));
+    assert_eq!((counts.room.notifications, counts.threads[opening.as_str()].notifications), (1, 1));
     server.read(&bert, &room, &later, None).await;
     let counts = server.unread(&bert, &room, true).await;
     assert_eq!((counts.room.notifications, counts.threads.len()), (0, 0), "an unthreaded receipt covers all threads");

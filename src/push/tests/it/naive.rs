@@ -25,7 +25,7 @@ struct Said {
 
 /// A user of the model.
 pub struct User {
-    pub user_id: OwnedUserId,
+    pub id: OwnedUserId,
     pub rules: Ruleset,
     pub ignored: HashSet<usize>,
     pub name: Option<String>,
@@ -48,7 +48,7 @@ pub struct Model {
 impl Model {
     pub fn new(room_id: OwnedRoomId, users: Vec<(OwnedUserId, Ruleset)>) -> Self {
         let user = |(user_id, rules): (OwnedUserId, Ruleset)| User {
-            user_id,
+            id: user_id,
             rules,
             ignored: HashSet::new(),
             name: None,
@@ -96,11 +96,11 @@ impl Model {
             if user.joined.is_none() || at == sender || user.ignored.contains(&sender) {
                 continue;
             }
-            let name = user.name.clone().unwrap_or_else(|| user.user_id.to_string());
+            let name = user.name.clone().unwrap_or_else(|| user.id.to_string());
             let count = u32::try_from(joined).unwrap().into();
-            let context = PushConditionRoomCtx::new(self.room_id.clone(), count, user.user_id.clone(), name)
+            let context = PushConditionRoomCtx::new(self.room_id.clone(), count, user.id.clone(), name)
                 .with_power_levels(self.power());
-            for rule in user.rules.iter() {
+            for rule in &user.rules {
                 if rule.applies(&flat, &context).await {
                     let notifies = rule.triggers_notification();
                     to.insert(at, (notifies, notifies && rule.triggers_highlight()));
@@ -114,7 +114,7 @@ impl Model {
     }
 
     fn power(&self) -> PushConditionPowerLevelsCtx {
-        let users: BTreeMap<OwnedUserId, Int> = [(self.users[self.creator].user_id.clone(), 100.into())].into();
+        let users: BTreeMap<OwnedUserId, Int> = [(self.users[self.creator].id.clone(), 100.into())].into();
         let mut notifications = NotificationPowerLevels::new();
         notifications.room = i32::try_from(self.room_level).unwrap().into();
         let rules = RoomPowerLevelsRules::new(&AuthorizationRules::V11, []);
@@ -128,7 +128,7 @@ impl Model {
             if rel_type == "m.thread" {
                 return Some(parent);
             }
-            at = self.said.iter().find(|said| said.event_id == parent)?.relation.clone();
+            at = self.said.iter().find(|said| said.event_id == parent).and_then(|said| said.relation.clone());
         }
         None
     }

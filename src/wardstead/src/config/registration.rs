@@ -91,7 +91,7 @@ impl Registration {
     }
 
     /// `config` with what is said here.
-    pub(crate) fn complete(&self, config: IdentityConfig) -> IdentityConfig {
+    pub(crate) fn complete(&self, mut config: IdentityConfig) -> IdentityConfig {
         let policy = |document: &Document| Policy {
             id: document.id.clone(),
             version: document.version.clone(),
@@ -103,11 +103,9 @@ impl Registration {
                 })
                 .collect(),
         };
-        IdentityConfig {
-            terms: self.terms.iter().map(policy).collect(),
-            guests: self.guests,
-            shared_secret: self.shared_secret.as_ref().map(|secret| SharedSecret::new(secret.reveal().to_owned())),
-            ..config
-        }
+        config.terms = self.terms.iter().map(policy).collect();
+        config.guests = self.guests;
+        config.shared_secret = self.shared_secret.as_ref().map(|secret| SharedSecret::new(secret.reveal().to_owned()));
+        config
     }
 }

@@ -1,7 +1,6 @@
 //! `[sessions]`
 
 #![expect(unused_qualifications, reason = "the derive macro's paths carry the spans of our fields")]
-#![expect(clippy::doc_markdown, reason = "these comments are the text of a configuration file")]
 
 use wardstead_accounts::Lifetimes;
 use wardstead_limits::accounts::{ACCESS_TOKEN_LEAST_S, ACCESS_TOKEN_LIFETIME_MS};

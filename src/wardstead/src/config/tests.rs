@@ -282,7 +282,7 @@ fn documents_secret_and_guests_of_registration() {
             "registration.terms",
         ),
     ] {
-        let refused = load(&with(bad)).unwrap_err().to_string();
+        let refused = load(&with(bad)).unwrap_err();
         assert!(refused.contains(key), "{refused}");
     }
 }

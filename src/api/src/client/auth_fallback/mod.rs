@@ -24,10 +24,10 @@ use crate::{ApiError, ApiState, routes::Routes};
 pub(super) fn routes(routes: Routes) -> Routes {
     const PATHS: [&str; 2] =
         ["/_matrix/client/v3/auth/{auth_type}/fallback/web", "/_matrix/client/r0/auth/{auth_type}/fallback/web"];
-    routes.page(&http::Method::GET, &PATHS, fallback_page::fallback_page).page(
+    routes.page(&http::Method::GET, &PATHS, &fallback_page::fallback_page).page(
         &http::Method::POST,
         &PATHS,
-        fallback_answer::fallback_answer,
+        &fallback_answer::fallback_answer,
     )
 }
 
