@@ -94,10 +94,11 @@ impl FromStr for Rate {
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [(MICROSECONDS_PER_S, "s"), (60 * MICROSECONDS_PER_S, "min"), (3_600 * MICROSECONDS_PER_S, "h")];
-        let whole =
-            |(unit_us, _): &(u64, &str)| unit_us.is_multiple_of(self.interval_us) && *unit_us >= self.interval_us;
-        let (unit_us, unit) = units.into_iter().find(whole).unwrap_or((3_600 * MICROSECONDS_PER_S, "h"));
-        write!(f, "{}/{unit}, burst {}", unit_us / self.interval_us, self.burst)
+        let written = units.map(|(unit_us, unit)| (unit_us, unit_us / self.interval_us, unit));
+        // The first unit in which it is read as it is.
+        let exact = |(unit_us, count, _): &(u64, u64, &str)| unit_us.checked_div(*count) == Some(self.interval_us);
+        let (_, count, unit) = written.into_iter().find(exact).unwrap_or(written[written.len() - 1]);
+        write!(f, "{count}/{unit}, burst {}", self.burst)
     }
 }
 

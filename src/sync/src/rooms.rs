@@ -284,7 +284,7 @@ impl Syncer {
         let section = section.filter(|section| even_empty || !section.is_empty());
         let hidden = looked && section.is_none();
         let mut unread = Unread::default();
-        if looked || recounted || !filter.receipts() {
+        if looked || recounted || !filter.receipts() || filter.unread_threads() {
             (unread, recounted) = self.unread(wanted, hidden).await?;
         }
         if section.is_none() && ephemeral.is_empty() && account_data.is_empty() && !recounted {

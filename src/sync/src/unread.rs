@@ -1,14 +1,21 @@
 //! What was not read, in the rooms of an answer (Client-Server API, Receiving notifications), and the push rules that decide what counts.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
+use ruma::OwnedUserId;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use wardstead_accounts::Session;
 use wardstead_engine::Position;
-use wardstead_push::UnreadCount;
+use wardstead_push::{UnreadCount, UnreadCounts};
+use wardstead_rooms::Room;
 
-use crate::{SyncError, Syncer, room::Wanted, wait::Range};
+use crate::{
+    SyncError, Syncer,
+    response::Rooms,
+    room::Wanted,
+    wait::{Question, Range},
+};
 
 /// The account data that tells push rules. The server itself keeps it.
 pub(crate) const PUSH_RULES: &str = "m.push_rules";
@@ -34,6 +41,13 @@ impl From<UnreadCount> for Numbers {
     }
 }
 
+impl From<UnreadCounts> for Unread {
+    fn from(counts: UnreadCounts) -> Self {
+        let threads = counts.threads.into_iter().map(|(root, count)| (root, count.into())).collect();
+        Self { room: Some(counts.room.into()), threads }
+    }
+}
+
 impl Syncer {
     /// What was not read, and whether the user changed that in the answer's range: by reading, or by other rules; with `hidden` events,
     /// which the filter leaves out, whether it is another number at all.
@@ -47,8 +61,30 @@ impl Syncer {
             let before = self.push.unread(room.short, by.user, *since, filter.unread_threads()).await?;
             changed = before.is_none_or(|before| before.counts != unread.counts);
         }
-        let threads = unread.counts.threads.into_iter().map(|(root, count)| (root, count.into())).collect();
-        Ok((Unread { room: Some(unread.counts.room.into()), threads }, changed))
+        Ok((unread.counts.into(), changed))
+    }
+
+    /// Adds what was not read to the rooms that the answer tells nothing of but who types, for clients that ask for counts by thread:
+    /// they take a room without those for one in which every thread was read.
+    pub(crate) async fn count_typing(
+        &self,
+        Question { by, filter, .. }: &Question<'_>,
+        rooms: &mut Rooms,
+        typing: &[(Arc<Room>, Vec<OwnedUserId>)],
+        upto: Position,
+    ) -> Result<(), SyncError> {
+        if !filter.unread_threads() {
+            return Ok(());
+        }
+        for (room, _) in typing {
+            if rooms.leave.contains_key(&room.room_id) || rooms.join.contains_key(&room.room_id) {
+                continue;
+            }
+            if let Some(unread) = self.push.unread(room.short, by.user, upto, true).await? {
+                rooms.join.entry(room.room_id.clone()).or_default().unread = unread.counts.into();
+            }
+        }
+        Ok(())
     }
 
     /// The event that tells the push rules of `by`, where the range begins with nothing or they changed in it.

@@ -222,6 +222,8 @@ impl Syncer {
             let mut ephemeral = Box::pin(self.ephemeral(by, told, filter, !sections.is_empty())).await?;
             ephemeral.also(Box::pin(self.newly_shared(by, range, &sections, filter)).await?);
             if !sections.is_empty() || ephemeral.ready || last {
+                let (rooms, typing) = (&mut sections.rooms, &ephemeral.typing);
+                Box::pin(self.count_typing(&question, rooms, typing, upto)).await?;
                 return self.respond(&question, upto, sections, ephemeral);
             }
             Box::pin(self.still_good(by, &mut good_at, upto)).await?;

@@ -15,9 +15,6 @@ pub struct Device {
     pub owner: usize,
 }
 
-/// Whether the server counts what is unread.
-const COUNTED: bool = false;
-
 const JS: usize = 0;
 const PYTHON: usize = 1;
 
@@ -156,9 +153,6 @@ impl Ward {
     /// # Errors
     /// When they never do.
     pub fn unread(&mut self, owner: usize, total: u32, highlight: u32) -> Result<()> {
-        if !COUNTED {
-            return Ok(());
-        }
         self.shown(owner, &json!({ "unread": { "total": total, "highlight": highlight } }))
     }
 
@@ -167,9 +161,6 @@ impl Ward {
     /// # Errors
     /// When they never do.
     pub fn unread_of_thread(&mut self, owner: usize, root: &str, total: u32, highlight: u32) -> Result<()> {
-        if !COUNTED {
-            return Ok(());
-        }
         self.shown(owner, &json!({ "threads_unread": { root: { "total": total, "highlight": highlight } } }))
     }
 

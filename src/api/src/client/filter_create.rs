@@ -41,7 +41,7 @@ impl IncomingRequest for Request {
         // What cannot be honoured is refused now, not at each sync.
         let filter: serde_json::Value = serde_json::from_slice(request.body())?;
         let filter = filter.to_string();
-        SyncFilter::parse(&filter)?;
+        SyncFilter::parse(&filter).map_err(serde::de::Error::custom).map_err(DeserializationError::Json)?;
         let user_id = UserId::parse(path_args.first().copied().unwrap_or_default())?;
         Ok(Self { user_id, filter })
     }

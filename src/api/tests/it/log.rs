@@ -36,7 +36,7 @@ async fn the_log_has_templates_and_no_data() {
     let json = server.post("/_matrix/client/v3/register", "", &account).await.ok();
     let token = json["access_token"].as_str().unwrap();
     server.get(&format!("/_matrix/client/v3/account/whoami?access_token={token}"), "").await.ok();
-    server.get("/_matrix/client/v3/user/@anna:example.org/filter/e30", token).await.ok();
+    server.get("/_matrix/client/v3/user/@anna:example.org/filter/e30", token).await.expect_error(404, "M_NOT_FOUND");
     server.get("/nowhere/anna", token).await.expect_error(404, "M_UNRECOGNIZED");
     server.faults.fail_read(1);
     let failed = server.get("/_matrix/client/v3/account/whoami", token).await;

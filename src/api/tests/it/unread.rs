@@ -138,3 +138,38 @@ async fn ignored_users_do_not_count() {
     ward.say("3", "counted again, bert", None).await;
     assert_eq!(ward.counts(&ward.sync(Some(&all), "{}").await), Some((2, 1)));
 }
+
+/// A room that is told for somebody's receipt or typing alone still tells its threads: clients take it without as one in which all is
+/// read.
+#[tokio::test(start_paused = true)]
+async fn every_joined_room_tells_its_threads() {
+    let ward = Ward::new().await;
+    let root = ward.say("1", "root", None).await;
+    let reply = ward.say("2", "reply", Some(&root)).await;
+    let mut since = ward.sync(None, THREADS).await;
+    let threads = |answer: &Value| {
+        answer["rooms"]["join"][&ward.room]["unread_thread_notifications"][&root]["notification_count"].as_u64()
+    };
+    assert_eq!(threads(&since), Some(1));
+    let receipt = ward.path(&format!("/receipt/m.read/{}", encoded(&reply)));
+    ward.server.post(&receipt, &ward.anna, &json!({})).await.ok();
+    since = ward.sync(Some(&since), THREADS).await;
+    assert!(since["rooms"]["join"][&ward.room]["timeline"].is_null(), "{since}");
+    assert_eq!(threads(&since), Some(1), "{since}");
+    let typing = ward.path("/typing/@anna:example.org");
+    ward.server.put(&typing, &ward.anna, &json!({ "typing": true, "timeout": 20_000 })).await.ok();
+    since = ward.sync(Some(&since), THREADS).await;
+    assert_eq!(since["rooms"]["join"][&ward.room]["ephemeral"]["events"][0]["type"], "m.typing", "{since}");
+    assert_eq!((ward.counts(&since), threads(&since)), (Some((1, 0)), Some(1)), "{since}");
+}
+
+/// Also those of who has never changed them, as account data and at their own endpoint.
+#[tokio::test]
+async fn push_rules_are_account_data_that_can_be_asked_for() {
+    let ward = Ward::new().await;
+    let rules = ward.server.get(&format!("{V3}/pushrules/"), &ward.bert).await.ok();
+    assert!(rules["global"]["override"].is_array(), "{rules}");
+    let path = |user: &str| format!("{V3}/user/@{user}:example.org/account_data/m.push_rules");
+    assert_eq!(ward.server.get(&path("bert"), &ward.bert).await.ok(), rules);
+    ward.server.get(&path("anna"), &ward.bert).await.expect_error(403, "M_FORBIDDEN");
+}
