@@ -159,19 +159,20 @@ async fn a_position_row_that_is_never_free_is_unavailable_and_a_full_queue_busy(
     let connection = tokio::spawn(connection);
     holder.batch_execute("BEGIN; SELECT 1 FROM wardstead.position FOR UPDATE").await.unwrap();
     let most = u64::try_from(limits::COMMIT_QUEUE_GROUPS).unwrap();
-    let mut committing = Vec::new();
+    let mut committing = tokio::task::JoinSet::new();
     for number in 1..=most + 3 {
         let engine = Arc::clone(&engine);
-        committing.push(tokio::spawn(async move { engine.commit_group(event(number)).await }));
+        committing.spawn(async move { engine.commit_group(event(number)).await });
     }
-    let first = committing.remove(0).await.unwrap();
+    let mut answers = Vec::new();
+    // Those for whom there is no place are answered at once, in whatever order they came.
+    while !matches!(answers.last(), Some(Err(EngineError::Unavailable(_)))) {
+        answers.push(committing.join_next().await.unwrap().unwrap());
+    }
     drop(holder);
     connection.await.unwrap().unwrap();
     let (mut won, mut busy, mut unavailable) = (0, 0, 0);
-    let mut answers = vec![first];
-    for answer in committing {
-        answers.push(answer.await.unwrap());
-    }
+    answers.extend(committing.join_all().await);
     for answer in answers {
         match answer {
             Ok(_) => won += 1,
