@@ -215,7 +215,8 @@ fn part(ward: &mut Ward) -> Result<()> {
     ward.act(ALICE_JS, "receipt", json!({ "event": read }))?;
     ward.message(BOB_PY, "one")?;
     ward.message(BOB_JS, "two")?;
-    ward.unread(ALICE, 2, 0)
+    // And Bob's reply in the thread, which she has not opened: the library's receipt is of the main timeline alone.
+    ward.unread(ALICE, 3, 0)
 }
 
 /// Bob is out, and everybody knows.
