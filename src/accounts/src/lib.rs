@@ -50,7 +50,7 @@ pub use guests::Upgrade;
 pub use ignored::Ignored;
 pub use last_seen::LastSeen;
 pub use logout::Keep;
-pub use presence::{Presence, PresenceOf, PresenceState, Present};
+pub use presence::{Presence, PresenceOf, PresenceState, Present, settled_ms};
 pub use profile::{Names, NamesChanged, NamesFollower};
 pub use register::{NewAccount, NewDevice};
 pub use users::Account;

@@ -15,7 +15,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
 use ruma::{OwnedUserId, UserId};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use wardstead_limits::ephemeral as limits;
 use wardstead_store::Store;
 
@@ -79,6 +79,12 @@ impl std::fmt::Debug for Presence {
     }
 }
 
+/// Up to when what happened is settled at a Unix second: every node has heard of it.
+#[must_use]
+pub fn settled_ms(second: u64) -> u64 {
+    (second * 1_000).saturating_sub(limits::BUS_LATE_MS)
+}
+
 struct Inner {
     store: Store,
     /// This run of this node; another after a restart.
@@ -86,6 +92,8 @@ struct Inner {
     memory: Mutex<Memory>,
     /// Something waits to be told to the other nodes.
     news: Notify,
+    /// When somebody last changed of whom every node has heard, in Unix milliseconds; 0: nobody ever.
+    settled: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -133,7 +141,8 @@ impl Presence {
         let (running, ended) = oneshot::channel();
         let inner = enabled.then(|| {
             let node = store.rng().next_u64();
-            let inner = Arc::new(Inner { store, node, memory: Mutex::default(), news: Notify::new() });
+            let (news, settled) = (Notify::new(), watch::Sender::new(0));
+            let inner = Arc::new(Inner { store, node, memory: Mutex::default(), news, settled });
             tasks::start(&inner, ended);
             inner
         });
@@ -211,21 +220,37 @@ impl Presence {
         inner.memory.lock().state.of(user, now)
     }
 
-    /// Whether anybody's presence became another from `from_ms` on.
-    #[must_use]
-    pub fn changed_since(&self, from_ms: u64) -> bool {
-        let Some(inner) = &self.inner else { return false };
-        let now = inner.now();
-        inner.memory.lock().state.newest_ms(now) >= from_ms
+    /// Returns once every node has heard of a change of `from_ms` or later. May return up to [`limits::PRESENCE_TICK_MS`] after that.
+    pub async fn settled_since(&self, from_ms: u64) {
+        if let Some(inner) = &self.inner {
+            let mut settled = inner.settled.subscribe();
+            // Fails when there is no sender, which `inner` holds.
+            if settled.wait_for(|newest_ms| *newest_ms >= from_ms).await.is_ok() {
+                return;
+            }
+        }
+        std::future::pending().await
     }
 
-    /// Users whose presence became another from `from_ms` on and before `to_ms`, those that did last first, at most
-    /// [`limits::PRESENCE_USERS`].
+    /// Short ids of the users whose presence became another from `from_ms` on and before `to_ms`, those that did last first, at
+    /// most [`limits::PRESENCE_USERS`].
     #[must_use]
-    pub fn changed(&self, from_ms: u64, to_ms: u64) -> Vec<PresenceOf> {
+    pub fn changed(&self, from_ms: u64, to_ms: u64) -> Vec<u64> {
         let Some(inner) = &self.inner else { return Vec::new() };
         let now = inner.now();
         inner.memory.lock().state.changed(from_ms, to_ms, now)
+    }
+
+    /// What is known of those of `users` of whom anything is, in their order.
+    #[must_use]
+    pub fn of_each(&self, users: &[u64]) -> Vec<PresenceOf> {
+        let Some(inner) = &self.inner else { return Vec::new() };
+        if users.is_empty() {
+            return Vec::new();
+        }
+        let now = inner.now();
+        let mut memory = inner.memory.lock();
+        users.iter().filter_map(|user| memory.state.of(*user, now)).collect()
     }
 }
 
@@ -282,7 +307,9 @@ impl Inner {
                 self.tell(&mut memory, Entry::new(user, &here.user_id, said_ms, What::Device(device)), now);
             }
         }
-        memory.state.advance(now);
+        let newest_ms = memory.state.newest_ms(settled_ms(now / 1_000), now);
+        drop(memory);
+        self.settled.send_if_modified(|settled| std::mem::replace(settled, newest_ms) != newest_ms);
     }
 
     fn heard(&self, payload: &[u8]) {

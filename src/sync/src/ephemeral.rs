@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use ruma::OwnedUserId;
-use wardstead_accounts::{PresenceOf, Session};
+use wardstead_accounts::{PresenceOf, Session, settled_ms};
 use wardstead_limits::ephemeral as limits;
 use wardstead_rooms::Room;
 use wardstead_store::SyncToken;
 
-use crate::{SyncError, Syncer, filter::Filter, presence::settled_ms, response};
+use crate::{SyncError, Syncer, filter::Filter, presence::Again, response};
 
 /// What a client was told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub(crate) struct Ephemeral {
     pub(crate) ready: bool,
     /// When to look again if nothing happens until then, in Unix milliseconds.
     pub(crate) again_ms: Option<u64>,
+    /// When to look again because of what others bring about.
+    pub(crate) presence_again: Option<Again>,
     /// What the client will have been told.
     pub(crate) told: Told,
     /// What the next look of the same request starts from.
@@ -59,7 +61,8 @@ pub(crate) struct Ephemeral {
 impl Ephemeral {
     /// Tells nothing.
     pub(crate) fn nothing(told: Told) -> Self {
-        Self { typing: Vec::new(), presence: Vec::new(), ready: false, again_ms: None, told, looked: told }
+        let (typing, presence) = (Vec::new(), Vec::new());
+        Self { typing, presence, ready: false, again_ms: None, presence_again: None, told, looked: told }
     }
 
     /// Adds presence that the answer tells beside what changed.
@@ -110,7 +113,8 @@ impl Syncer {
             typing: typing.rooms,
             presence: presence.users,
             ready: typing.ready || presence.ready,
-            again_ms: typing.again_ms.into_iter().chain(presence.again_ms).min(),
+            again_ms: typing.again_ms,
+            presence_again: presence.again,
             told,
             looked,
         })

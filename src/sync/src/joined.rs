@@ -70,11 +70,4 @@ impl Syncer {
         self.joined.0.insert(user, Entry { as_of, rooms: Arc::clone(&rooms) });
         Ok(rooms)
     }
-
-    /// Whether both users are in one room.
-    pub(crate) async fn share_a_room(&self, one: u64, other: u64) -> Result<bool, SyncError> {
-        let (few, many) = (self.joined_rooms(one).await?, self.joined_rooms(other).await?);
-        let (few, many) = if few.len() <= many.len() { (few, many) } else { (many, few) };
-        Ok(few.iter().any(|room| many.binary_search(room).is_ok()))
-    }
 }

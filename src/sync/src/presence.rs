@@ -1,6 +1,6 @@
 //! Whose presence a user is told, and when.
 
-use wardstead_accounts::{PresenceOf, PresenceState, Session};
+use wardstead_accounts::{PresenceOf, PresenceState, Session, settled_ms};
 use wardstead_limits::ephemeral as limits;
 use wardstead_rooms::{Membership, MembershipMove};
 
@@ -12,16 +12,20 @@ pub(crate) struct PresenceNews {
     /// Whether this is a reason to answer now.
     pub(crate) ready: bool,
     /// When the next look may find something else.
-    pub(crate) again_ms: Option<u64>,
+    pub(crate) again: Option<Again>,
     /// From where the next look of the same request has to look.
     pub(crate) from_ms: u64,
     /// Presence was not looked at: it is for a later answer.
     pub(crate) later: bool,
 }
 
-/// Up to when what happened is settled at a Unix second: every node has heard of it.
-pub(crate) fn settled_ms(second: u64) -> u64 {
-    (second * 1_000).saturating_sub(limits::BUS_LATE_MS)
+/// When to look at presence again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Again {
+    /// Once a change of this Unix millisecond or later is settled,
+    pub(crate) settled_ms: u64,
+    /// and not before this one.
+    pub(crate) due_ms: u64,
 }
 
 impl Syncer {
@@ -44,24 +48,28 @@ impl Syncer {
         if beside && changed.len() > limits::PRESENCE_BESIDE_USERS && now_ms < late_ms {
             return Ok(PresenceNews { later: true, ..PresenceNews::default() });
         }
-        let mut users = Vec::new();
-        for of in changed {
-            let told_before = told.answered_s != 0 || of.state != PresenceState::Offline;
-            let other = of.user != by.user && told_before && filter.presence_of(&of.user_id);
-            if other && self.share_a_room(by.user, of.user).await? {
-                users.push(of);
+        let mine = self.joined_rooms(by.user).await?;
+        let mut shared = Vec::new();
+        for user in changed {
+            if user != by.user && is_shared(&mine, &self.joined_rooms(user).await?) {
+                shared.push(user);
             }
         }
+        let mut users = self.presence.of_each(&shared);
+        users.retain(|of| {
+            let told_before = told.answered_s != 0 || of.state != PresenceState::Offline;
+            // Who has changed again meanwhile is told when that is settled.
+            told_before && of.changed_ms < upto_ms && filter.presence_of(&of.user_id)
+        });
         let apart_ms = limits::PRESENCE_APART_S * 1_000;
         // A clock that was set back must not silence presence for long.
         let due_ms = (u64::from(told.answered_s) * 1_000 + apart_ms).min(now_ms + apart_ms);
-        // No sooner than it may be told, and no later than what is under way is settled.
-        let soon_ms = if self.presence.changed_since(upto_ms) { limits::PRESENCE_TICK_MS } else { apart_ms };
+        let from_ms = if users.is_empty() { upto_ms.max(told.presence_ms) } else { told.presence_ms };
         Ok(PresenceNews {
             ready: !users.is_empty() && now_ms >= due_ms,
-            again_ms: Some(if due_ms > now_ms { due_ms } else { now_ms + soon_ms }),
+            again: Some(Again { settled_ms: if users.is_empty() { from_ms } else { 0 }, due_ms }),
             later: false,
-            from_ms: if users.is_empty() { upto_ms.max(told.presence_ms) } else { told.presence_ms },
+            from_ms,
             users,
         })
     }
@@ -85,7 +93,7 @@ impl Syncer {
         let entered = self.entered(by.user, range).await?;
         let mine = self.joined_rooms(by.user).await?;
         let mut users = Vec::new();
-        for of in self.presence.changed(0, u64::MAX) {
+        for of in self.presence.of_each(&self.presence.changed(0, u64::MAX)) {
             if of.state == PresenceState::Offline || of.user == by.user || !filter.presence_of(&of.user_id) {
                 continue;
             }
@@ -118,4 +126,10 @@ impl Syncer {
         };
         Ok(changes.into_iter().filter(came).map(|change| change.room.room).collect())
     }
+}
+
+/// Whether two ascending lists have a room in common.
+fn is_shared(one: &[u64], other: &[u64]) -> bool {
+    let (few, many) = if one.len() <= other.len() { (one, other) } else { (other, one) };
+    few.iter().any(|room| many.binary_search(room).is_ok())
 }

@@ -18,6 +18,7 @@ use crate::{
     joined::Joined,
     lazy::Lazy,
     members::{Members, ToldMembers},
+    presence::Again,
     response::{Response, Sections, State, StateName},
     to_device::Inbox,
 };
@@ -238,6 +239,7 @@ impl Syncer {
                     return self.respond(&question, upto, sections, Ephemeral::nothing(told));
                 },
                 () = self.until(ephemeral.again_ms) => {}
+                () = self.until_presence(ephemeral.presence_again) => {}
             }
             upto = self.store.position();
             Box::pin(self.still_good(by, &mut good_at, upto)).await?;
@@ -267,6 +269,15 @@ impl Syncer {
                 let pause = ms.saturating_sub(self.store.clock().now_ms()).max(1);
                 tokio::time::sleep(Duration::from_millis(pause)).await;
             }
+        }
+    }
+
+    /// Returns when presence may have something to tell; `None`: never.
+    async fn until_presence(&self, again: Option<Again>) {
+        let Some(Again { settled_ms, due_ms }) = again else { return std::future::pending().await };
+        self.presence.settled_since(settled_ms).await;
+        if self.store.clock().now_ms() < due_ms {
+            self.until(Some(due_ms)).await;
         }
     }
 

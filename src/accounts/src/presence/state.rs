@@ -131,19 +131,19 @@ impl State {
         self.users.get(&user).map(|known| known.shown(user, now))
     }
 
-    /// When somebody last changed; 0: nobody ever.
-    pub(super) fn newest_ms(&mut self, now: u64) -> u64 {
+    /// When somebody last changed before `to_ms`; 0: nobody ever.
+    pub(super) fn newest_ms(&mut self, to_ms: u64, now: u64) -> u64 {
         self.advance(now);
-        self.changed.last().map_or(0, |(changed_ms, _)| *changed_ms)
+        self.changed.range(..(to_ms, 0)).next_back().map_or(0, |(changed_ms, _)| *changed_ms)
     }
 
-    pub(super) fn changed(&mut self, from_ms: u64, to_ms: u64, now: u64) -> Vec<PresenceOf> {
+    pub(super) fn changed(&mut self, from_ms: u64, to_ms: u64, now: u64) -> Vec<u64> {
         self.advance(now);
         if from_ms >= to_ms {
             return Vec::new();
         }
         let changed = self.changed.range((from_ms, 0)..(to_ms, 0)).rev().take(limits::PRESENCE_USERS);
-        changed.filter_map(|(_, user)| self.users.get(user).map(|known| known.shown(*user, now))).collect()
+        changed.map(|(_, user)| *user).collect()
     }
 
     /// What the user last said about it, and when.
