@@ -229,7 +229,7 @@ impl Presence {
                 return;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Short ids of the users whose presence became another from `from_ms` on and before `to_ms`, those that did last first, at

@@ -11,7 +11,7 @@ use wardstead_limits::ephemeral as limits;
 use wardstead_rooms::Room;
 use wardstead_store::SyncToken;
 
-use crate::{SyncError, Syncer, filter::Filter, presence::Again, response};
+use crate::{SyncError, Syncer, filter::Filter, presence::PresenceAgain, response};
 
 /// What a client was told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,6 +39,14 @@ impl From<SyncToken> for Told {
     }
 }
 
+/// When to look again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Again {
+    /// At this Unix millisecond: somebody's typing ends then.
+    pub(crate) typing_ms: Option<u64>,
+    pub(crate) presence: Option<PresenceAgain>,
+}
+
 /// What an answer that is given now tells.
 #[derive(Debug)]
 pub(crate) struct Ephemeral {
@@ -48,10 +56,8 @@ pub(crate) struct Ephemeral {
     pub(crate) presence: Vec<PresenceOf>,
     /// Whether this is a reason to answer now.
     pub(crate) ready: bool,
-    /// When to look again if nothing happens until then, in Unix milliseconds.
-    pub(crate) again_ms: Option<u64>,
-    /// When to look again because of what others bring about.
-    pub(crate) presence_again: Option<Again>,
+    /// When to look again if nothing happens until then.
+    pub(crate) again: Again,
     /// What the client will have been told.
     pub(crate) told: Told,
     /// What the next look of the same request starts from.
@@ -62,7 +68,7 @@ impl Ephemeral {
     /// Tells nothing.
     pub(crate) fn nothing(told: Told) -> Self {
         let (typing, presence) = (Vec::new(), Vec::new());
-        Self { typing, presence, ready: false, again_ms: None, presence_again: None, told, looked: told }
+        Self { typing, presence, ready: false, again: Again::default(), told, looked: told }
     }
 
     /// Adds presence that the answer tells beside what changed.
@@ -113,8 +119,7 @@ impl Syncer {
             typing: typing.rooms,
             presence: presence.users,
             ready: typing.ready || presence.ready,
-            again_ms: typing.again_ms,
-            presence_again: presence.again,
+            again: Again { typing_ms: typing.again_ms, presence: presence.again },
             told,
             looked,
         })

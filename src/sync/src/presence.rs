@@ -12,7 +12,7 @@ pub(crate) struct PresenceNews {
     /// Whether this is a reason to answer now.
     pub(crate) ready: bool,
     /// When the next look may find something else.
-    pub(crate) again: Option<Again>,
+    pub(crate) again: Option<PresenceAgain>,
     /// From where the next look of the same request has to look.
     pub(crate) from_ms: u64,
     /// Presence was not looked at: it is for a later answer.
@@ -21,7 +21,7 @@ pub(crate) struct PresenceNews {
 
 /// When to look at presence again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Again {
+pub(crate) struct PresenceAgain {
     /// Once a change of this Unix millisecond or later is settled,
     pub(crate) settled_ms: u64,
     /// and not before this one.
@@ -67,7 +67,7 @@ impl Syncer {
         let from_ms = if users.is_empty() { upto_ms.max(told.presence_ms) } else { told.presence_ms };
         Ok(PresenceNews {
             ready: !users.is_empty() && now_ms >= due_ms,
-            again: Some(Again { settled_ms: if users.is_empty() { from_ms } else { 0 }, due_ms }),
+            again: Some(PresenceAgain { settled_ms: if users.is_empty() { from_ms } else { 0 }, due_ms }),
             later: false,
             from_ms,
             users,

@@ -12,13 +12,13 @@ use wardstead_store::{Listener, Store, SyncToken, Token, Woken};
 
 use crate::{
     DeviceListSource, NoDeviceLists, NoMessages, SyncError, ToDeviceSource,
-    ephemeral::{Ephemeral, Told},
+    ephemeral::{Again, Ephemeral, Told},
     filter::{Filter, MembersWanted, SyncFilter},
     ignored::IgnoredCache,
     joined::Joined,
     lazy::Lazy,
     members::{Members, ToldMembers},
-    presence::Again,
+    presence::PresenceAgain,
     response::{Response, Sections, State, StateName},
     to_device::Inbox,
 };
@@ -145,35 +145,25 @@ impl Syncer {
         filter.ignore(Box::pin(self.ignored(by, upto)).await?);
         let own = token.filter(|token| token.user == by.user);
         let has = self.members_of(by, &filter, since.filter(|_| own.is_some()));
-        let question = Question { by, filter: &filter, state_name: request.state, since, has: has.as_ref() };
-        match (token, own) {
-            (_, Some(token)) => {
-                let timeout = if request.full_state { 0 } else { request.timeout_ms.min(limits::TIMEOUT_MS) };
-                let full_state = request.full_state;
-                self.wait(
-                    token,
-                    Asked { question, full_state, timeout: Duration::from_millis(timeout) },
-                    listener,
-                    upto,
-                )
-                .await
-            }
-            // Somebody else's: what that one was sent up to there, this client was not.
-            (Some(token), None) => {
-                let reach = self.reach(u64::from(token.epoch), token.position);
-                let true_upto = reach.unwrap_or_else(|true_upto| true_upto);
-                let ephemeral = Box::pin(self.ephemeral(by, Told::default(), &filter, true)).await?;
-                let mut sections = Box::pin(self.gappy(&question, true_upto, upto)).await?;
-                sections.to_device = Box::pin(self.to_device(by, Inbox::unread(), upto)).await?;
-                self.respond(&question, upto, sections, ephemeral)
-            }
-            (None, None) => {
-                let ephemeral = Box::pin(self.ephemeral(by, Told::default(), &filter, false)).await?;
-                let mut sections = Box::pin(self.initial(&question, upto, Position::ZERO)).await?;
-                sections.to_device = Box::pin(self.to_device(by, Inbox::unread(), upto)).await?;
-                self.respond(&question, upto, sections, ephemeral)
-            }
+        let question = Waiting { by, state_name: request.state, since, has: has.as_ref() };
+        if let Some(token) = own {
+            let full_state = request.full_state;
+            let timeout_ms = if full_state { 0 } else { request.timeout_ms.min(limits::TIMEOUT_MS) };
+            let timeout = Duration::from_millis(timeout_ms);
+            return self.wait(Asked { question, filter, token, full_state, timeout }, listener, upto).await;
         }
+        let question = question.with(&filter);
+        let ephemeral = Box::pin(self.ephemeral(by, Told::default(), &filter, token.is_some())).await?;
+        let mut sections = match token {
+            // Somebody else's: what that one was sent up to there, this client was not.
+            Some(token) => {
+                let reach = self.reach(u64::from(token.epoch), token.position);
+                Box::pin(self.gappy(&question, reach.unwrap_or_else(|true_upto| true_upto), upto)).await?
+            }
+            None => Box::pin(self.initial(&question, upto, Position::ZERO)).await?,
+        };
+        sections.to_device = Box::pin(self.to_device(by, Inbox::unread(), upto)).await?;
+        self.respond(&question, upto, sections, ephemeral)
     }
 
     /// The members that the client has which comes with `since`, where it is not to be told them again.
@@ -185,73 +175,101 @@ impl Syncer {
         }
     }
 
-    async fn wait(
-        &self,
-        token: SyncToken,
-        asked: Asked<'_>,
-        mut listener: Listener,
-        mut upto: Position,
-    ) -> Result<Bytes, SyncError> {
-        let Asked { question, full_state, timeout } = asked;
-        let Question { by, .. } = question;
-        let mut filter = question.filter.clone();
-        let mut told = Told::from(token);
-        let (mut epoch, mut since, mut good_at) = (u64::from(token.epoch), token.position, token.position);
-        // Of what was removed before it nobody knows any more.
-        let forgotten = self.is_forgotten(&token);
-        let reach = |epoch, since| if forgotten { Err(token.position) } else { self.reach(epoch, since) };
-        let mut inbox = Inbox::of(&token, by, reach(epoch, since).unwrap_or_else(|true_upto| true_upto).min(upto));
-        self.acknowledge(by, inbox).await;
+    /// Looks, waits until there may be something to tell, and looks again.
+    async fn wait(&self, asked: Asked<'_>, mut listener: Listener, upto: Position) -> Result<Bytes, SyncError> {
+        let Asked { question, mut filter, token, full_state, timeout } = asked;
+        let mut at = self.standing(question.by, &token, upto);
+        self.acknowledge(question.by, at.inbox).await;
         let mut last = timeout.is_zero();
         let timeout = tokio::time::sleep(timeout);
         tokio::pin!(timeout);
         loop {
-            // The epoch may end while the client waits.
-            filter.ignore(Box::pin(self.ignored(by, upto)).await?);
-            let (question, filter) = (Question { filter: &filter, ..question }, &filter);
-            if let Err(true_upto) = reach(epoch, since) {
-                let ephemeral = Box::pin(self.ephemeral(by, told, filter, true)).await?;
-                let mut sections = Box::pin(self.gappy(&question, true_upto, upto)).await?;
-                sections.to_device = Box::pin(self.to_device(by, inbox.true_upto(true_upto), upto)).await?;
-                return self.respond(&question, upto, sections, ephemeral);
-            }
-            // In places of their own, which are given back before it waits: thousands wait at once.
-            let range = Range { since: since.min(upto), upto };
-            let mut sections = Box::pin(self.incremental(&question, range, full_state)).await?;
-            sections.to_device = Box::pin(self.to_device(by, inbox, upto)).await?;
-            sections.device_lists = Box::pin(self.device_lists(by, range)).await?;
-            let mut ephemeral = Box::pin(self.ephemeral(by, told, filter, !sections.is_empty())).await?;
-            ephemeral.also(Box::pin(self.newly_shared(by, range, &sections, filter)).await?);
-            if !sections.is_empty() || ephemeral.ready || last {
-                let (rooms, typing) = (&mut sections.rooms, &ephemeral.typing);
-                Box::pin(self.count_typing(&question, rooms, typing, upto)).await?;
-                return self.respond(&question, upto, sections, ephemeral);
-            }
-            Box::pin(self.still_good(by, &mut good_at, upto)).await?;
-            // Nothing up to here concerns this user: the next look starts where this one ended.
-            (epoch, since, told, inbox) = (self.store.epoch(), upto, ephemeral.looked, inbox.looked(upto));
+            // In a place of its own, which is given back before it waits: thousands wait at once.
+            let again = match Box::pin(self.look(question, &mut filter, &mut at, full_state, last)).await? {
+                Look::Found(answer) => return Ok(answer),
+                Look::Nothing(again) => again,
+            };
             tokio::select! {
                 biased;
                 // First: news that the filter hides must not keep the client waiting for ever. One more look: it moves the
                 // token of a client that nothing wakes, and finds what a lost wake-up was about.
                 () = &mut timeout => last = true,
                 woken = listener.woken() => if woken == Woken::Ended {
-                    return self.respond(&question, upto, sections, Ephemeral::nothing(told));
+                    let question = question.with(&filter);
+                    return self.respond(&question, at.upto, Sections::default(), Ephemeral::nothing(at.told));
                 },
-                () = self.until(ephemeral.again_ms) => {}
-                () = self.until_presence(ephemeral.presence_again) => {}
+                () = self.until(again.typing_ms) => {}
+                () = self.until_presence(again.presence) => {}
             }
-            upto = self.store.position();
-            Box::pin(self.still_good(by, &mut good_at, upto)).await?;
+            at.upto = self.store.position();
+            Box::pin(self.still_good(question.by, &mut at)).await?;
         }
     }
 
-    /// That the session has not ended, where its user, device or tokens may have changed between `good_at` and `upto`.
-    async fn still_good(&self, by: &Session, good_at: &mut Position, upto: Position) -> Result<(), SyncError> {
-        if self.store.user_changed(by.user, *good_at) != Some(false) {
+    /// Where a client stands that comes with `token`, for a first look up to `upto`.
+    fn standing(&self, by: &Session, token: &SyncToken, upto: Position) -> Standing {
+        let since = token.position;
+        let mut at = Standing {
+            epoch: u64::from(token.epoch),
+            since,
+            upto,
+            // Of what was removed before it nobody knows any more.
+            forgotten: self.is_forgotten(token).then_some(since),
+            told: Told::from(*token),
+            inbox: Inbox::unread(),
+            good_at: since,
+        };
+        at.inbox = Inbox::of(token, by, self.reach_of(&at).unwrap_or_else(|true_upto| true_upto).min(upto));
+        at
+    }
+
+    /// Up to where what the client was told is true.
+    fn reach_of(&self, at: &Standing) -> Result<Position, Position> {
+        at.forgotten.map_or_else(|| self.reach(at.epoch, at.since), Err)
+    }
+
+    /// One look for something to tell, up to `at.upto`; the next starts where it ended. `last`: there is an answer whatever it finds.
+    async fn look(
+        &self,
+        question: Waiting<'_>,
+        filter: &mut Filter,
+        at: &mut Standing,
+        full_state: bool,
+        last: bool,
+    ) -> Result<Look, SyncError> {
+        let (Waiting { by, .. }, Standing { since, upto, told, inbox, .. }) = (question, *at);
+        filter.ignore(self.ignored(by, upto).await?);
+        let question = question.with(filter);
+        // The epoch may end while the client waits.
+        if let Err(true_upto) = self.reach_of(at) {
+            let ephemeral = self.ephemeral(by, told, filter, true).await?;
+            let mut sections = Box::pin(self.gappy(&question, true_upto, upto)).await?;
+            sections.to_device = self.to_device(by, inbox.true_upto(true_upto), upto).await?;
+            return self.respond(&question, upto, sections, ephemeral).map(Look::Found);
+        }
+        let range = Range { since: since.min(upto), upto };
+        let mut sections = Box::pin(self.incremental(&question, range, full_state)).await?;
+        sections.to_device = self.to_device(by, inbox, upto).await?;
+        sections.device_lists = self.device_lists(by, range).await?;
+        let mut ephemeral = self.ephemeral(by, told, filter, !sections.is_empty()).await?;
+        ephemeral.also(self.newly_shared(by, range, &sections, filter).await?);
+        if !sections.is_empty() || ephemeral.ready || last {
+            let (rooms, typing) = (&mut sections.rooms, &ephemeral.typing);
+            Box::pin(self.count_typing(&question, rooms, typing, upto)).await?;
+            return self.respond(&question, upto, sections, ephemeral).map(Look::Found);
+        }
+        self.still_good(by, at).await?;
+        // Nothing up to here concerns this user.
+        (at.epoch, at.since, at.told, at.inbox) = (self.store.epoch(), upto, ephemeral.looked, inbox.looked(upto));
+        Ok(Look::Nothing(ephemeral.again))
+    }
+
+    /// That the session has not ended, where its user, device or tokens may have changed up to `at.upto`.
+    async fn still_good(&self, by: &Session, at: &mut Standing) -> Result<(), SyncError> {
+        if self.store.user_changed(by.user, at.good_at) != Some(false) {
             self.accounts.check(by).await?;
         }
-        *good_at = upto;
+        at.good_at = at.upto;
         Ok(())
     }
 
@@ -273,8 +291,8 @@ impl Syncer {
     }
 
     /// Returns when presence may have something to tell; `None`: never.
-    async fn until_presence(&self, again: Option<Again>) {
-        let Some(Again { settled_ms, due_ms }) = again else { return std::future::pending().await };
+    async fn until_presence(&self, again: Option<PresenceAgain>) {
+        let Some(PresenceAgain { settled_ms, due_ms }) = again else { return std::future::pending().await };
         self.presence.settled_since(settled_ms).await;
         if self.store.clock().now_ms() < due_ms {
             self.until(Some(due_ms)).await;
@@ -315,10 +333,54 @@ impl Syncer {
     }
 }
 
-/// The rest of a request with a token.
-#[derive(Clone, Copy)]
+/// A request with a token.
 struct Asked<'a> {
-    question: Question<'a>,
+    question: Waiting<'a>,
+    filter: Box<Filter>,
+    token: SyncToken,
     full_state: bool,
     timeout: Duration,
+}
+
+/// A question whose filter may change while it waits: whom the user ignores is in it.
+#[derive(Clone, Copy)]
+struct Waiting<'a> {
+    by: &'a Session,
+    state_name: StateName,
+    since: Option<&'a str>,
+    has: Option<&'a Members>,
+}
+
+impl<'a> Waiting<'a> {
+    fn with<'b>(self, filter: &'b Filter) -> Question<'b>
+    where
+        'a: 'b,
+    {
+        let Self { by, state_name, since, has } = self;
+        Question { by, filter, state_name, since, has }
+    }
+}
+
+/// Where a request that waits stands.
+#[derive(Clone, Copy)]
+struct Standing {
+    epoch: u64,
+    /// The client has everything up to here, in that epoch.
+    since: Position,
+    /// Up to where it looks.
+    upto: Position,
+    /// The token's position, where what the client has is so old that it is not known what was removed since.
+    forgotten: Option<Position>,
+    told: Told,
+    inbox: Inbox,
+    /// The session was good up to here.
+    good_at: Position,
+}
+
+/// What a look found.
+enum Look {
+    /// The answer.
+    Found(Bytes),
+    /// Nothing to tell now.
+    Nothing(Again),
 }
