@@ -9,6 +9,7 @@ mod admin;
 mod availability;
 mod body;
 mod client;
+mod endpoint;
 mod error;
 mod figures;
 mod interactive;

@@ -2,6 +2,7 @@
 //! in that order.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
@@ -12,7 +13,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use wardstead_engine::{
-    EngineError, Group, GroupOutcome, Lease, LeaseRequest,
+    Cell, EngineError, Group, GroupOutcome, Key, Lease, LeaseRequest,
     lease::{self, Decision},
     plan::{self, Change},
     system, value,
@@ -81,12 +82,14 @@ impl Committer {
 }
 
 fn run(shared: &Shared, clock: &dyn Clock, work: &Receiver<Work>) {
+    let mut renewed = Renewed::default();
     // Nobody may be waiting for an answer any more: a dropped future does not cancel its commit.
     while let Ok(work) = work.recv() {
         match work {
             Work::Commit(group, reply) => drop(reply.send(shared.with(|database| commit(shared, database, &group)))),
             Work::Lease(request, reply) => {
-                drop(reply.send(shared.with(|database| take_lease(shared, database, &request, clock.now_ms()))));
+                let taken = |database: &Database| take_lease(shared, database, &mut renewed, &request, clock.now_ms());
+                drop(reply.send(shared.with(taken)));
             }
         }
     }
@@ -105,21 +108,44 @@ fn commit(shared: &Shared, database: &Database, group: &Group) -> Result<GroupOu
     Ok(plan.outcome)
 }
 
+/// Leases that were renewed after their rows were written. Renewals stay in memory: this process has the database for itself, and
+/// when it ends nobody works under its leases. So an idle server does not write to its disk every second.
+#[derive(Default)]
+struct Renewed(HashMap<Key, Lease>);
+
+impl Renewed {
+    /// A lease's row as it would be if it had been written.
+    fn row(&self, key: &Key, row: Option<Cell>) -> Result<Option<Cell>, EngineError> {
+        let Some(mut cell) = row else { return Ok(None) };
+        let (owner, lease) = lease::read(key, &cell)?;
+        if let Some(renewed) = self.0.get(key).filter(|renewed| renewed.fencing == lease.fencing) {
+            cell.payload = lease::payload(owner, renewed.expires_ms);
+        }
+        Ok(Some(cell))
+    }
+}
+
 fn take_lease(
     shared: &Shared,
     database: &Database,
+    renewed: &mut Renewed,
     request: &LeaseRequest,
     now_ms: u64,
 ) -> Result<Option<Lease>, EngineError> {
     shared.check_writable()?;
     let key = system::lease_key(&request.name);
     let row = database.cells(std::slice::from_ref(&key), crate::database::Tier::Disk)?;
-    let row = row.ok_or_else(crate::database::half)?.pop();
-    match lease::decide(&key, row.flatten().as_ref(), request, now_ms)? {
+    let row = renewed.row(&key, row.ok_or_else(crate::database::half)?.pop().flatten())?;
+    match lease::decide(&key, row.as_ref(), request, now_ms)? {
         Decision::Refuse => Ok(None),
+        Decision::Write(lease, _) if request.ttl_ms > 0 && row.is_some_and(|row| row.version == lease.fencing) => {
+            renewed.0.insert(key, lease);
+            Ok(Some(lease))
+        }
         Decision::Write(lease, payload) => {
             let stored = value::seal(&key, lease.fencing, &[], &payload);
-            write(shared, database, &[Change::Put(key, stored)])?;
+            write(shared, database, &[Change::Put(key.clone(), stored)])?;
+            renewed.0.remove(&key);
             Ok(Some(lease))
         }
     }

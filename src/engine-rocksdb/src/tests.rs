@@ -449,3 +449,32 @@ async fn the_journal_position_is_found_without_reading_the_journal() {
     let answer = folder.engine.scan(Position::ZERO, &range.descending(), PageLimit::rows(5)).await;
     assert!(matches!(answer, Err(EngineError::Corrupt { key, .. }) if key == older));
 }
+
+/// An idle server renews all the time: its disk sleeps. Once the process has ended, nobody works under its leases.
+#[tokio::test]
+async fn renewing_a_lease_writes_nothing() {
+    let mut folder = Folder::new();
+    let ask = |engine: &Arc<RocksEngine>, owner, ttl_ms| {
+        let request = LeaseRequest { name: "sealer".into(), owner, ttl_ms };
+        let engine = Arc::clone(engine);
+        async move { engine.lease(request).await.unwrap() }
+    };
+    let written =
+        |folder: &Folder| -> u64 { folder.files("log").iter().map(|file| fs::metadata(file).unwrap().len()).sum() };
+    let before = written(&folder);
+    let first = ask(&folder.engine, 1, 6_000).await.unwrap();
+    let taken = written(&folder);
+    assert!(taken > before, "taking it is written");
+    for _ in 0..10 {
+        folder.clock.advance_ms(2_000);
+        let renewed = ask(&folder.engine, 1, 6_000).await.unwrap();
+        assert_eq!((renewed.fencing, renewed.expires_ms), (first.fencing, folder.clock.now_ms() + 6_000));
+    }
+    assert_eq!(ask(&folder.engine, 2, 6_000).await, None, "held");
+    assert_eq!(written(&folder), taken);
+    folder.reopen().await;
+    let next = ask(&folder.engine, 2, 6_000).await.unwrap();
+    assert!(next.fencing > first.fencing, "at once: the process that renewed it has ended");
+    assert_eq!(ask(&folder.engine, 2, 0).await.map(|lease| lease.fencing), Some(next.fencing));
+    assert!(ask(&folder.engine, 1, 6_000).await.unwrap().fencing > next.fencing, "given back");
+}

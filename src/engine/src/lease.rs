@@ -1,6 +1,6 @@
 //! Leases: work that one node at a time does. A lease row's version is the fencing number; a batch of the holder asserts it.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::{Cell, EngineError, Key, batch::check_key};
 
@@ -28,7 +28,7 @@ pub struct Lease {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// The owner holds it once this payload is written with the fencing number as version.
-    Write(Lease, bytes::Bytes),
+    Write(Lease, Bytes),
     /// Somebody else holds it, or nothing was to be given back.
     Refuse,
 }
@@ -51,11 +51,17 @@ pub fn decide(key: &Key, row: Option<&Cell>, request: &LeaseRequest, now_ms: u64
         None => 1,
     };
     let expires_ms = if request.ttl_ms == 0 { 0 } else { now_ms.saturating_add(request.ttl_ms) };
+    Ok(Decision::Write(Lease { fencing, expires_ms }, payload(request.owner, expires_ms)))
+}
+
+/// What a row says of a lease of `owner` until `expires_ms`; its version is the fencing number.
+#[must_use]
+pub fn payload(owner: u64, expires_ms: u64) -> Bytes {
     let mut payload = BytesMut::with_capacity(PAYLOAD_BYTES);
     payload.put_u8(FORMAT);
-    payload.put_u64(request.owner);
+    payload.put_u64(owner);
     payload.put_u64(expires_ms);
-    Ok(Decision::Write(Lease { fencing, expires_ms }, payload.freeze()))
+    payload.freeze()
 }
 
 /// The owner and the lease in a row.

@@ -2,31 +2,24 @@
 //!
 //! Section: `docs/design/16-authentication.md`, Shared secret.
 
-use http::Method;
 use ruma::api::{
-    IncomingRequest, Metadata,
+    IncomingRequest,
     auth_scheme::NoAuthentication,
     error::{DeserializationError, Error},
-    path_builder::SinglePath,
 };
 use serde_json::json;
 use wardstead_identity::SecretRequest;
 
 use crate::{
     ApiError,
+    endpoint::own_endpoint,
     ruma_io::{JsonBytes, Ruma},
 };
 
 /// See [`SecretRequest`].
 pub(super) struct Request(SecretRequest);
 
-impl Metadata for Request {
-    const METHOD: Method = Method::POST;
-    const RATE_LIMITED: bool = true;
-    type Authentication = NoAuthentication;
-    type PathBuilder = SinglePath;
-    const PATH_BUILDER: SinglePath = SinglePath::new("/_synapse/admin/v1/register");
-}
+own_endpoint!(Request, POST "/_synapse/admin/v1/register", NoAuthentication);
 
 impl IncomingRequest for Request {
     type EndpointError = Error;

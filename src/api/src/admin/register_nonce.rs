@@ -2,30 +2,23 @@
 //!
 //! Section: `docs/design/16-authentication.md`, Shared secret.
 
-use http::Method;
 use ruma::api::{
-    IncomingRequest, Metadata,
+    IncomingRequest,
     auth_scheme::NoAuthentication,
     error::{DeserializationError, Error},
-    path_builder::SinglePath,
 };
 use serde_json::json;
 
 use crate::{
     ApiError,
+    endpoint::own_endpoint,
     ruma_io::{JsonBytes, Ruma},
 };
 
 /// Nothing is asked but the path.
 pub(super) struct Request;
 
-impl Metadata for Request {
-    const METHOD: Method = Method::GET;
-    const RATE_LIMITED: bool = true;
-    type Authentication = NoAuthentication;
-    type PathBuilder = SinglePath;
-    const PATH_BUILDER: SinglePath = SinglePath::new("/_synapse/admin/v1/register");
-}
+own_endpoint!(Request, GET "/_synapse/admin/v1/register", NoAuthentication);
 
 impl IncomingRequest for Request {
     type EndpointError = Error;

@@ -2,18 +2,17 @@
 //!
 //! Section: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3useruseridfilter>
 
-use http::Method;
 use ruma::{
     OwnedUserId, UserId,
     api::{
-        IncomingRequest, Metadata,
+        IncomingRequest,
         client::filter::create_filter::v3::{Request as Defined, Response},
         error::DeserializationError,
     },
 };
 use wardstead_sync::SyncFilter;
 
-use crate::{ApiError, ruma_io::Ruma};
+use crate::{ApiError, endpoint::same_endpoint, ruma_io::Ruma};
 
 /// As ruma's, but that the filter is kept as it was sent: with fields of proposals that ruma does not know.
 pub(super) struct Request {
@@ -22,13 +21,7 @@ pub(super) struct Request {
     filter: String,
 }
 
-impl Metadata for Request {
-    const METHOD: Method = Defined::METHOD;
-    const RATE_LIMITED: bool = Defined::RATE_LIMITED;
-    type Authentication = <Defined as Metadata>::Authentication;
-    type PathBuilder = <Defined as Metadata>::PathBuilder;
-    const PATH_BUILDER: Self::PathBuilder = Defined::PATH_BUILDER;
-}
+same_endpoint!(Request, Defined);
 
 impl IncomingRequest for Request {
     type EndpointError = <Defined as IncomingRequest>::EndpointError;

@@ -2,18 +2,17 @@
 //!
 //! Section: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3joinroomidoralias>
 
-use http::Method;
 use ruma::{
     OwnedRoomAliasId, OwnedRoomId, OwnedRoomOrAliasId,
     api::{
-        IncomingRequest, Metadata,
+        IncomingRequest,
         client::membership::join_room_by_id_or_alias::v3::{Request as Known, Response},
         error::DeserializationError,
     },
 };
 use serde_json::value::RawValue;
 
-use crate::{ApiError, ApiState, ruma_io::Ruma};
+use crate::{ApiError, ApiState, endpoint::same_endpoint, ruma_io::Ruma};
 
 /// A request to join with its whole body: clients put fields of their own into their member event so.
 pub(in crate::client) struct Joining<R> {
@@ -21,13 +20,7 @@ pub(in crate::client) struct Joining<R> {
     pub(in crate::client) body: Box<RawValue>,
 }
 
-impl<R: Metadata> Metadata for Joining<R> {
-    const METHOD: Method = R::METHOD;
-    const RATE_LIMITED: bool = R::RATE_LIMITED;
-    type Authentication = R::Authentication;
-    type PathBuilder = R::PathBuilder;
-    const PATH_BUILDER: Self::PathBuilder = R::PATH_BUILDER;
-}
+same_endpoint!(Joining<R>, R);
 
 impl<R: IncomingRequest> IncomingRequest for Joining<R> {
     type EndpointError = R::EndpointError;

@@ -4,15 +4,14 @@
 
 use std::time::Duration;
 
-use http::Method;
 use ruma::api::{
-    IncomingRequest, Metadata,
+    IncomingRequest,
     client::session::login::v3::{DiscoveryInfo, HomeserverInfo, Request, Response},
     error::DeserializationError,
 };
 use serde::Deserialize;
 
-use crate::{ApiError, ruma_io::Ruma};
+use crate::{ApiError, endpoint::same_endpoint, ruma_io::Ruma};
 
 pub(super) async fn login(Ruma { state, request, client, .. }: Ruma<TypedLogin>) -> Result<Response, ApiError> {
     let login = state.identity.login(request.0, &client).await?;
@@ -33,13 +32,7 @@ struct HasType {
     _login_type: String,
 }
 
-impl Metadata for TypedLogin {
-    const METHOD: Method = Request::METHOD;
-    const RATE_LIMITED: bool = Request::RATE_LIMITED;
-    type Authentication = <Request as Metadata>::Authentication;
-    type PathBuilder = <Request as Metadata>::PathBuilder;
-    const PATH_BUILDER: Self::PathBuilder = Request::PATH_BUILDER;
-}
+same_endpoint!(TypedLogin, Request);
 
 impl IncomingRequest for TypedLogin {
     type EndpointError = <Request as IncomingRequest>::EndpointError;

@@ -2,11 +2,10 @@
 //!
 //! Section: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1room_summaryroomidoralias>
 
-use http::Method;
 use ruma::{
     OwnedRoomOrAliasId, RoomOrAliasId,
     api::{
-        IncomingRequest, Metadata,
+        IncomingRequest,
         client::room::get_summary::v1::{Request as Stated, Response},
         error::DeserializationError,
     },
@@ -15,6 +14,7 @@ use ruma::{
 use crate::{
     ApiError,
     access::TokenIfAny,
+    endpoint::same_endpoint,
     ruma_io::{JsonBytes, Ruma},
 };
 
@@ -23,13 +23,7 @@ pub(super) struct Request {
     room: OwnedRoomOrAliasId,
 }
 
-impl Metadata for Request {
-    const METHOD: Method = Stated::METHOD;
-    const RATE_LIMITED: bool = Stated::RATE_LIMITED;
-    type Authentication = TokenIfAny;
-    type PathBuilder = <Stated as Metadata>::PathBuilder;
-    const PATH_BUILDER: Self::PathBuilder = Stated::PATH_BUILDER;
-}
+same_endpoint!(Request, Stated, TokenIfAny);
 
 impl IncomingRequest for Request {
     type EndpointError = <Stated as IncomingRequest>::EndpointError;

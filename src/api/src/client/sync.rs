@@ -2,10 +2,9 @@
 //!
 //! Section: <https://spec.matrix.org/v1.16/client-server-api/#get_matrixclientv3sync>
 
-use http::Method;
 use ruma::{
     api::{
-        IncomingRequest, Metadata,
+        IncomingRequest,
         client::sync::sync_events::v3::{Request as Known, Response},
         error::DeserializationError,
     },
@@ -19,6 +18,7 @@ use wardstead_sync::{StateName, SyncFilter, SyncRequest};
 use super::presence;
 use crate::{
     ApiError, ApiState,
+    endpoint::same_endpoint,
     ruma_io::{JsonBytes, Ruma},
 };
 
@@ -39,13 +39,7 @@ pub(super) struct Request {
     unstable_use_state_after: bool,
 }
 
-impl Metadata for Request {
-    const METHOD: Method = Known::METHOD;
-    const RATE_LIMITED: bool = Known::RATE_LIMITED;
-    type Authentication = <Known as Metadata>::Authentication;
-    type PathBuilder = <Known as Metadata>::PathBuilder;
-    const PATH_BUILDER: Self::PathBuilder = Known::PATH_BUILDER;
-}
+same_endpoint!(Request, Known);
 
 impl IncomingRequest for Request {
     type EndpointError = <Known as IncomingRequest>::EndpointError;

@@ -4,30 +4,23 @@
 
 use std::future::{Ready, ready};
 
-use http::Method;
 use ruma::api::{
-    IncomingRequest, Metadata,
+    IncomingRequest,
     auth_scheme::NoAuthentication,
     error::{DeserializationError, Error},
-    path_builder::SinglePath,
 };
 use serde_json::json;
 
 use crate::{
     ApiError,
+    endpoint::own_endpoint,
     ruma_io::{JsonBytes, Ruma},
 };
 
 /// Nothing is asked but the path. ruma has it among what servers ask each other, which is not built yet.
 pub(super) struct Request;
 
-impl Metadata for Request {
-    const METHOD: Method = Method::GET;
-    const RATE_LIMITED: bool = false;
-    type Authentication = NoAuthentication;
-    type PathBuilder = SinglePath;
-    const PATH_BUILDER: SinglePath = SinglePath::new("/.well-known/matrix/server");
-}
+own_endpoint!(Request, GET "/.well-known/matrix/server", NoAuthentication);
 
 impl IncomingRequest for Request {
     type EndpointError = Error;

@@ -3,29 +3,22 @@
 //! Section: <https://spec.matrix.org/v1.19/server-server-api/#get_matrixkeyv2server>
 
 use bytes::Bytes;
-use http::Method;
 use ruma::api::{
-    IncomingRequest, Metadata,
+    IncomingRequest,
     auth_scheme::NoAuthentication,
     error::{DeserializationError, Error},
-    path_builder::SinglePath,
 };
 
 use crate::{
     ApiError,
+    endpoint::own_endpoint,
     ruma_io::{JsonBytes, Ruma},
 };
 
 /// Nothing is asked but the path.
 pub(super) struct Request;
 
-impl Metadata for Request {
-    const METHOD: Method = Method::GET;
-    const RATE_LIMITED: bool = false;
-    type Authentication = NoAuthentication;
-    type PathBuilder = SinglePath;
-    const PATH_BUILDER: SinglePath = SinglePath::new("/_matrix/key/v2/server");
-}
+own_endpoint!(Request, GET "/_matrix/key/v2/server", NoAuthentication);
 
 impl IncomingRequest for Request {
     type EndpointError = Error;

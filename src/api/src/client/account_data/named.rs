@@ -3,7 +3,6 @@
 
 use std::marker::PhantomData;
 
-use http::Method;
 use ruma::{
     OwnedRoomId, OwnedUserId, RoomId, UserId,
     api::{
@@ -14,7 +13,7 @@ use serde_json::{Map, Value, value::RawValue};
 use wardstead_accounts::Session;
 use wardstead_rooms::RoomError;
 
-use crate::{ApiError, ApiState};
+use crate::{ApiError, ApiState, endpoint::same_endpoint};
 
 /// A request to the endpoint of which `M` says method and path.
 pub(super) struct Named<M> {
@@ -26,13 +25,7 @@ pub(super) struct Named<M> {
     endpoint: PhantomData<fn() -> M>,
 }
 
-impl<M: Metadata> Metadata for Named<M> {
-    const METHOD: Method = M::METHOD;
-    const RATE_LIMITED: bool = M::RATE_LIMITED;
-    type Authentication = M::Authentication;
-    type PathBuilder = M::PathBuilder;
-    const PATH_BUILDER: Self::PathBuilder = M::PATH_BUILDER;
-}
+same_endpoint!(Named<M>, M);
 
 impl<M: Metadata> IncomingRequest for Named<M> {
     type EndpointError = ruma::api::error::Error;

@@ -2,11 +2,10 @@
 //!
 //! Section: <https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3directorylistroomroomid>
 
-use http::Method;
 use ruma::{
     OwnedRoomId, RoomId,
     api::{
-        IncomingRequest, Metadata,
+        IncomingRequest,
         client::{
             directory::set_room_visibility::v3::{Request as Stated, Response},
             room::Visibility,
@@ -16,7 +15,7 @@ use ruma::{
 };
 use serde::Deserialize;
 
-use crate::{ApiError, ruma_io::Ruma};
+use crate::{ApiError, endpoint::same_endpoint, ruma_io::Ruma};
 
 /// As ruma's, but that `visibility` may be left out, as the specification has it.
 pub(super) struct Request {
@@ -29,13 +28,7 @@ struct Body {
     visibility: Option<Visibility>,
 }
 
-impl Metadata for Request {
-    const METHOD: Method = Stated::METHOD;
-    const RATE_LIMITED: bool = Stated::RATE_LIMITED;
-    type Authentication = <Stated as Metadata>::Authentication;
-    type PathBuilder = <Stated as Metadata>::PathBuilder;
-    const PATH_BUILDER: Self::PathBuilder = Stated::PATH_BUILDER;
-}
+same_endpoint!(Request, Stated);
 
 impl IncomingRequest for Request {
     type EndpointError = <Stated as IncomingRequest>::EndpointError;

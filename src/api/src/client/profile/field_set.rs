@@ -2,11 +2,10 @@
 //!
 //! Section: <https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3profileuseridkeyname>
 
-use http::Method;
 use ruma::{
     OwnedUserId, UserId,
     api::{
-        IncomingRequest, Metadata,
+        IncomingRequest,
         client::profile::set_profile_field::v3::{Request as Typed, Response},
         error::DeserializationError,
     },
@@ -15,7 +14,7 @@ use serde::de::Error as _;
 use serde_json::{Map, Value};
 
 use super::own;
-use crate::{ApiError, ruma_io::Ruma};
+use crate::{ApiError, endpoint::same_endpoint, ruma_io::Ruma};
 
 /// As ruma's, but that the value may be anything until it is known that the key may be set.
 pub(super) struct Request {
@@ -24,13 +23,7 @@ pub(super) struct Request {
     value: Value,
 }
 
-impl Metadata for Request {
-    const METHOD: Method = Typed::METHOD;
-    const RATE_LIMITED: bool = Typed::RATE_LIMITED;
-    type Authentication = <Typed as Metadata>::Authentication;
-    type PathBuilder = <Typed as Metadata>::PathBuilder;
-    const PATH_BUILDER: Self::PathBuilder = Typed::PATH_BUILDER;
-}
+same_endpoint!(Request, Typed);
 
 impl IncomingRequest for Request {
     type EndpointError = <Typed as IncomingRequest>::EndpointError;

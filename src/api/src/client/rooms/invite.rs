@@ -2,11 +2,11 @@
 //!
 //! Section: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidinvite>
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use ruma::{
     OwnedRoomId, OwnedUserId, RoomId,
     api::{
-        IncomingRequest, Metadata,
+        IncomingRequest,
         client::membership::{
             Invite3pid,
             invite_user::v3::{Request as Untagged, Response},
@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use wardstead_rooms::Membership;
 
-use crate::{ApiError, ruma_io::Ruma};
+use crate::{ApiError, endpoint::same_endpoint, ruma_io::Ruma};
 
 /// As ruma's, but that a field that is missing is told by its name.
 pub(super) struct Request {
@@ -47,13 +47,7 @@ struct Either {
     address: Option<Value>,
 }
 
-impl Metadata for Request {
-    const METHOD: Method = Untagged::METHOD;
-    const RATE_LIMITED: bool = Untagged::RATE_LIMITED;
-    type Authentication = <Untagged as Metadata>::Authentication;
-    type PathBuilder = <Untagged as Metadata>::PathBuilder;
-    const PATH_BUILDER: Self::PathBuilder = Untagged::PATH_BUILDER;
-}
+same_endpoint!(Request, Untagged);
 
 impl IncomingRequest for Request {
     type EndpointError = <Untagged as IncomingRequest>::EndpointError;

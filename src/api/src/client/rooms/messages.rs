@@ -2,11 +2,10 @@
 //!
 //! Section: <https://spec.matrix.org/v1.16/client-server-api/#get_matrixclientv3roomsroomidmessages>
 
-use http::Method;
 use ruma::{
     OwnedRoomId, RoomId,
     api::{
-        Direction, IncomingRequest, Metadata,
+        Direction, IncomingRequest,
         client::message::get_message_events::v3::{Request as Known, Response},
         error::DeserializationError,
     },
@@ -19,6 +18,7 @@ use super::{
 };
 use crate::{
     ApiError,
+    endpoint::same_endpoint,
     ruma_io::{Ruma, misread},
 };
 
@@ -28,13 +28,7 @@ pub(super) struct Request {
     rest: Result<WithFilter<Known>, DeserializationError>,
 }
 
-impl Metadata for Request {
-    const METHOD: Method = Known::METHOD;
-    const RATE_LIMITED: bool = Known::RATE_LIMITED;
-    type Authentication = <Known as Metadata>::Authentication;
-    type PathBuilder = <Known as Metadata>::PathBuilder;
-    const PATH_BUILDER: Self::PathBuilder = Known::PATH_BUILDER;
-}
+same_endpoint!(Request, Known);
 
 impl IncomingRequest for Request {
     type EndpointError = <Known as IncomingRequest>::EndpointError;

@@ -2,11 +2,10 @@
 //!
 //! Section: <https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidreceiptreceipttypeeventid>
 
-use http::Method;
 use ruma::{
     EventId, OwnedEventId, OwnedRoomId, RoomId,
     api::{
-        IncomingRequest, Metadata,
+        IncomingRequest,
         client::receipt::create_receipt::v3::{ReceiptType, Request as WithThread, Response},
         error::DeserializationError,
     },
@@ -15,7 +14,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use wardstead_rooms::{Marks, ReceiptMark};
 
-use crate::{ApiError, ruma_io::Ruma};
+use crate::{ApiError, endpoint::same_endpoint, ruma_io::Ruma};
 
 /// As ruma's, but that a thread that cannot be one is read, so that it is answered with the code that the specification names.
 pub(super) struct Request {
@@ -35,13 +34,7 @@ fn even_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>
     Value::deserialize(deserializer).map(Some)
 }
 
-impl Metadata for Request {
-    const METHOD: Method = WithThread::METHOD;
-    const RATE_LIMITED: bool = WithThread::RATE_LIMITED;
-    type Authentication = <WithThread as Metadata>::Authentication;
-    type PathBuilder = <WithThread as Metadata>::PathBuilder;
-    const PATH_BUILDER: Self::PathBuilder = WithThread::PATH_BUILDER;
-}
+same_endpoint!(Request, WithThread);
 
 impl IncomingRequest for Request {
     type EndpointError = <WithThread as IncomingRequest>::EndpointError;

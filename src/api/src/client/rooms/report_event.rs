@@ -2,11 +2,10 @@
 //!
 //! Section: <https://spec.matrix.org/v1.16/client-server-api/#post_matrixclientv3roomsroomidreporteventid>
 
-use http::Method;
 use ruma::{
     EventId, OwnedEventId, OwnedRoomId, RoomId,
     api::{
-        IncomingRequest, Metadata,
+        IncomingRequest,
         client::room::report_content::v3::{Request as WithoutScore, Response},
         error::DeserializationError,
     },
@@ -14,7 +13,7 @@ use ruma::{
 use serde::Deserialize;
 use wardstead_rooms::Complaint;
 
-use crate::{ApiError, ruma_io::Ruma};
+use crate::{ApiError, endpoint::same_endpoint, ruma_io::Ruma};
 
 /// As ruma's, with the `score` that was specified until version 1.18.
 pub(super) struct Request {
@@ -29,13 +28,7 @@ struct Body {
     score: Option<i64>,
 }
 
-impl Metadata for Request {
-    const METHOD: Method = WithoutScore::METHOD;
-    const RATE_LIMITED: bool = WithoutScore::RATE_LIMITED;
-    type Authentication = <WithoutScore as Metadata>::Authentication;
-    type PathBuilder = <WithoutScore as Metadata>::PathBuilder;
-    const PATH_BUILDER: Self::PathBuilder = WithoutScore::PATH_BUILDER;
-}
+same_endpoint!(Request, WithoutScore);
 
 impl IncomingRequest for Request {
     type EndpointError = <WithoutScore as IncomingRequest>::EndpointError;

@@ -2,11 +2,10 @@
 //!
 //! Section: <https://spec.matrix.org/v1.16/client-server-api/#put_matrixclientv3roomsroomidtypinguserid>
 
-use http::Method;
 use ruma::{
     OwnedRoomId, OwnedUserId, RoomId, UserId,
     api::{
-        IncomingRequest, Metadata,
+        IncomingRequest,
         client::typing::create_typing_event::v3::{Request as WithTimeout, Response},
         error::DeserializationError,
     },
@@ -15,7 +14,7 @@ use serde::Deserialize;
 use wardstead_limits::ephemeral::TYPING_TIMEOUT_MS;
 use wardstead_rooms::Membership;
 
-use crate::{ApiError, ruma_io::Ruma};
+use crate::{ApiError, endpoint::same_endpoint, ruma_io::Ruma};
 
 /// As ruma's, but that `timeout` may be left out when the user types, as the specification has it.
 pub(super) struct Request {
@@ -31,13 +30,7 @@ struct State {
     timeout: Option<u64>,
 }
 
-impl Metadata for Request {
-    const METHOD: Method = WithTimeout::METHOD;
-    const RATE_LIMITED: bool = WithTimeout::RATE_LIMITED;
-    type Authentication = <WithTimeout as Metadata>::Authentication;
-    type PathBuilder = <WithTimeout as Metadata>::PathBuilder;
-    const PATH_BUILDER: Self::PathBuilder = WithTimeout::PATH_BUILDER;
-}
+same_endpoint!(Request, WithTimeout);
 
 impl IncomingRequest for Request {
     type EndpointError = <WithTimeout as IncomingRequest>::EndpointError;

@@ -1,8 +1,8 @@
 //! Requests with a `filter` that ruma's type of it does not know whole.
 
-use http::Method;
+use crate::endpoint::same_endpoint;
 use ruma::{
-    api::{IncomingRequest, Metadata, error::DeserializationError},
+    api::{IncomingRequest, error::DeserializationError},
     exports::serde_html_form,
 };
 use serde::{Deserialize, de::Error as _};
@@ -14,13 +14,7 @@ pub(super) struct WithFilter<R> {
     pub(super) filter: EventFilter,
 }
 
-impl<R: Metadata> Metadata for WithFilter<R> {
-    const METHOD: Method = R::METHOD;
-    const RATE_LIMITED: bool = R::RATE_LIMITED;
-    type Authentication = R::Authentication;
-    type PathBuilder = R::PathBuilder;
-    const PATH_BUILDER: Self::PathBuilder = R::PATH_BUILDER;
-}
+same_endpoint!(WithFilter<R>, R);
 
 impl<R: IncomingRequest> IncomingRequest for WithFilter<R> {
     type EndpointError = R::EndpointError;
