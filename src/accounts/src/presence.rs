@@ -232,10 +232,10 @@ impl Presence {
         std::future::pending::<()>().await;
     }
 
-    /// Short ids of the users whose presence became another from `from_ms` on and before `to_ms`, those that did last first, at
-    /// most [`limits::PRESENCE_USERS`].
+    /// Short ids of the users whose presence became another from `from_ms` on and before `to_ms`, each with when it did, those that
+    /// did last first, at most [`limits::PRESENCE_USERS`].
     #[must_use]
-    pub fn changed(&self, from_ms: u64, to_ms: u64) -> Vec<u64> {
+    pub fn changed(&self, from_ms: u64, to_ms: u64) -> Vec<(u64, u64)> {
         let Some(inner) = &self.inner else { return Vec::new() };
         let now = inner.now();
         inner.memory.lock().state.changed(from_ms, to_ms, now)

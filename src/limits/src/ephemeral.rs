@@ -48,9 +48,15 @@ pub const PRESENCE_BYTES: usize = 32 * 1024 * 1024;
 pub const PRESENCE_APART_S: u64 = 5;
 /// Users whose presence one answer looks at, those that changed last; more come as they change.
 pub const PRESENCE_USERS: usize = 4_096;
-/// Users whose presence an answer with news of rooms looks at. Of more it tells none: messages do not wait for the presence of
+/// Users whose presence an answer with news of rooms tells. Of more it tells none: messages do not wait for the presence of
 /// hundreds, which has an answer of its own.
 pub const PRESENCE_BESIDE_USERS: usize = 64;
+/// Milliseconds of which is known in which rooms presence changed. A client that was last told longer ago looks at each who changed.
+pub const PRESENCE_RECENT_MS: u64 = 60_000;
+/// Users in rooms who are remembered for that; while it would be more, each client looks at each who changed.
+pub const PRESENCE_RECENT_ENTRIES: usize = 262_144;
+/// Bytes that one takes.
+pub const PRESENCE_RECENT_ENTRY_BYTES: usize = 16;
 /// Seconds after which presence is told beside news of rooms, however much it is: a client may never see an answer without any.
 pub const PRESENCE_LATE_S: u64 = 30;
 /// Bytes of the cache of who is in which rooms, for typing and presence alone.

@@ -47,6 +47,7 @@ impl Syncer {
         vec![
             ("joined_rooms", self.joined.0.weight(), self.joined.0.capacity()),
             self.ignored.figures(),
+            self.recent.figures(),
             ("typing", typing, limits::TYPING_BYTES as u64),
             ("presence", presence, limits::PRESENCE_BYTES as u64),
             ("told_members", members.0, members.1),

@@ -25,6 +25,7 @@ mod merged;
 mod own;
 mod presence;
 mod receipts;
+mod recent;
 mod response;
 mod room;
 mod rooms;

@@ -43,19 +43,14 @@ impl Syncer {
             return Ok(PresenceNews::default());
         }
         let upto_ms = settled_ms(now_ms / 1_000);
-        let changed = self.presence.changed(told.presence_ms, upto_ms);
+        let mine = self.joined_rooms(by.user).await?;
+        let mut changed = self.changed_beside(&mine, told.presence_ms, upto_ms).await?;
+        changed.retain(|user| *user != by.user);
         let late_ms = (u64::from(told.answered_s) + limits::PRESENCE_LATE_S) * 1_000;
         if beside && changed.len() > limits::PRESENCE_BESIDE_USERS && now_ms < late_ms {
             return Ok(PresenceNews { later: true, ..PresenceNews::default() });
         }
-        let mine = self.joined_rooms(by.user).await?;
-        let mut shared = Vec::new();
-        for user in changed {
-            if user != by.user && is_shared(&mine, &self.joined_rooms(user).await?) {
-                shared.push(user);
-            }
-        }
-        let mut users = self.presence.of_each(&shared);
+        let mut users = self.presence.of_each(&changed);
         users.retain(|of| {
             let told_before = told.answered_s != 0 || of.state != PresenceState::Offline;
             // Who has changed again meanwhile is told when that is settled.
@@ -93,7 +88,7 @@ impl Syncer {
         let entered = self.entered(by.user, range).await?;
         let mine = self.joined_rooms(by.user).await?;
         let mut users = Vec::new();
-        for of in self.presence.of_each(&self.presence.changed(0, u64::MAX)) {
+        for of in self.everybody() {
             if of.state == PresenceState::Offline || of.user == by.user || !filter.presence_of(&of.user_id) {
                 continue;
             }
@@ -115,6 +110,12 @@ impl Syncer {
         Ok(users)
     }
 
+    /// Those whose presence changed last.
+    fn everybody(&self) -> Vec<PresenceOf> {
+        let users: Vec<u64> = self.presence.changed(0, u64::MAX).into_iter().map(|(_, user)| user).collect();
+        self.presence.of_each(&users)
+    }
+
     /// Rooms that `user` came into in `range`. No read where memory knows that there are none.
     async fn entered(&self, user: u64, range: Range) -> Result<Vec<u64>, SyncError> {
         if self.store.user_changed(user, range.since) == Some(false) {
@@ -126,10 +127,4 @@ impl Syncer {
         };
         Ok(changes.into_iter().filter(came).map(|change| change.room.room).collect())
     }
-}
-
-/// Whether two ascending lists have a room in common.
-fn is_shared(one: &[u64], other: &[u64]) -> bool {
-    let (few, many) = if one.len() <= other.len() { (one, other) } else { (other, one) };
-    few.iter().any(|room| many.binary_search(room).is_ok())
 }

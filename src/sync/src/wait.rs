@@ -19,6 +19,7 @@ use crate::{
     lazy::Lazy,
     members::{Members, ToldMembers},
     presence::PresenceAgain,
+    recent::RecentPresence,
     response::{Response, Sections, State, StateName},
     to_device::Inbox,
 };
@@ -51,6 +52,7 @@ pub struct Syncer {
     pub(crate) joined: Arc<Joined>,
     pub(crate) members: Arc<ToldMembers>,
     pub(crate) ignored: Arc<IgnoredCache>,
+    pub(crate) recent: Arc<RecentPresence>,
     pub(crate) to_device: Arc<dyn ToDeviceSource>,
     pub(crate) device_lists: Arc<dyn DeviceListSource>,
     pub(crate) push: Push,
@@ -104,6 +106,7 @@ impl Syncer {
             joined: Arc::new(Joined::new()),
             members: Arc::new(ToldMembers::new()),
             ignored: Arc::new(IgnoredCache::new()),
+            recent: Arc::default(),
             to_device: Arc::new(NoMessages),
             device_lists: Arc::new(NoDeviceLists),
             push,

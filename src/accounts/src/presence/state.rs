@@ -137,13 +137,12 @@ impl State {
         self.changed.range(..(to_ms, 0)).next_back().map_or(0, |(changed_ms, _)| *changed_ms)
     }
 
-    pub(super) fn changed(&mut self, from_ms: u64, to_ms: u64, now: u64) -> Vec<u64> {
+    pub(super) fn changed(&mut self, from_ms: u64, to_ms: u64, now: u64) -> Vec<(u64, u64)> {
         self.advance(now);
         if from_ms >= to_ms {
             return Vec::new();
         }
-        let changed = self.changed.range((from_ms, 0)..(to_ms, 0)).rev().take(limits::PRESENCE_USERS);
-        changed.map(|(_, user)| *user).collect()
+        self.changed.range((from_ms, 0)..(to_ms, 0)).rev().take(limits::PRESENCE_USERS).copied().collect()
     }
 
     /// What the user last said about it, and when.

@@ -1,6 +1,6 @@
 //! Who is there, on one node and on two.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
 use wardstead_accounts::{PresenceState, Session};
@@ -298,4 +298,61 @@ async fn switched_off_there_is_none() {
     pass(10_000).await;
     assert!(nodes[0].sync(&ben, Some(&since)).await.is_empty());
     assert!(nodes[0].syncer.presence().of(anna.user).is_none());
+}
+
+/// All come at once, as after a restart: each is told of those whom they share a room with, also who waits long after that, and of
+/// nobody who has left meanwhile.
+#[tokio::test(start_paused = true)]
+async fn when_all_come_at_once_each_is_told_their_own() {
+    const PEOPLE: usize = 24;
+    let nodes = nodes(2, LATE, true).await;
+    let mut people = Vec::new();
+    for number in 0..PEOPLE {
+        people.push(nodes[0].user(&format!("nurse{number}")).await);
+    }
+    let mut shared = vec![BTreeSet::new(); PEOPLE];
+    let mut wards = Vec::new();
+    // Each is in one to three rooms; the last three have nobody.
+    for step in [1, 5, 7] {
+        let ward: Vec<usize> = (0..PEOPLE - 3).filter(|number| number % step == 0).collect();
+        for halves in ward.chunks(ward.len().div_ceil(3)) {
+            let members: Vec<&Session> = halves.iter().map(|number| &people[*number]).collect();
+            wards.push((nodes[0].room(&members).await, halves.to_vec()));
+            for number in halves {
+                shared[*number].extend(halves.iter().filter(|other| *other != number).copied());
+            }
+        }
+    }
+    nodes[0].settle().await;
+    let mut clients = Vec::new();
+    for user in &people {
+        clients.push(Client::new(user, &nodes[0]).await);
+    }
+    pass(1_000).await;
+    for user in &people {
+        nodes[0].syncer.presence().set(user, PresenceState::Unavailable, None);
+    }
+    pass(4_000).await;
+    // Nurse 0 leaves all rooms, after the presence was looked at by somebody.
+    clients[1].sync(&nodes[0], 0).await;
+    for (room, ward) in &wards {
+        if ward.contains(&0) {
+            nodes[0].leave(&people[0], room).await;
+        }
+    }
+    nodes[0].settle().await;
+    for (number, client) in clients.iter_mut().enumerate().skip(1) {
+        // Some come at once, some after a time that nobody remembers the rooms of.
+        if number == PEOPLE / 2 {
+            pass(limits::PRESENCE_RECENT_MS).await;
+        }
+        client.round_robin(&nodes, 7_000).await;
+        let told: BTreeSet<usize> =
+            client.presence.keys().map(|id| id["@nurse".len()..id.find(':').unwrap()].parse().unwrap()).collect();
+        let mut expected = shared[number].clone();
+        if number != 1 {
+            expected.remove(&0);
+        }
+        assert_eq!(told, expected, "nurse{number}");
+    }
 }
