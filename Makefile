@@ -46,7 +46,7 @@ bench: deps ## measure; the figures go to docs/benchmarks.md
 	$(in_env) cargo build --release --locked -p wardstead
 	WARDSTEAD_BIN="$(target)/release/wardstead" $(in_env) tests/run bench
 
-faults: deps ## apply each named one-line fault to a copy of the tree; each must turn the tests red
+faults: deps ## apply each named fault to a copy of the tree; each must turn the tests red; FAULTS="03 26" tries those
 	$(in_env) tests/run faults
 
 complement: deps ## the conformance suite, compared with the committed results; COMPLEMENT_BIN=… TESTS=…: complement/README.md

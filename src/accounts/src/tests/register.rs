@@ -24,14 +24,15 @@ async fn one_batch_and_two_reads() {
     assert_eq!((after.gets - before.gets, after.scans, after.batches), (2, before.scans, before.batches));
 }
 
-/// No row holds the token, whole or without its prefix.
+/// No row holds the token, nor as much of it as could be told from chance.
 #[tokio::test]
 async fn a_token_is_stored_only_as_a_hash() {
     let server = Server::open().await;
     let alice = server.register("alice").await;
     let secret = alice.access_token.strip_prefix("wst_").unwrap().as_bytes();
     assert_eq!(secret.len(), limits::ACCESS_TOKEN_CHARS);
-    let holds = |bytes: &[u8]| bytes.windows(secret.len()).any(|window| window == secret);
+    let parts: Vec<&[u8]> = secret.windows(8).collect();
+    let holds = |bytes: &[u8]| bytes.windows(8).any(|window| parts.contains(&window));
     let rows = server.rows().await;
     assert!(rows.len() >= 5, "the rows of an account are looked at");
     for (key, payload) in rows {

@@ -5,6 +5,7 @@ mod bounds;
 mod complement;
 mod docs;
 mod endpoints;
+mod faults;
 mod files;
 mod layers;
 mod links;
