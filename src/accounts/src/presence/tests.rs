@@ -1,9 +1,16 @@
 //! What one node makes of what it hears.
 
+use std::time::Duration;
+
 use ruma::UserId;
-use wardstead_limits::ephemeral as limits;
+use wardstead_engine::Batch;
+use wardstead_limits::{Clock, ephemeral as limits};
+use wardstead_store::testing;
+
+use crate::{Accounts, NewAccount};
 
 use super::{
+    Presence,
     PresenceState::{self, Offline, Online, Unavailable},
     message::{Entry, Vouched, What},
     state::State,
@@ -141,4 +148,39 @@ fn the_bound_drops_the_offline_then_refuses() {
     let here = (0..users).filter(|user| state_of(&mut state, *user, NOW) == Online).count();
     assert!(here > 20_000, "{here}");
     assert!(state.of(users - 1, NOW).is_none(), "there was no room");
+}
+
+/// Who waits for a change from a moment on is told of one of that very moment, once it is settled, and of none before it.
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_told_when_a_change_is_settled() {
+    let (engine, clock) = testing::engine();
+    let store = testing::over(engine, "example.org", clock.clone(), 1).await.unwrap();
+    let accounts = Accounts::new(store.clone(), "example.org".try_into().unwrap());
+    let new = NewAccount { username: Some("anna".to_owned()), ..NewAccount::default() };
+    let anna = accounts.register(new, Batch::new()).await.unwrap().session;
+    let presence = Presence::start(store, true);
+    let pass = async |ms: u64| {
+        clock.advance_ms(ms);
+        tokio::time::sleep(Duration::from_millis(2 * limits::PRESENCE_TICK_MS)).await;
+    };
+    let told = async |from_ms: u64| {
+        tokio::time::timeout(Duration::from_millis(1), presence.settled_since(from_ms)).await.is_ok()
+    };
+    assert!(!told(1).await, "nobody ever changed");
+    let at_ms = clock.now_ms();
+    presence.set(&anna, Online, None);
+    // The change is that of the last moment of what is not settled.
+    pass(limits::BUS_LATE_MS).await;
+    assert!(!told(at_ms).await);
+    pass(1_000).await;
+    assert_eq!((told(at_ms).await, told(at_ms + 1).await), (true, false));
+    // Another wakes those who waited on.
+    let later = async {
+        pass(5_000).await;
+        presence.set(&anna, Unavailable, None);
+        pass(limits::BUS_LATE_MS + 1_000).await;
+    };
+    let (waited, ()) =
+        tokio::join!(tokio::time::timeout(Duration::from_secs(30), presence.settled_since(at_ms + 1)), later);
+    assert!(waited.is_ok());
 }

@@ -1,9 +1,13 @@
 //! Another password, and which sessions outlive it.
 
 use wardstead_engine::{Batch, Expect, Losing};
+use wardstead_limits::accounts as limits;
 
 use super::Server;
-use crate::{AccountsError, Keep, tables::user_key};
+use crate::{
+    AccountsError, Keep,
+    tables::{DEVICES, user_key},
+};
 
 const GONE: Result<(), bool> = Err(false);
 
@@ -26,6 +30,29 @@ async fn a_new_password_ends_the_other_sessions_in_its_own_commit() {
     // And again, from the session that was kept.
     server.accounts.set_password(&account, "$newer", Keep::Only(&refreshed.session), &Batch::new()).await.unwrap();
     assert_eq!(server.lets_in(&refreshed).await, Ok(()));
+}
+
+/// However many sessions there are: all others are void with the commit, and removed in the end.
+#[tokio::test(start_paused = true)]
+async fn a_new_password_ends_more_sessions_than_one_batch_removes() {
+    let server = Server::open().await;
+    let alice = server.register("alice").await;
+    let mut others = Vec::new();
+    for _ in 0..=limits::DEVICES_PER_BATCH {
+        others.push(server.login(&alice, None).await);
+    }
+    let account = server.accounts.find(&alice.session.user_id).await.unwrap().unwrap();
+    server.accounts.set_password(&account, "$new", Keep::Only(&alice.session), &Batch::new()).await.unwrap();
+    for other in &others {
+        assert_eq!(server.lets_in(other).await, GONE);
+    }
+    assert_eq!(server.lets_in(&alice).await, Ok(()));
+    assert_eq!(server.accounts.devices(alice.session.user).await.unwrap().len(), 1, "nobody sees a void device");
+    server.accounts.run_removals();
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    assert_eq!(server.lets_in(&alice).await, Ok(()));
+    let devices = server.rows().await.into_iter().filter(|(key, _)| key.table() == DEVICES.id()).count();
+    assert_eq!(devices, 1);
 }
 
 #[tokio::test]

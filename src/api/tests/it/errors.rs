@@ -8,7 +8,7 @@ use wardstead_limits::api::BODY_BYTES;
 use crate::server::Server;
 
 /// A path of the endpoint with plausible values, so that only the token is missing.
-fn example(path: &str) -> String {
+pub fn example(path: &str) -> String {
     path.replace("{room_id}", "!room:example.org")
         .replace("{room_id_or_alias}", "%23alias:example.org")
         .replace("{room_alias}", "%23alias:example.org")

@@ -17,6 +17,7 @@ mod errors;
 mod faults;
 mod filters;
 mod garbage;
+mod guests;
 mod headers;
 mod interactive;
 mod keys;

@@ -48,3 +48,48 @@ async fn threads_are_counted_and_read_for_themselves() {
     let counts = server.unread(&bert, &room, true).await;
     assert_eq!((counts.room.notifications, counts.threads.len()), (0, 0), "an unthreaded receipt covers all threads");
 }
+
+/// Whether others are shown a receipt is no matter for the count.
+#[tokio::test]
+async fn a_private_receipt_counts_as_much_as_another() {
+    let server = server(3).await;
+    let (anna, bert) = (server.user("anna").await, server.user("bert").await);
+    let room = server.room(&[&anna, &bert]).await;
+    let first = server.say(&anna, &room, "bert, come").await;
+    let second = server.say(&anna, &room, "bert, now").await;
+    assert_eq!(server.counts(&bert, &room).await, (2, 2));
+    server.read_silently(&bert, &room, &first, None).await;
+    assert_eq!(server.counts(&bert, &room).await, (1, 1));
+    server.read_silently(&bert, &room, &second, Some("main")).await;
+    assert_eq!(server.counts(&bert, &room).await, (0, 0));
+}
+
+/// A receipt for one thread leaves what stands in others, and in the main timeline, before it and after it.
+#[tokio::test]
+async fn a_receipt_for_a_thread_is_one_for_no_other() {
+    let server = server(4).await;
+    let (anna, bert) = (server.user("anna").await, server.user("bert").await);
+    let room = server.room(&[&anna, &bert]).await;
+    let (one, other) = (server.say(&anna, &room, "one").await, server.say(&anna, &room, "other").await);
+    let reply = async |root: &ruma::EventId| {
+        let content = json!({ "msgtype": "m.text", "body": "reply",
+            "m.relates_to": { "rel_type": "m.thread", "event_id": root } });
+        server.event(&anna, &room, "m.room.message", None, &content).await.unwrap()
+    };
+    reply(&other).await;
+    let last = reply(&one).await;
+    reply(&other).await;
+    let unread = async || {
+        let counts = server.unread(&bert, &room, true).await;
+        let of = |root: &ruma::EventId| counts.threads.get(root.as_str()).map_or(0, |count| count.notifications);
+        (counts.room.notifications, of(&one), of(&other))
+    };
+    assert_eq!(unread().await, (2, 1, 2));
+    for again in 0..2 {
+        server.read(&bert, &room, &last, Some(one.as_str())).await;
+        server.read_silently(&bert, &room, &last, Some(one.as_str())).await;
+        assert_eq!(unread().await, (2, 0, 2), "{again}");
+    }
+    server.read(&bert, &room, &other, Some("main")).await;
+    assert_eq!(unread().await, (0, 0, 2));
+}

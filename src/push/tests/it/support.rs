@@ -86,6 +86,11 @@ impl Server {
         self.rooms.mark_read(by, room, &Marks { read: Some(mark), ..Marks::default() }).await.unwrap();
     }
 
+    pub async fn read_silently(&self, by: &Session, room: &RoomId, event: &OwnedEventId, thread: Option<&str>) {
+        let mark = ReceiptMark { event_id: event.clone(), thread: thread.map(str::to_owned) };
+        self.rooms.mark_read(by, room, &Marks { private: Some(mark), ..Marks::default() }).await.unwrap();
+    }
+
     pub async fn set_rules(&self, by: &Session, rules: &Ruleset) {
         self.push.set_rules(&self.rooms, by.user, &by.user_id, rules).await.unwrap();
     }

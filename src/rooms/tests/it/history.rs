@@ -3,7 +3,7 @@
 use ruma::RoomId;
 use serde_json::json;
 use wardstead_accounts::Session;
-use wardstead_engine::Position;
+use wardstead_engine::{Batch, Position};
 use wardstead_rooms::{EventFilter, Membership, Messages, NewRoom, Preset};
 use wardstead_store::{SyncToken, Token};
 
@@ -229,4 +229,31 @@ async fn state_that_is_not_there() {
     let long = "x".repeat(2_000);
     assert_eq!(kind(server.state_event(&ada, &room, &long, &long).await), "not found");
     assert_eq!(kind(server.event(&ada, &room, ruma::event_id!("$nothing")).await), "not found");
+}
+
+/// Of somebody who was erased those see what they wrote who were there, also when they come back; who came later sees that there was
+/// something.
+#[tokio::test]
+async fn what_the_erased_wrote_is_for_those_who_were_there() {
+    let server = server().await;
+    let [ada, ben, cora, dan] =
+        [server.user("ada").await, server.user("ben").await, server.user("cora").await, server.user("dan").await];
+    let open = NewRoom { preset: Some(Preset::PublicChat), ..NewRoom::default() };
+    let room = server.room_of(&[&ada, &ben, &cora], open).await;
+    server.say(&ben, &room, "bed 4").await.unwrap();
+    server.say(&ada, &room, "thanks").await.unwrap();
+    server.accounts.deactivate(&ben.user_id, true, &Batch::new()).await.unwrap();
+    server.become_(&cora, &room, &cora, Membership::Leave).await.unwrap();
+    server.become_(&cora, &room, &cora, Membership::Join).await.unwrap();
+    server.become_(&dan, &room, &dan, Membership::Join).await.unwrap();
+    for by in [&ada, &cora] {
+        assert_eq!(server.bodies(by, &room).await, ["bed 4", "thanks"], "{}", by.user_id);
+    }
+    assert_eq!(server.bodies(&dan, &room).await, ["thanks"]);
+    let messages = server.timeline(&dan, &room).await;
+    let messages = messages.iter().filter(|event| event.event_type.to_string() == "m.room.message");
+    assert_eq!(
+        messages.map(|event| event.sender.clone()).collect::<Vec<_>>(),
+        [ben.user_id.clone(), ada.user_id.clone()]
+    );
 }

@@ -140,6 +140,29 @@ async fn many_are_told_in_the_end() {
     assert_eq!((before, client.told), (0, limits::PRESENCE_BESIDE_USERS + 1));
 }
 
+/// However long before a client begins to wait something changes, it is told once every node has heard of it, and does not wait for
+/// its timeout.
+#[tokio::test(start_paused = true)]
+async fn a_change_around_the_beginning_of_a_wait_is_told() {
+    // At the next whole second it is settled, which is seen at the next tick.
+    let soon = Duration::from_millis(limits::BUS_LATE_MS + 1_000 + limits::PRESENCE_TICK_MS);
+    for (turn, before_ms) in (0..=limits::BUS_LATE_MS + 1_500).step_by(500).enumerate() {
+        let (nodes, anna, ben) = two_nodes().await;
+        let mut client = Client::new(&ben, &nodes[0]).await;
+        // Changes are looked for up to whole seconds.
+        pass(10_000).await;
+        pass(1_000 - nodes[0].store.clock().now_ms() % 1_000).await;
+        let changed = moment();
+        nodes[0].syncer.presence().set(&anna, PresenceState::Unavailable, None);
+        pass(before_ms).await;
+        client.sync(&nodes[turn % 2], 30_000).await;
+        let told = client.presence.get(ANNA).map(String::as_str);
+        assert_eq!(told, Some("unavailable"), "{before_ms} ms before the wait");
+        let after = moment() - changed;
+        assert!(after <= soon.max(Duration::from_millis(before_ms)), "{before_ms} ms before the wait: {after:?}");
+    }
+}
+
 /// Answers with only presence come some seconds apart, however many come and go.
 #[tokio::test(start_paused = true)]
 async fn a_coming_and_going_costs_few_answers() {
