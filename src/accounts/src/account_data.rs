@@ -105,7 +105,8 @@ impl Accounts {
 
     /// Adds to `batch` that `user`'s account data for `room` (0: no room) of type `event_type` is `content` from now on (`None`: is
     /// removed; who removes it for a client calls [`Self::change_account_data`], which forgets it in time). `before` is what
-    /// [`Self::account_data`] gave; a batch with something older loses with [`Losing::Rebuild`].
+    /// [`Self::account_data`] gave; a batch with something older loses with [`Losing::Rebuild`]. Returns the number of the journal
+    /// entry that tells it.
     pub fn put_account_data(
         batch: &mut Batch,
         user: u64,
@@ -113,7 +114,7 @@ impl Accounts {
         event_type: &str,
         content: Option<&RawValue>,
         before: Option<&AccountData>,
-    ) {
+    ) -> usize {
         let key = account_data_key(user, room, event_type);
         let version = before.map_or(0, |before| before.version);
         let expect = if version == 0 { Expect::Absent } else { Expect::Version(version) };
@@ -131,6 +132,7 @@ impl Accounts {
         }
         let row = AccountDataLogRow { room, event_type: event_type.to_owned() };
         ACCOUNT_DATA_LOG.put(batch, ACCOUNT_DATA_LOG.key(user).slot(entry).template(), &row);
+        entry
     }
 }
 

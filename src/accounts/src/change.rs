@@ -23,6 +23,8 @@ pub enum AccountChange {
     Deactivated(Deactivated),
     /// A field of the user's profile changed.
     ProfileChanged(ProfileChanged),
+    /// The user ignores others than before.
+    IgnoredChanged(IgnoredChanged),
 }
 
 /// A new account. It has no profile yet.
@@ -91,6 +93,15 @@ pub struct ProfileChanged {
     pub field: String,
     /// The display name, which this field may be, as it is from now on.
     pub displayname: Option<String>,
+}
+
+/// A user ignores others than before (Client-Server API, Ignoring Users).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IgnoredChanged {
+    /// Short id of the user.
+    pub user: u64,
+    /// Whom the user ignores from now on, as the list says it.
+    pub ignored: Vec<OwnedUserId>,
 }
 
 /// What the binary wires into the commits of accounts.

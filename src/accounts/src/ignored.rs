@@ -38,18 +38,20 @@ impl Ignored {
         self.0.as_ref().map_or(0, |users| users.len())
     }
 
-    /// Of account data that is no list, as of an empty one.
     fn of(content: Option<&RawValue>, user_id: &UserId) -> Self {
-        #[derive(Deserialize)]
-        struct List {
-            ignored_users: BTreeMap<String, Box<RawValue>>,
-        }
-        let list = content.and_then(|content| serde_json::from_str::<List>(content.get()).ok());
-        let users = list.into_iter().flat_map(|list| list.ignored_users.into_keys());
-        let users: HashSet<OwnedUserId> =
-            users.filter_map(|user| UserId::parse(user).ok()).filter(|user| user != user_id).collect();
-        Self((!users.is_empty()).then(|| Arc::new(users)))
+        listed(content).filter(|user| user != user_id).collect()
     }
+}
+
+/// The users that account data says are ignored; of what is no list, as of an empty one.
+pub(crate) fn listed(content: Option<&RawValue>) -> impl Iterator<Item = OwnedUserId> {
+    #[derive(Deserialize)]
+    struct List {
+        ignored_users: BTreeMap<String, Box<RawValue>>,
+    }
+    let list = content.and_then(|content| serde_json::from_str::<List>(content.get()).ok());
+    let users = list.into_iter().flat_map(|list| list.ignored_users.into_keys());
+    users.filter_map(|user| UserId::parse(user).ok())
 }
 
 impl FromIterator<OwnedUserId> for Ignored {

@@ -40,8 +40,8 @@ use wardstead_store::{Store, kind};
 
 pub use account_data::{AccountData, Change};
 pub use change::{
-    AccountChange, AccountHooks, Created, Deactivated, DeviceRenamed, DevicesRemoved, Lifetimes, ProfileChanged,
-    RemovedDevice,
+    AccountChange, AccountHooks, Created, Deactivated, DeviceRenamed, DevicesRemoved, IgnoredChanged, Lifetimes,
+    ProfileChanged, RemovedDevice,
 };
 pub use client::{Client, Network};
 pub use devices::Device;

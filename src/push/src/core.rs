@@ -7,17 +7,18 @@ use std::sync::{
 
 use quick_cache::sync::Cache;
 use ruma::{RoomId, UserId, push::Ruleset, user_id};
-use wardstead_accounts::{Accounts, Ignored};
+use wardstead_accounts::Accounts;
 use wardstead_limits::push as limits;
-use wardstead_store::{Envelope, Overlay, Store, StoreError};
+use wardstead_store::{Overlay, Store, StoreError};
 
 use crate::{
     class::{self, Class},
     defaults::default_rules,
-    error::{corrupt, of_accounts},
+    error::corrupt,
     index::{Bytes, Index},
+    rules::{self, Head},
     split::split,
-    tables::{CLASSES, ClassRow, DEFAULT_CLASS, NO_CLASS, RULES, rules_key},
+    tables::{CLASSES, ClassRow, DEFAULT_CLASS, Held, NO_CLASS},
 };
 
 pub(crate) struct Core {
@@ -33,9 +34,18 @@ pub(crate) struct Core {
 pub(crate) struct Standing {
     pub(crate) class: u64,
     pub(crate) rules: ClassRow,
-    pub(crate) watched: bool,
-    /// Version of the user's rules; 0: none are stored.
+    pub(crate) held: Held,
+    /// Version of what is valid for the user; 0: nothing is stored.
     pub(crate) version: u64,
+}
+
+impl Standing {
+    /// `rules`: `None` for those of everybody.
+    pub(crate) fn new(head: &Head, rules: Option<&Ruleset>, user_id: &UserId, room_id: &RoomId) -> Self {
+        let rules = rules.map(|rules| split(rules, user_id, room_id).class).filter(|rules| rules != default_class());
+        let class = rules.as_ref().map_or(DEFAULT_CLASS, class::id);
+        Self { class, rules: rules.unwrap_or_default(), held: head.row.held, version: head.version }
+    }
 }
 
 /// The class of those who changed nothing.
@@ -55,28 +65,14 @@ impl Core {
         Self { store, accounts, indices, classes, evaluated: AtomicU64::new(0), concerned: AtomicU64::new(0) }
     }
 
-    /// The rules of a user, and the version of their row; 0 where it has none.
-    pub(crate) async fn rules(&self, user: u64, user_id: &UserId) -> Result<(Ruleset, u64), StoreError> {
-        let key = rules_key(user);
-        let Some(found) = self.store.get(&RULES, &key).await? else { return Ok((default_rules(user_id), 0)) };
-        let unreadable = || corrupt(&key, "not push rules");
-        let content = Envelope::decode(&found.row.content.into()).map_err(|_| unreadable())?;
-        Ok((serde_json::from_slice(&content.0).map_err(|_| unreadable())?, found.version))
-    }
-
-    pub(crate) async fn ignored(&self, user: u64, user_id: &UserId) -> Result<Ignored, StoreError> {
-        self.accounts.ignored_by(user, user_id).await.map_err(of_accounts)
-    }
-
+    /// How `user` stands to `room_id` by what is valid now. One read; two or three of who has rules of their own.
     pub(crate) async fn standing(&self, user: u64, user_id: &UserId, room_id: &RoomId) -> Result<Standing, StoreError> {
-        let (rules, version) = self.rules(user, user_id).await?;
-        let watched = version != 0 || !self.ignored(user, user_id).await?.is_empty();
-        if version == 0 {
-            return Ok(Standing { class: DEFAULT_CLASS, rules: ClassRow::default(), watched, version });
+        let head = rules::head(&self.store, user).await?;
+        if head.row.held.rules == 0 {
+            return Ok(Standing::new(&head, None, user_id, room_id));
         }
-        let rules = split(&rules, user_id, room_id).class;
-        let class = if rules == *default_class() { DEFAULT_CLASS } else { class::id(&rules) };
-        Ok(Standing { class, rules, watched, version })
+        let (head, rules) = rules::current_rules(&self.store, user, user_id).await?;
+        Ok(Standing::new(&head, Some(&rules), user_id, room_id))
     }
 
     /// A class, ready to be asked; `None` for none.
@@ -107,6 +103,6 @@ impl Core {
 
     /// A new version of a row that is asserted.
     pub(crate) fn version(&self) -> u64 {
-        (self.store.rng().next_u64() >> 1).max(1)
+        rules::version(&self.store)
     }
 }

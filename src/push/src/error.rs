@@ -41,6 +41,15 @@ pub(crate) fn of_accounts(error: AccountsError) -> StoreError {
     }
 }
 
+/// What works through a queue fails as the store does.
+pub(crate) fn of_push(error: PushError) -> StoreError {
+    match error {
+        PushError::Store(error) | PushError::Room(RoomError::Store(error)) => error,
+        PushError::Accounts(error) => of_accounts(error),
+        error => StoreError::Engine(EngineError::Unavailable(error.to_string())),
+    }
+}
+
 pub(crate) fn corrupt(key: &Key, what: &str) -> StoreError {
     StoreError::Engine(EngineError::corrupt(key, what))
 }

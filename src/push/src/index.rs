@@ -1,10 +1,10 @@
 //! A room's members, and what each of them looks for, so that an event finds those whom it may concern without asking all.
 //!
-//! It follows from rows ([`MEMBERS`], [`crate::tables::RULES`]) and is kept in memory under the number that the room's tally had when it
+//! It follows from rows ([`MEMBERS`], [`crate::tables::CONTENTS`]) and is kept in memory under the number that the room's tally had when it
 //! was read: whoever counts an event has just read that number, so what is kept is never older than the room.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -19,7 +19,7 @@ use wardstead_store::StoreError;
 use crate::{
     core::Core,
     error::corrupt,
-    glob,
+    glob, rules,
     split::{Trigger, split},
     tables::{MEMBERS, MemberRow, NO_CLASS, TallyRow},
 };
@@ -170,7 +170,7 @@ impl Index {
         found
     }
 
-    /// The same with `changes`, in their order.
+    /// The same with `changes`, at most one of each user.
     fn with(&self, changes: Vec<(MemberRow, Option<Arc<Own>>)>) -> Result<Self, StoreError> {
         let mut index = self.clone();
         for (row, own) in changes {
@@ -232,16 +232,17 @@ impl Core {
         }
         let from = MEMBERS.key(room).position(before.upto.next()).key();
         let range = ScanRange::new(from, MEMBERS.key(room).key().after_prefix());
-        let (mut upto, mut rows, alone) = (before.upto, Vec::new(), queued.is_empty());
+        // Of each user the last.
+        let (mut upto, mut rows, alone) = (before.upto, BTreeMap::new(), queued.is_empty());
         for found in self.store.scan_all(&MEMBERS, range).await? {
             let position = KeyReader::new(&found.key).position();
             upto = upto.max(position.ok_or_else(|| corrupt(&found.key, "no position in the key"))?);
-            rows.push(found.row);
+            rows.insert(found.row.user, found.row);
         }
-        rows.extend(queued);
+        rows.extend(queued.into_iter().map(|row| (row.user, row)));
         let mut changes = Vec::with_capacity(rows.len());
-        for row in rows {
-            let own = if row.joined && row.watched { self.own(row.user, &row.user_id, room_id).await? } else { None };
+        for row in rows.into_values() {
+            let own = if row.joined && row.held.is_own() { self.own(&row, room_id).await? } else { None };
             changes.push((row, own));
         }
         let mut index = before.with(changes)?;
@@ -254,9 +255,14 @@ impl Core {
         Ok(index)
     }
 
-    async fn own(&self, user: u64, user_id: &str, room_id: &RoomId) -> Result<Option<Arc<Own>>, StoreError> {
-        let Ok(user_id) = UserId::parse(user_id) else { return Ok(None) };
-        let (rules, ignored) = (self.rules(user, &user_id).await?.0, self.ignored(user, &user_id).await?);
+    async fn own(&self, row: &MemberRow, room_id: &RoomId) -> Result<Option<Arc<Own>>, StoreError> {
+        let Ok(user_id) = UserId::parse(row.user_id.as_str()) else { return Ok(None) };
+        let own = match rules::held(&self.store, row.user, &user_id, row.held).await? {
+            Some(own) => own,
+            // The room counts by others since a moment ago, so what comes of this one is not committed; or the account has ended.
+            None => rules::current(&self.store, row.user, &user_id).await?.1,
+        };
+        let rules::Own { rules, ignored } = own;
         let triggers = split(&rules, &user_id, room_id).triggers;
         Ok(Some(Arc::new(Own { rules, ignored, triggers })))
     }

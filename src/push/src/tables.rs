@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use wardstead_engine::{AccessPattern, Key, KeyBuilder};
-use wardstead_store::{Table, row};
+use wardstead_store::{Queue, Table, row};
 
 /// Running totals by room; versioned, its position that of the last change.
 pub(crate) const TALLIES: Table<TallyRow> = Table::new(AccessPattern::Point, 0x0e0, "room_tallies", "push");
@@ -15,12 +15,18 @@ pub(crate) const READERS: Table<ReaderRow> = Table::new(AccessPattern::Point, 0x
 pub(crate) const ASIDES: Table<AsideRow> = Table::new(AccessPattern::Point, 0x0e3, "reader_asides", "push");
 /// What changed of a room's members that concerns push, by room, position and user.
 pub(crate) const MEMBERS: Table<MemberRow> = Table::new(AccessPattern::Append, 0x0e4, "push_members", "push");
-/// Push rules by user; versioned, with the position of the last change.
+/// What users' rules are now, by user; versioned. Positions: of the last change, of the last change of the rules themselves.
 pub(crate) const RULES: Table<RulesRow> = Table::new(AccessPattern::Point, 0x0e5, "push_rules", "push");
 /// Classes by their hash. Never changed.
 pub(crate) const CLASSES: Table<ClassRow> = Table::new(AccessPattern::Point, 0x0e6, "push_classes", "push");
 /// Rooms whose counts changed with the rules, by user and position.
 pub(crate) const RECOUNTED: Table<RecountedRow> = Table::new(AccessPattern::Append, 0x0e7, "recounted_rooms", "push");
+
+/// What rules there are, or were while a room counts by them, by user and number. Never changed.
+pub(crate) const CONTENTS: Table<ContentRow> = Table::new(AccessPattern::Point, 0x0e8, "push_rule_contents", "push");
+/// Users whose rooms are to follow a change of the rules; the lane is the user.
+pub(crate) static CHANGES: Queue<ChangeRow> =
+    Queue::new(Table::new(AccessPattern::Churn, 0x0e9, "push_rule_changes", "push"));
 
 /// The class of those who left their rules as they were.
 pub(crate) const DEFAULT_CLASS: u64 = 0;
@@ -148,8 +154,8 @@ pub(crate) struct ReaderRow {
     pub(crate) class: u64,
     /// Classes before it, the oldest first, each with the position up to which it was; none where nothing of then is unread.
     pub(crate) past: Vec<(u64, u64)>,
-    /// Has rules of their own, or ignores somebody.
-    pub(crate) watched: bool,
+    /// The rules by which the room counts for the user.
+    pub(crate) held: Held,
     /// Position of the join; `None`: that of the row's last change.
     pub(crate) joined: Option<u64>,
     /// What the class's total and what the user has beyond it came to, up to the row's second position.
@@ -159,7 +165,7 @@ pub(crate) struct ReaderRow {
     /// What was unread then, by thread (`None`: the main timeline); zeros are left out.
     pub(crate) unread: Vec<(Option<String>, Count)>,
 }
-row!(ReaderRow, 1);
+row!(ReaderRow, 2);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MemberRow {
@@ -168,18 +174,47 @@ pub(crate) struct MemberRow {
     /// Display name in the room.
     pub(crate) name: Option<String>,
     pub(crate) class: u64,
-    pub(crate) watched: bool,
+    /// The rules by which the room counts for the user.
+    pub(crate) held: Held,
     /// In the room.
     pub(crate) joined: bool,
 }
-row!(MemberRow, 1);
+row!(MemberRow, 2);
 
-/// The rules as the specification writes them down, in the content envelope: they hold what a user looks for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Numbers of [`CONTENTS`]; 0: as everybody has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Held {
+    pub(crate) rules: u64,
+    /// Of whom the user ignores.
+    pub(crate) ignored: u64,
+}
+
+impl Held {
+    /// Whether the user has rules like nobody else's, or ignores somebody.
+    pub(crate) fn is_own(self) -> bool {
+        self != Self::default()
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RulesRow {
+    pub(crate) held: Held,
+    /// The last number that was given.
+    pub(crate) last: u64,
+}
+row!(RulesRow, 2);
+
+/// Rules as the specification writes them down, or a list of user ids; in the content envelope, since it says what a user looks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ContentRow {
     pub(crate) content: Vec<u8>,
 }
-row!(RulesRow, 1);
+row!(ContentRow, 1);
+
+/// That rooms may count by rules of before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ChangeRow;
+row!(ChangeRow, 1);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ClassRow {
@@ -220,6 +255,10 @@ pub(crate) fn aside_key(room: u64, user: u64) -> Key {
 
 pub(crate) fn rules_key(user: u64) -> Key {
     RULES.key(user).key()
+}
+
+pub(crate) fn content_key(user: u64, number: u64) -> Key {
+    CONTENTS.key(user).u64(number).key()
 }
 
 pub(crate) fn class_key(class: u64) -> Key {

@@ -11,10 +11,8 @@ use crate::{
     Counter, PushError,
     core::Core,
     fold::{Reader, counted},
-    tables::{
-        ASIDES, AsideRow, Count, RECOUNTED, RULES, TALLIES, TallyRow, aside_key, reader_key, rules_key, tally_key,
-        total,
-    },
+    rules,
+    tables::{ASIDES, AsideRow, Count, RECOUNTED, TALLIES, TallyRow, aside_key, reader_key, tally_key, total},
 };
 
 /// Push rules and counts, for who asks. Cheap to clone.
@@ -144,8 +142,8 @@ impl Push {
     /// # Errors
     /// The store's.
     pub async fn rules(&self, user: u64, user_id: &UserId) -> Result<(Ruleset, Position), PushError> {
-        let (rules, version) = self.core.rules(user, user_id).await?;
-        Ok((rules, if version == 0 { Position::ZERO } else { self.rules_changed(user).await? }))
+        let (head, rules) = rules::current_rules(&self.core.store, user, user_id).await?;
+        Ok((rules, head.changed))
     }
 
     /// When the push rules of `user` last changed; zero: never.
@@ -153,8 +151,7 @@ impl Push {
     /// # Errors
     /// The store's.
     pub async fn rules_changed(&self, user: u64) -> Result<Position, PushError> {
-        let found = self.core.store.get(&RULES, &rules_key(user)).await?;
-        Ok(found.map(|found| found.position()).unwrap_or_default())
+        Ok(rules::head(&self.core.store, user).await?.changed)
     }
 
     /// The rooms in which the counts of `user` changed with the push rules, after `since` and up to `upto`.

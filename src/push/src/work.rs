@@ -8,9 +8,9 @@ use wardstead_store::{Contribution, Overlay, StoreError};
 use crate::{
     core::{Core, Standing},
     tables::{
-        ASIDES, AsideRow, CLASSES, COUNTED, ClassRow, Counted, CountedRow, DEFAULT_CLASS, MEMBERS, MemberRow, NO_CLASS,
-        Outcome, READERS, ReaderRow, TALLIES, TallyRow, aside_key, class_key, counted_key, reader_key, rules_key,
-        tally_key, total, total_mut,
+        ASIDES, AsideRow, CLASSES, COUNTED, ClassRow, Counted, CountedRow, DEFAULT_CLASS, Held, MEMBERS, MemberRow,
+        NO_CLASS, Outcome, READERS, ReaderRow, TALLIES, TallyRow, aside_key, class_key, counted_key, reader_key,
+        rules_key, tally_key, total, total_mut,
     },
 };
 
@@ -137,12 +137,12 @@ impl Work {
         if aside != AsideRow::default() {
             self.put_aside(person.user, aside);
         }
-        let (watched, redactions) = (standing.watched, self.tally.redactions);
-        let reader = ReaderRow { class, watched, base, redactions, ..ReaderRow::default() };
-        self.tally.watched += u32::from(watched);
+        let (held, redactions) = (standing.held, self.tally.redactions);
+        let reader = ReaderRow { class, held, base, redactions, ..ReaderRow::default() };
+        self.tally.watched += u32::from(held.is_own());
         self.rules.push((person.user, standing.version));
         self.readers.push((person.user, Some(reader)));
-        self.tell(person, class, watched, true);
+        self.tell(person, class, held, true);
         Ok(())
     }
 
@@ -150,20 +150,20 @@ impl Work {
     pub(crate) async fn leave(&mut self, person: Person, queued: &Overlay<'_>) -> Result<(), StoreError> {
         let reader = self.reader(person.user, queued).await?;
         self.leave_class(reader.class);
-        self.tally.watched = self.tally.watched.saturating_sub(u32::from(reader.watched));
+        self.tally.watched = self.tally.watched.saturating_sub(u32::from(reader.held.is_own()));
         self.take_aside(person.user, queued).await?;
         if self.tally.spilled {
             self.asides.push((person.user, None));
         }
         self.readers.push((person.user, None));
-        self.tell(person, reader.class, reader.watched, false);
+        self.tell(person, reader.class, reader.held, false);
         Ok(())
     }
 
     /// `person`, who is in the room, has another name.
     pub(crate) async fn rename(&mut self, person: Person, queued: &Overlay<'_>) -> Result<(), StoreError> {
         let reader = self.reader(person.user, queued).await?;
-        self.tell(person, reader.class, reader.watched, true);
+        self.tell(person, reader.class, reader.held, true);
         Ok(())
     }
 
@@ -171,11 +171,11 @@ impl Work {
         Ok(queued.get(&READERS, &reader_key(self.room, user)).await?.map(|found| found.row).unwrap_or_default())
     }
 
-    pub(crate) fn tell(&mut self, person: Person, class: u64, watched: bool, joined: bool) {
+    pub(crate) fn tell(&mut self, person: Person, class: u64, held: Held, joined: bool) {
         self.changed = true;
         self.tally.names = 0;
         let Person { user, user_id, name } = person;
-        self.members.push(MemberRow { user, user_id: user_id.as_str().to_owned(), name, class, watched, joined });
+        self.members.push(MemberRow { user, user_id: user_id.as_str().to_owned(), name, class, held, joined });
     }
 
     /// One more member of `class`; where there are too many classes, of none.

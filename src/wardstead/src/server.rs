@@ -10,7 +10,7 @@ use wardstead_directory::{Directory, PeopleIndex, Publisher};
 use wardstead_engine::EngineError;
 use wardstead_identity::{GuestKeeper, Identity, IdentityConfig, IdentityError, NewRegistrationToken, run_departures};
 use wardstead_limits::api as limits;
-use wardstead_push::{Counter, Push};
+use wardstead_push::{Counter, Push, RuleKeeper};
 use wardstead_rooms::{Hooks, RoomChange, RoomError, Rooms, Rotated, Typing, signing};
 use wardstead_store::{CommitContributor, Contributors, Store};
 use wardstead_sync::Syncer;
@@ -207,7 +207,7 @@ struct Wired {
 /// The parts over `data`.
 async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy) -> Result<Wired, ServerError> {
     let (store, name) = (&data.store, &config.server.name);
-    let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> = vec![Arc::new(PeopleIndex)];
+    let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> = vec![Arc::new(PeopleIndex), Arc::new(RuleKeeper)];
     let followers = Arc::new(Contributors::new(followers));
     let hooks = AccountHooks { contributors: followers, lifetimes: config.sessions.lifetimes() };
     let accounts = Accounts::with_hooks(store.clone(), name.clone(), hooks);
@@ -227,6 +227,8 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
     let hooks = Hooks { contributors: Arc::new(Contributors::new(contributors)), ..Hooks::default() };
     let rooms = Rooms::with_hooks(store.clone(), accounts.clone(), name.clone(), key, version, hooks);
     run_departures(store, &accounts, &rooms);
+    let push = Push::new(&counter);
+    push.run_changes(&rooms);
     store.set_audience(Arc::new(rooms.clone()));
     accounts.follow_names(Arc::new(rooms.clone()));
     let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), policy.presence));
@@ -253,7 +255,7 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
         identity,
         rooms,
         directory,
-        push: Push::new(&counter),
+        push,
         syncer,
         availability: Availability::watching(health.available()),
         figures,

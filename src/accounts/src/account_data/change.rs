@@ -7,7 +7,8 @@ use wardstead_store::StoreError;
 
 use super::AccountData;
 use crate::{
-    Accounts, AccountsError,
+    AccountChange, Accounts, AccountsError, IgnoredChanged,
+    ignored::{IGNORED_USER_LIST, listed},
     tables::{TOMBSTONES, TombstoneRow},
 };
 
@@ -63,7 +64,12 @@ impl Accounts {
                 check_bounds(&all, event_type, content)?;
             }
             let mut batch = Batch::new();
-            Self::put_account_data(&mut batch, user, room, event_type, content.as_deref(), before);
+            let entry = Self::put_account_data(&mut batch, user, room, event_type, content.as_deref(), before);
+            if event_type == IGNORED_USER_LIST && room == 0 {
+                let ignored = listed(content.as_deref()).collect();
+                let change = AccountChange::IgnoredChanged(IgnoredChanged { user, ignored });
+                self.follow(&mut batch, &change, entry).await?;
+            }
             if content.is_none() {
                 let version = before.map_or(0, |before| before.version) + 1;
                 let row = TombstoneRow { user, room, event_type: event_type.to_owned(), version };

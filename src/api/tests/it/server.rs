@@ -21,7 +21,7 @@ use wardstead_identity::{
     FailedLogins, GuestKeeper, HashCost, Identity, IdentityConfig, Registration, SharedSecret, run_departures,
 };
 use wardstead_limits::ManualClock;
-use wardstead_push::{Counter, Push};
+use wardstead_push::{Counter, Push, RuleKeeper};
 use wardstead_rooms::{Hooks, Proposed, RoomChange, RoomError, RoomPolicy, Rooms, Typing, Verdict, signing};
 use wardstead_store::{CommitContributor, Contributors, Store, testing};
 use wardstead_sync::Syncer;
@@ -118,7 +118,7 @@ impl Server {
         let Options { config: chosen, presence, limits, failed_logins, login_tokens } = options.clone();
         let faults = engine.faults();
         let store = testing::over(Arc::clone(&engine) as _, "example.org", clock.clone(), seed).await.unwrap();
-        let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> = vec![Arc::new(PeopleIndex)];
+        let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> = vec![Arc::new(PeopleIndex), Arc::new(RuleKeeper)];
         let hooks = AccountHooks { contributors: Arc::new(Contributors::new(followers)), ..AccountHooks::default() };
         let accounts = Accounts::with_hooks(store.clone(), server_name!("example.org").to_owned(), hooks);
         accounts.run_removals();

@@ -111,6 +111,7 @@ impl<'a> History<'a> {
         self.server.clock.advance_ms(5);
         let joined = self.server.set_membership(user, &self.room, &user.user_id, Membership::Join, None).await;
         self.model.users[who].joined = Some(self.model.len() + 1);
+        self.model.follow(who);
         self.model.users[who].name = None;
         let (state_key, content) = (user.user_id.to_string(), json!({ "membership": "join" }));
         self.told(who, joined.unwrap(), "m.room.member", Some(&state_key), content).await;
@@ -229,7 +230,7 @@ impl<'a> History<'a> {
 
     async fn change_rules(&mut self, step: Step) {
         let user = self.users[step.who].clone();
-        let mut rules = serde_json::to_value(&self.model.users[step.who].rules).unwrap();
+        let mut rules = serde_json::to_value(&self.model.users[step.who].next.0).unwrap();
         let insert = |rules: &mut Value, kind: &str, rule: Value| {
             if rules[kind].is_null() {
                 rules[kind] = json!([]);
@@ -286,8 +287,17 @@ impl<'a> History<'a> {
             _ => rules = serde_json::to_value(default_rules(&user.user_id)).unwrap(),
         }
         let rules: Ruleset = serde_json::from_value(rules).unwrap();
-        self.server.set_rules(&user, &rules).await;
-        self.model.users[step.who].rules = rules;
+        self.server.change_rules(&user, &rules).await;
+        self.model.users[step.who].next.0 = rules;
+        // Now and then only the next change comes to the room, or the next join.
+        if !(step.detail / 16).is_multiple_of(4) {
+            self.follow(step.who).await;
+        }
+    }
+
+    async fn follow(&mut self, who: usize) {
+        self.server.refresh(&self.users[who]).await;
+        self.model.follow(who);
     }
 
     async fn take(&mut self, step: Step) {
@@ -300,9 +310,13 @@ impl<'a> History<'a> {
             86..90 if who != step.other => {
                 let ignored: Vec<usize> = if step.detail.is_multiple_of(3) { Vec::new() } else { vec![step.other] };
                 let whom: Vec<&Session> = ignored.iter().map(|other| &self.users[*other]).collect();
-                self.server.ignore(&self.users[who], &whom).await;
-                self.model.users[who].ignored = ignored.into_iter().collect();
+                self.server.change_ignored(&self.users[who], &whom).await;
+                self.model.users[who].next.1 = ignored.into_iter().collect();
+                if !step.detail.is_multiple_of(4) {
+                    self.follow(who).await;
+                }
             }
+            86..90 => self.follow(who).await,
             90..95 if who != 0 && self.is_in(who) => self.leave(who).await,
             90..95 if !self.is_in(who) => self.join(who).await,
             95..98 if self.is_in(who) => {

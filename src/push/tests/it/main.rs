@@ -1,6 +1,7 @@
 //! Unread counts over the memory engine.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod changes;
 mod classes;
 mod counts;
 mod histories;

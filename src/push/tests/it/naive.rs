@@ -28,6 +28,8 @@ pub struct User {
     pub id: OwnedUserId,
     pub rules: Ruleset,
     pub ignored: HashSet<usize>,
+    /// Rules and whom the user ignores, once the room follows.
+    pub next: (Ruleset, HashSet<usize>),
     pub name: Option<String>,
     /// Number of the event with which the user came; `None`: is not in the room.
     pub joined: Option<usize>,
@@ -49,6 +51,7 @@ impl Model {
     pub fn new(room_id: OwnedRoomId, users: Vec<(OwnedUserId, Ruleset)>) -> Self {
         let user = |(user_id, rules): (OwnedUserId, Ruleset)| User {
             id: user_id,
+            next: (rules.clone(), HashSet::new()),
             rules,
             ignored: HashSet::new(),
             name: None,
@@ -131,6 +134,12 @@ impl Model {
             at = self.said.iter().find(|said| said.event_id == parent).and_then(|said| said.relation.clone());
         }
         None
+    }
+
+    /// The room follows what the user changed.
+    pub fn follow(&mut self, who: usize) {
+        let user = &mut self.users[who];
+        (user.rules, user.ignored) = user.next.clone();
     }
 
     pub fn redact(&mut self, at: usize) {

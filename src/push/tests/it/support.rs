@@ -4,12 +4,12 @@ use std::{ops::Deref, sync::Arc};
 
 use ruma::{OwnedEventId, OwnedRoomId, RoomId, RoomVersionId, push::Ruleset, server_name};
 use serde_json::{Value, json, value::RawValue};
-use wardstead_accounts::{Accounts, NewAccount, Session};
-use wardstead_engine::Batch;
+use wardstead_accounts::{AccountChange, AccountHooks, Accounts, NewAccount, Session};
+use wardstead_engine::{Batch, Engine};
 use wardstead_limits::ManualClock;
-use wardstead_push::{Counter, Push, UnreadCounts};
+use wardstead_push::{Counter, Push, RuleKeeper, UnreadCounts};
 use wardstead_rooms::{Draft, Hooks, Marks, Membership, NewRoom, Preset, ReceiptMark, RoomError, Rooms, signing};
-use wardstead_store::{Contributors, Store, testing};
+use wardstead_store::{CommitContributor, Contributors, Store, testing};
 
 pub struct Server {
     pub push: Push,
@@ -30,9 +30,16 @@ impl Deref for Server {
 
 pub async fn server(seed: u64) -> Server {
     let (engine, clock) = testing::engine();
+    over(engine, clock, seed).await
+}
+
+/// A node on `engine`, with nothing in memory.
+pub async fn over(engine: Arc<dyn Engine>, clock: ManualClock, seed: u64) -> Server {
     let store = testing::over(engine, "example.org", clock.clone(), seed).await.unwrap();
     let server_name = server_name!("example.org").to_owned();
-    let accounts = Accounts::new(store.clone(), server_name.clone());
+    let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> = vec![Arc::new(RuleKeeper)];
+    let hooks = AccountHooks { contributors: Arc::new(Contributors::new(followers)), ..AccountHooks::default() };
+    let accounts = Accounts::with_hooks(store.clone(), server_name.clone(), hooks);
     let key = signing::load_or_create(&store, store.rng().as_ref()).await.unwrap();
     let counter = Counter::new(store.clone(), accounts.clone());
     let hooks = Hooks { contributors: Arc::new(Contributors::new(vec![Arc::new(counter.clone())])), policy: None };
@@ -95,12 +102,31 @@ impl Server {
         self.push.set_rules(&self.rooms, by.user, &by.user_id, rules).await.unwrap();
     }
 
-    pub async fn ignore(&self, by: &Session, whom: &[&Session]) {
+    /// The change alone, which no room follows yet.
+    pub async fn change_rules(&self, by: &Session, rules: &Ruleset) {
+        let change = |now: &mut Ruleset| {
+            now.clone_from(rules);
+            Ok(())
+        };
+        self.push.change_rules(by.user, &by.user_id, change).await.unwrap();
+    }
+
+    /// Has rooms follow what changed.
+    pub async fn refresh(&self, by: &Session) {
+        self.push.refresh(&self.rooms, by.user, &by.user_id).await.unwrap();
+    }
+
+    /// The change alone, which no room follows yet.
+    pub async fn change_ignored(&self, by: &Session, whom: &[&Session]) {
         let users: serde_json::Map<String, Value> =
             whom.iter().map(|user| (user.user_id.to_string(), json!({}))).collect();
         let content = raw(&json!({ "ignored_users": users }));
         self.accounts.set_account_data(by.user, 0, "m.ignored_user_list", &content).await.unwrap();
-        self.push.refresh(&self.rooms, by.user, &by.user_id).await.unwrap();
+    }
+
+    pub async fn ignore(&self, by: &Session, whom: &[&Session]) {
+        self.change_ignored(by, whom).await;
+        self.refresh(by).await;
     }
 
     pub async fn short(&self, room: &RoomId) -> u64 {

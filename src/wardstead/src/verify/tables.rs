@@ -78,6 +78,8 @@ const NAMES: &[(u16, &str)] = &[
     (0x0e5, "push_rules"),
     (0x0e6, "push_classes"),
     (0x0e7, "recounted_rooms"),
+    (0x0e8, "push_rule_contents"),
+    (0x0e9, "push_rule_changes"),
 ];
 
 /// The name of a table; `None` for one of another version.

@@ -95,11 +95,9 @@ pub(super) fn check_own(user_id: &UserId, caller: &Session) -> Result<(), ApiErr
     }
 }
 
-/// Has what other users say count by the list of ignored users, where that is what changed. A client that is told of a failure sends it
-/// again, and this is done again.
-pub(super) async fn ignored_changed(state: &ApiState, caller: &Session, event_type: &str) -> Result<(), ApiError> {
+/// Has what other users say count by the list of ignored users before the answer, where that is what changed. That it will is durable.
+pub(super) async fn ignored_changed(state: &ApiState, caller: &Session, event_type: &str) {
     if event_type == "m.ignored_user_list" {
-        state.push.refresh(&state.rooms, caller.user, &caller.user_id).await?;
+        state.push.follow(&state.rooms, caller.user, &caller.user_id).await;
     }
-    Ok(())
 }

@@ -17,6 +17,6 @@ own_endpoint!(Endpoint, DELETE "/_matrix/client/unstable/org.matrix.msc3391/user
 pub(super) async fn remove(Ruma { state, request, caller, .. }: Ruma<Named<Endpoint>>) -> Result<Response, ApiError> {
     request.check_own(&caller)?;
     state.accounts.remove_account_data(caller.user, 0, &request.name).await?;
-    ignored_changed(&state, &caller, &request.name).await?;
+    ignored_changed(&state, &caller, &request.name).await;
     Ok(Response::new())
 }

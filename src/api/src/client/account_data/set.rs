@@ -11,6 +11,6 @@ use crate::{ApiError, ruma_io::Ruma};
 pub(super) async fn set(Ruma { state, request, caller, .. }: Ruma<Named<Request>>) -> Result<Response, ApiError> {
     request.check_own(&caller)?;
     state.accounts.set_account_data(caller.user, 0, &request.name, request.content()?).await?;
-    ignored_changed(&state, &caller, &request.name).await?;
+    ignored_changed(&state, &caller, &request.name).await;
     Ok(Response::new())
 }
