@@ -112,7 +112,8 @@ impl Syncer {
             self.rooms.bundle(wanted.by, &mut sight, &mut slice.events, false).await?;
         }
         let mut told = state.iter().chain(slice.events.iter().map(|(event, _)| event));
-        let summed_up = wanted.joined && (wanted.state == StateTold::All || told.any(names));
+        let summed_up = wanted.state == StateTold::All || told.any(names) || self.lost_name(wanted, &slice, &ends).await?;
+        let summed_up = wanted.joined && summed_up;
         let summary = if summed_up { Some(self.summary(wanted, &ends).await?) } else { None };
         if let Some(lazy) = wanted.lazy {
             self.add_members(wanted, lazy, &sight, (&slice, &ends), summary.as_ref(), &mut state).await?;
@@ -225,6 +226,17 @@ impl Syncer {
 
     async fn own_member(&self, wanted: &Wanted<'_>, sight: &Sight) -> Result<Vec<Seen>, SyncError> {
         Ok(self.rooms.member_at(sight, wanted.by.user, wanted.upto).await?.into_iter().collect())
+    }
+
+    /// Whether a redaction took the room's name or alias after the token: no event under those keys says so. Looked at only where there
+    /// may be a redaction.
+    async fn lost_name(&self, wanted: &Wanted<'_>, slice: &Slice, ends: &Ends) -> Result<bool, SyncError> {
+        let hidden = slice.more || slice.filtered || wanted.filter.no_timeline(&wanted.room.room_id);
+        let redaction = |(event, _): &(Seen, Membership)| event.event_type == TimelineEventType::RoomRedaction;
+        if !wanted.joined || !(hidden || slice.events.iter().any(redaction)) {
+            return Ok(false);
+        }
+        Ok(self.rooms.name_redacted_after(&wanted.room, &ends.upto, wanted.since).await?)
     }
 
     /// Whom the room is called by.

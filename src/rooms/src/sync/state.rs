@@ -153,6 +153,22 @@ impl Rooms {
         self.inner.names.by_short(rooms).await
     }
 
+    /// Whether the name or the canonical alias that `room` has in `state` was redacted after `since`.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn name_redacted_after(&self, room: &Room, state: &StateAt, since: Position) -> Result<bool, RoomError> {
+        let snapshot = self.inner.state.snapshot(&Committed, room.short, state.snapshot).await?;
+        let named = self.inner.state_of(room, &snapshot, &[key::NAME, key::CANONICAL_ALIAS]).await?;
+        let redactions = named.iter().flatten().filter_map(|event| Some(event.redaction.as_ref()?.event_id.clone()));
+        let redactions: Vec<_> = redactions.collect();
+        if redactions.is_empty() {
+            return Ok(false);
+        }
+        let found = self.inner.events.find(room, &redactions).await?;
+        Ok(found.iter().flatten().any(|redaction| redaction.position > since))
+    }
+
     /// The summary of `room` for `user`, for an answer that shows `state` and nothing above `upto`.
     ///
     /// # Errors

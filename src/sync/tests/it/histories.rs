@@ -1,6 +1,7 @@
 //! Random histories: three users in three rooms, clients that sync at random moments with small limits and page back gaps, on
 //! nodes that restart, while other things happen. What a client has of a room that it is in is the room: all of it, or what its
-//! filter lets pass; with `state` or with `state_after`; of the members all, or at least those whose events it shows.
+//! filter lets pass; with `state` or with `state_after`; of the members all, or at least those whose events it shows. And it calls the
+//! room as it is called, though state events are redacted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +28,37 @@ struct Truth {
     members: BTreeMap<usize, Membership>,
     /// For each user the number of events when they last stopped being in the room, that one included.
     left: BTreeMap<usize, usize>,
+    /// State events that say nothing any more, and names that said nothing from the beginning.
+    silent: BTreeSet<String>,
+}
+
+impl Truth {
+    /// What `user` calls the room by.
+    fn summary(&self, user: usize, users: &[Session; 3]) -> Value {
+        let count = |which| self.members.values().filter(|membership| **membership == which).count();
+        let mut summary = json!({
+            "m.joined_member_count": count(Membership::Join), "m.invited_member_count": count(Membership::Invite),
+        });
+        let name = self.state.get(&("m.room.name".to_owned(), String::new()));
+        if name.is_some_and(|name| !self.silent.contains(name)) {
+            return summary;
+        }
+        let became = |number: &usize| {
+            let event = &self.state[&("m.room.member".to_owned(), users[*number].user_id.to_string())];
+            self.events.iter().position(|other| other == event)
+        };
+        let is_here = |number: &usize| matches!(self.members[number], Membership::Join | Membership::Invite);
+        let others = self.members.keys().copied().filter(|number| *number != user);
+        let (mut here, gone): (Vec<usize>, Vec<usize>) = others.partition(is_here);
+        if here.is_empty() {
+            here = gone;
+        }
+        here.sort_by_key(became);
+        if !here.is_empty() {
+            summary["m.heroes"] = here.iter().map(|number| users[*number].user_id.as_str()).collect();
+        }
+        summary
+    }
 }
 
 /// What a client knows of one room.
@@ -34,6 +66,7 @@ struct Truth {
 struct Known {
     events: Vec<String>,
     state: State,
+    summary: Value,
     /// Events about its own membership that it was sent while it was not in the room: it cannot tell what was before them.
     islands: BTreeSet<String>,
 }
@@ -92,10 +125,12 @@ struct World {
 }
 
 /// One thing to happen.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Act {
     Say(usize, usize),
     Topic(usize, usize),
+    Name(usize, usize),
+    Redact(usize, usize, String),
     Become(usize, usize, usize, Membership),
 }
 
@@ -132,34 +167,56 @@ impl World {
 
     fn act(&self) -> Act {
         let (by, room) = (self.index(3), self.index(3));
-        match self.below(10) {
+        match self.below(13) {
             0..4 => Act::Say(by, room),
             4 => Act::Topic(by, room),
             5 | 6 => Act::Become(by, room, by, Membership::Join),
             7 => Act::Become(by, room, by, Membership::Leave),
             8 => Act::Become(by, room, self.index(3), Membership::Invite),
+            9 => Act::Name(by, room),
+            10 | 11 => Act::Redact(if self.below(2) == 0 { by } else { room }, room, self.state_event(room)),
             // Only the creator has the power to remove others.
             _ => Act::Become(room, room, self.index(3), Membership::Leave),
         }
     }
 
+    /// A state event of `room`, often its name.
+    fn state_event(&self, room: usize) -> String {
+        let state = &self.truth[room].state;
+        let name = state.get(&("m.room.name".to_owned(), String::new()));
+        let any = || state.values().nth(self.index(state.len())).unwrap();
+        name.filter(|_| self.below(2) == 0).unwrap_or_else(any).clone()
+    }
+
     /// Lets `act` happen, unless the room does not allow it, and notes it.
     async fn happen(&mut self, act: Act) {
         let number = self.below(u64::MAX);
-        let done = perform(&self.server, &self.users, &self.rooms, act, number).await;
-        self.note(act, done);
+        let done = perform(&self.server, &self.users, &self.rooms, &act, number).await;
+        self.note(&act, done, number);
     }
 
-    fn note(&mut self, act: Act, done: Option<String>) {
-        let (Act::Say(_, room) | Act::Topic(_, room) | Act::Become(_, room, ..)) = act;
+    fn note(&mut self, act: &Act, done: Option<String>, number: u64) {
+        let (Act::Say(_, room)
+        | Act::Topic(_, room)
+        | Act::Name(_, room)
+        | Act::Redact(_, room, _)
+        | Act::Become(_, room, ..)) = *act;
         let truth = &mut self.truth[room];
         // A join of somebody who is in the room already is the join that it was.
         let Some(event) = done.filter(|event| !truth.events.contains(event)) else { return };
         truth.events.push(event.clone());
         match act {
             Act::Say(..) => drop(truth.messages.insert(event)),
+            Act::Name(..) => {
+                if is_nameless(number) {
+                    truth.silent.insert(event.clone());
+                }
+                truth.state.insert(("m.room.name".to_owned(), String::new()), event);
+            }
+            Act::Redact(_, _, target) => drop(truth.silent.insert(target.clone())),
             Act::Topic(..) => drop(truth.state.insert(("m.room.topic".to_owned(), String::new()), event)),
             Act::Become(_, _, user, membership) => {
+                let (user, membership) = (*user, *membership);
                 let key = ("m.room.member".to_owned(), self.users[user].user_id.to_string());
                 truth.state.insert(key, event);
                 if truth.members.insert(user, membership) == Some(Membership::Join) && membership != Membership::Join {
@@ -186,11 +243,11 @@ impl World {
         let limit = 1 + self.index(5);
         let meanwhile = (self.below(3) == 0).then(|| self.act());
         let (told, done) = tokio::sync::oneshot::channel();
-        if let Some(act) = meanwhile {
+        let number = self.below(u64::MAX);
+        if let Some(act) = meanwhile.clone() {
             let (server, users, rooms) = (self.server.clone(), self.users.clone(), self.rooms.clone());
-            let number = self.below(u64::MAX);
             self.server.meanwhile.before_read(1 + self.below(6), async move {
-                drop(told.send(perform(&server, &users, &rooms, act, number).await));
+                drop(told.send(perform(&server, &users, &rooms, &act, number).await));
             });
         }
         let by = self.users[user].clone();
@@ -200,6 +257,11 @@ impl World {
         for (room, expected) in expected.iter().enumerate() {
             self.hear(user, room, &answer).await;
             self.check(user, room, &answer, expected);
+            if meanwhile.is_none() && expected.members.get(&user) == Some(&Membership::Join) {
+                let known = &self.clients[user].rooms[room].summary;
+                let about = format!("seed {}, user {user}, room {room}", self.seed);
+                assert_eq!(*known, expected.summary(user, &self.users), "{about}: summary");
+            }
         }
         self.clients[user].since = Some(answer);
         if let Some(act) = meanwhile {
@@ -208,7 +270,7 @@ impl World {
                 late.await;
             }
             let done = done.await.unwrap();
-            self.note(act, done);
+            self.note(&act, done, number);
         }
     }
 
@@ -255,6 +317,9 @@ impl World {
             }
         }
         take_state(&mut known.state, section, self.clients[user].mode.after);
+        if !section.0["summary"].is_null() {
+            known.summary = section.0["summary"].clone();
+        }
         self.clients[user].rooms[room] = known;
     }
 
@@ -309,18 +374,33 @@ fn take_state(state: &mut State, section: Section<'_>, after: bool) {
     state.extend(told.into_iter().map(|event| (key(event), id(event))));
 }
 
+/// Whether the name with this number is none.
+fn is_nameless(number: u64) -> bool {
+    number.is_multiple_of(4)
+}
+
 async fn perform(
     server: &Server,
     users: &[Session; 3],
     rooms: &[OwnedRoomId],
-    act: Act,
+    act: &Act,
     number: u64,
 ) -> Option<String> {
-    let done = match act {
+    let done = match *act {
         Act::Say(by, room) => server.try_send(&users[by], &rooms[room], crate::support::message("hello")).await,
         Act::Topic(by, room) => {
             let draft = state("m.room.topic", "", &json!({ "topic": number.to_string() }));
             server.try_send(&users[by], &rooms[room], draft).await
+        }
+        Act::Name(by, room) => {
+            let name = if is_nameless(number) { json!({}) } else { json!({ "name": number.to_string() }) };
+            server.try_send(&users[by], &rooms[room], state("m.room.name", "", &name)).await
+        }
+        Act::Redact(by, room, ref target) => {
+            let content = crate::support::raw(&json!({ "redacts": target }));
+            let event_type = "m.room.redaction".to_owned();
+            let redaction = wardstead_rooms::Draft { event_type, state_key: None, content, txn_id: None };
+            server.try_send(&users[by], &rooms[room], redaction).await
         }
         Act::Become(by, room, user, membership) => {
             server.rooms.set_membership(&users[by], &rooms[room], &users[user].user_id, membership, None).await
