@@ -180,6 +180,7 @@ impl Accounts {
             admin: account.admin,
             guest: account.guest,
             token: hash,
+            expires_ms: token.expires_ms,
         }))
     }
 

@@ -82,13 +82,16 @@ pub struct Session {
     pub guest: bool,
     /// SHA-256 of the access token: whether the session is still good can be asked again while a request waits.
     pub token: [u8; 32],
+    /// When the access token expires, in Unix milliseconds; `None`: never.
+    pub expires_ms: Option<u64>,
 }
 
 impl Session {
     /// What the server does in the name of a local user without a request of theirs: no device, no token that anybody could present.
     #[must_use]
     pub fn without_device(user: u64, user_id: OwnedUserId) -> Self {
-        Self { user_id, user, device_id: "".into(), device: 0, admin: false, guest: false, token: [0; 32] }
+        let (device_id, token) = ("".into(), [0; 32]);
+        Self { user_id, user, device_id, device: 0, admin: false, guest: false, token, expires_ms: None }
     }
 }
 

@@ -38,6 +38,7 @@ impl Accounts {
         let lifetime_ms =
             if opening.refresh { Some(self.hooks.lifetimes.refreshable_ms) } else { self.hooks.lifetimes.plain_ms };
         let now_ms = self.store.clock().now_ms();
+        let expires_ms = lifetime_ms.map(|lifetime_ms| now_ms.saturating_add(lifetime_ms));
         let row = TokenRow {
             user: account.user,
             device: opening.device,
@@ -45,7 +46,7 @@ impl Accounts {
             generation: opening.generation,
             session: account.session,
             rank: opening.rank,
-            expires_ms: lifetime_ms.map(|lifetime_ms| now_ms.saturating_add(lifetime_ms)),
+            expires_ms,
         };
         let (access_token, token) = self.fresh_token(ACCESS, opening.generation);
         TOKENS.put(batch, token_key(&token), &row);
@@ -65,6 +66,7 @@ impl Accounts {
             admin: account.admin,
             guest: account.guest,
             token,
+            expires_ms,
         };
         Login { session, access_token, refresh_token, expires_in_ms: lifetime_ms }
     }

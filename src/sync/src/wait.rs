@@ -184,7 +184,9 @@ impl Syncer {
         let mut at = self.standing(question.by, &token, upto);
         self.acknowledge(question.by, at.inbox).await;
         let mut last = timeout.is_zero();
-        let timeout = tokio::time::sleep(timeout);
+        // Nobody is told anything for a token that has expired meanwhile.
+        let good_ms = question.by.expires_ms.map(|expires_ms| expires_ms.saturating_sub(self.store.clock().now_ms()));
+        let timeout = tokio::time::sleep(good_ms.map_or(timeout, |ms| timeout.min(Duration::from_millis(ms))));
         tokio::pin!(timeout);
         loop {
             // In a place of its own, which is given back before it waits: thousands wait at once.
@@ -196,7 +198,12 @@ impl Syncer {
                 biased;
                 // First: news that the filter hides must not keep the client waiting for ever. One more look: it moves the
                 // token of a client that nothing wakes, and finds what a lost wake-up was about.
-                () = &mut timeout => last = true,
+                () = &mut timeout => {
+                    last = true;
+                    if question.by.expires_ms.is_some() {
+                        Box::pin(self.accounts.check(question.by)).await?;
+                    }
+                }
                 woken = listener.woken() => if woken == Woken::Ended {
                     let question = question.with(&filter);
                     return self.respond(&question, at.upto, Sections::default(), Ephemeral::nothing(at.told));

@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::{task::JoinHandle, time::Instant};
-use wardstead_accounts::Session;
-use wardstead_limits::sync as limits;
+use wardstead_accounts::{NewAccount, NewDevice, Session};
+use wardstead_engine::Batch;
+use wardstead_limits::{accounts::ACCESS_TOKEN_LIFETIME_MS, sync as limits};
 use wardstead_rooms::Membership;
-use wardstead_sync::SyncRequest;
+use wardstead_sync::{SyncError, SyncRequest};
 
-use crate::support::{Answer, Server, server};
+use crate::{
+    nodes::{nodes, pass},
+    support::{Answer, Server, server},
+};
 
 fn wait(server: &Server, by: &Session, since: &Answer, timeout_ms: u64) -> JoinHandle<Answer> {
     wait_filtered(server, by, since, timeout_ms, &json!({}))
@@ -225,4 +229,29 @@ async fn everybody_hears_everything_once_in_one_order() {
         assert_eq!(heard.len(), 2 * MESSAGES);
         assert_eq!(*first.get_or_insert_with(|| heard.clone()), heard);
     }
+}
+
+/// Nothing is told for a token that expires while the request waits.
+#[tokio::test(start_paused = true)]
+async fn a_token_that_expires_ends_the_wait() {
+    let nodes = nodes(1, None, false).await;
+    let server = &nodes[0];
+    let device = NewDevice { refresh: true, ..NewDevice::default() };
+    let new = NewAccount { username: Some("anna".to_owned()), device, ..NewAccount::default() };
+    let anna = server.accounts.register(new, Batch::new()).await.unwrap().session;
+    let ben = server.user("ben").await;
+    let room = server.room(&[&anna, &ben]).await;
+    let since = Some(server.sync(&anna, None).await.next());
+    pass(ACCESS_TOKEN_LIFETIME_MS - 20_000).await;
+    let began = moment();
+    let before = SyncRequest { since: since.clone(), timeout_ms: 15_000, ..SyncRequest::default() };
+    assert!(server.ask(&anna, before).await.unwrap().is_empty());
+    assert_eq!(began.elapsed(), Duration::from_millis(15_000));
+    let wait = SyncRequest { since, timeout_ms: 30_000, ..SyncRequest::default() };
+    let late = async {
+        pass(10_000).await;
+        server.say(&ben, &room, "for nobody any more").await;
+    };
+    let (answer, ()) = tokio::join!(server.ask(&anna, wait), late);
+    assert!(matches!(answer, Err(SyncError::Session(_))), "{answer:?}");
 }
