@@ -26,3 +26,5 @@ pub const SWITCH_ROOMS_AT_ONCE: usize = 16;
 pub const READ_TRIES: usize = 8;
 /// Changes of a user's class that are remembered while something of before them is unread.
 pub const PAST_CLASS_ENTRIES: usize = 64;
+/// Threads of a room in which it is remembered when a user last spoke there, of use when something is redacted that was read then.
+pub const READER_SPOKE_THREADS: usize = 32;

@@ -93,7 +93,14 @@ impl Counter {
             let (event, before) = (Some(&*appended.event), appended.replaced.as_deref());
             self.member(&mut work, change, event, before, &appended.event.room_id, queued).await?;
         }
-        Ok(work.finish(&self.core))
+        let counts = work.finish(&self.core);
+        match appended.sender.filter(|_| speaks(&appended.event)) {
+            Some(user) => {
+                let thread = appended.thread.as_ref().map(|root| root.as_str());
+                Ok(counts.and(self.core.spoke(appended.room, user, thread).await?))
+            }
+            None => Ok(counts),
+        }
     }
 
     async fn resolved(&self, resolved: &StateResolved, queued: &Overlay<'_>) -> Result<Contribution, StoreError> {
@@ -236,6 +243,11 @@ impl<'a> Judged<'a> {
         }
         Self { appended, event: object, has_mentions }
     }
+}
+
+/// Whether who sent the event has been at the timeline. State is changed elsewhere, and by the server; taking back reads nothing.
+fn speaks(event: &Event) -> bool {
+    event.state_key.is_none() && event.event_type != TimelineEventType::RoomRedaction
 }
 
 /// The users whom the event says that it mentions.

@@ -15,7 +15,7 @@ use crate::{
 pub(crate) type Unread = BTreeMap<Option<String>, Count>;
 
 /// What receipts call the main timeline.
-const MAIN: &str = "main";
+pub(crate) const MAIN: &str = "main";
 
 /// A user's row of a room.
 #[derive(Clone, Debug)]
@@ -70,7 +70,8 @@ impl Starts<'_> {
         }
         let threads = [None, Some(thread.map_or(MAIN, String::as_str))];
         let read = read_up_to(self.store, self.reader.room, self.reader.user, &threads).await?;
-        let start = read.into_iter().chain([self.reader.joined()]).max().unwrap_or_default();
+        let spoke = self.reader.row.spoke.iter().find(|(of, _)| of.as_ref() == thread).map(|(_, at)| Position(*at));
+        let start = read.into_iter().chain([self.reader.joined()]).chain(spoke).max().unwrap_or_default();
         self.known.insert(key, start);
         Ok(start)
     }

@@ -1,4 +1,4 @@
-//! Receipts: a user's row is written anew with what is unread after them.
+//! Receipts, and what a user says: the user's row is written anew with what is unread after them.
 
 use wardstead_engine::{Key, Position, PositionSlot};
 use wardstead_limits::push as limits;
@@ -7,7 +7,7 @@ use wardstead_store::{Contribution, StoreError};
 
 use crate::{
     core::Core,
-    fold::{Reader, counted},
+    fold::{MAIN, Reader, counted},
     tables::{ASIDES, AsideRow, Count, READERS, ReaderRow, TALLIES, TallyRow, aside_key, reader_key, tally_key, total},
     work::expect,
 };
@@ -66,28 +66,57 @@ impl Core {
     /// Takes part in the commit that moves receipts.
     pub(crate) async fn read(&self, moved: &ReceiptMoved) -> Result<Contribution, StoreError> {
         let read = self.look(moved.room, moved.user).await?;
+        let row = self.marked(&read, &moved.marks).await?;
+        Ok(row.map(|row| self.rewrite(&read, row)).unwrap_or_default())
+    }
+
+    /// Takes part in the commit of what `user` says in `thread`: who answers has read what was said there (Client-Server API, Receiving
+    /// notifications). Of other threads nothing is known.
+    pub(crate) async fn spoke(&self, room: u64, user: u64, thread: Option<&str>) -> Result<Contribution, StoreError> {
+        let read = self.look(room, user).await?;
         let reader = &read.reader;
-        let rows = counted(&self.store, moved.room, reader.upto, read.at).await?;
-        let unread = reader.unread(&self.store, &rows, read.at, &moved.marks).await?;
-        let unread: Vec<_> = unread.into_iter().collect();
-        if rows.is_empty() && unread == reader.row.unread {
+        let quiet = reader.row.unread.is_empty()
+            && read.base(reader.row.class) == reader.row.base
+            && read.tally.redactions == reader.row.redactions;
+        if read.version == 0 || quiet {
             return Ok(Contribution::nothing());
         }
+        let mark = (Some(thread.unwrap_or(MAIN).to_owned()), read.at);
+        let Some(mut row) = self.marked(&read, &[mark]).await? else { return Ok(Contribution::nothing()) };
+        let thread = thread.map(str::to_owned);
+        row.spoke.retain(|(of, _)| *of != thread);
+        row.spoke.insert(0, (thread, read.at.0));
+        row.spoke.truncate(limits::READER_SPOKE_THREADS);
+        Ok(self.rewrite(&read, row))
+    }
+
+    /// The user's row once `marks` are read; `None`: it stays.
+    async fn marked(&self, read: &Read, marks: &[(Option<String>, Position)]) -> Result<Option<ReaderRow>, StoreError> {
+        let reader = &read.reader;
+        let rows = counted(&self.store, reader.room, reader.upto, read.at).await?;
+        let unread: Vec<_> = reader.unread(&self.store, &rows, read.at, marks).await?.into_iter().collect();
+        if rows.is_empty() && unread == reader.row.unread {
+            return Ok(None);
+        }
         let past = if unread.is_empty() { Vec::new() } else { reader.row.past.clone() };
-        let row = ReaderRow {
+        Ok(Some(ReaderRow {
             past,
             joined: Some(reader.joined().0),
             base: read.base(reader.row.class),
             redactions: read.tally.redactions,
             unread,
-            ..reader.row
-        };
-        let (key, before, version) = (reader_key(moved.room, moved.user), read.version, self.version());
+            ..reader.row.clone()
+        }))
+    }
+
+    fn rewrite(&self, read: &Read, row: ReaderRow) -> Contribution {
+        let reader = &read.reader;
+        let (key, before, version) = (reader_key(reader.room, reader.user), read.version, self.version());
         let [upto, recounted] = [read.at.max(reader.upto), reader.recounted].map(PositionSlot::Known);
-        Ok(Contribution::new(move |batch, entry| {
+        Contribution::new(move |batch, entry| {
             expect(batch, key.clone(), before);
             READERS.put_with(batch, key, version, &[PositionSlot::Entry(entry), upto, recounted], &row);
-        }))
+        })
     }
 }
 

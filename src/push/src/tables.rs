@@ -164,8 +164,10 @@ pub(crate) struct ReaderRow {
     pub(crate) redactions: u64,
     /// What was unread then, by thread (`None`: the main timeline); zeros are left out.
     pub(crate) unread: Vec<(Option<String>, Count)>,
+    /// By thread, up to where it was read when the user last spoke there, the last first.
+    pub(crate) spoke: Vec<(Option<String>, u64)>,
 }
-row!(ReaderRow, 2);
+row!(ReaderRow, 3);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MemberRow {

@@ -48,6 +48,18 @@ impl Contribution {
     pub fn new(add: impl FnOnce(&mut Batch, usize) + Send + 'static) -> Self {
         Self(Some(Box::new(add)))
     }
+
+    /// This, and then `other`.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self.0, other.0) {
+            (Some(one), Some(other)) => Self::new(move |batch, entry| {
+                one(batch, entry);
+                other(batch, entry);
+            }),
+            (one, other) => Self(one.or(other)),
+        }
+    }
 }
 
 /// Those who follow the changes `C`, in the order in which they were given.

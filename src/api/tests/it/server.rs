@@ -118,7 +118,8 @@ impl Server {
         let Options { config: chosen, presence, limits, failed_logins, login_tokens } = options.clone();
         let faults = engine.faults();
         let store = testing::over(Arc::clone(&engine) as _, "example.org", clock.clone(), seed).await.unwrap();
-        let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> = vec![Arc::new(PeopleIndex), Arc::new(RuleKeeper)];
+        let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> =
+            vec![Arc::new(PeopleIndex), Arc::new(RuleKeeper)];
         let hooks = AccountHooks { contributors: Arc::new(Contributors::new(followers)), ..AccountHooks::default() };
         let accounts = Accounts::with_hooks(store.clone(), server_name!("example.org").to_owned(), hooks);
         accounts.run_removals();

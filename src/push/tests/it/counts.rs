@@ -16,7 +16,7 @@ async fn what_was_said_before_a_join_and_by_oneself_is_not_counted() {
     server.say(&bert, &room, "my own").await;
     let event = server.say(&anna, &room, "hello bert").await;
     assert_eq!(server.counts(&bert, &room).await, (1, 1));
-    assert_eq!(server.counts(&anna, &room).await, (1, 0));
+    assert_eq!(server.counts(&anna, &room).await, (0, 0), "who answers has read");
     server.read(&bert, &room, &event, None).await;
     assert_eq!(server.counts(&bert, &room).await, (0, 0));
     server.say(&anna, &room, "unread").await;
@@ -92,4 +92,35 @@ async fn a_receipt_for_a_thread_is_one_for_no_other() {
     }
     server.read(&bert, &room, &other, Some("main")).await;
     assert_eq!(unread().await, (0, 0, 2));
+}
+
+/// Who answers has read what was said before, in the thread of the answer and nowhere else; state, and what is taken back, answers nothing.
+#[tokio::test]
+async fn who_speaks_has_read() {
+    let server = server(11).await;
+    let (anna, bert) = (server.user("anna").await, server.user("bert").await);
+    let room = server.room(&[&anna, &bert]).await;
+    let opening = server.say(&anna, &room, "root").await;
+    let reply = json!({ "msgtype": "m.text", "body": "reply",
+        "m.relates_to": { "rel_type": "m.thread", "event_id": opening } });
+    server.event(&anna, &room, "m.room.message", None, &reply).await.unwrap();
+    let called = server.say(&anna, &room, "bert, come").await;
+    let of_threads = async || {
+        let counts = server.unread(&bert, &room, true).await;
+        (counts.room.notifications, counts.threads.get(opening.as_str()).copied().unwrap_or_default().notifications)
+    };
+    assert_eq!((of_threads().await, server.counts(&bert, &room).await), ((2, 1), (3, 1)));
+    server.say(&bert, &room, "coming").await;
+    assert_eq!((of_threads().await, server.counts(&bert, &room).await), ((0, 1), (1, 0)), "the thread is another");
+    server.event(&anna, &room, "m.room.topic", Some(""), &json!({ "topic": "ward" })).await.unwrap();
+    server.rooms.redact(&anna, &room, &called, None, "take-back".into()).await.unwrap();
+    assert_eq!(server.counts(&anna, &room).await, (1, 0), "she has not answered");
+    assert_eq!(server.counts(&bert, &room).await, (1, 0), "what was read is not taken out again");
+    server.say(&anna, &room, "and bring tea").await;
+    assert_eq!(of_threads().await, (1, 1));
+    server.event(&bert, &room, "m.room.message", None, &reply).await.unwrap();
+    assert_eq!(of_threads().await, (1, 0));
+    let reaction = json!({ "m.relates_to": { "rel_type": "m.annotation", "event_id": called, "key": "+" } });
+    server.event(&bert, &room, "m.reaction", None, &reaction).await.unwrap();
+    assert_eq!(server.counts(&bert, &room).await, (0, 0));
 }

@@ -113,6 +113,11 @@ impl Model {
         }
         let event_id = event["event_id"].as_str().unwrap().to_owned();
         let event_type = event["type"].as_str().unwrap().to_owned();
+        if event.get("state_key").is_none() && event_type != "m.room.redaction" && self.users[sender].joined.is_some() {
+            // Who answers has read what was said there.
+            let of = thread.clone().unwrap_or_else(|| "main".to_owned());
+            self.read(sender, Some(&of), self.said.len());
+        }
         self.said.push(Said { event_id, event_type, relation, thread, redacted: false, to });
     }
 
