@@ -95,7 +95,9 @@ async fn invitations_and_on_request_left_rooms() {
     let stripped = answer.invited(&invited).0["invite_state"]["events"].as_array().unwrap();
     let invitation = stripped.iter().find(|event| event["state_key"] == ben.user_id.as_str()).unwrap();
     assert_eq!(invitation["content"]["membership"], "invite");
-    assert!(stripped.iter().any(|event| event["type"] == "m.room.create"));
+    let create = stripped.iter().find(|event| event["type"] == "m.room.create").unwrap();
+    let told = ["content", "event_id", "origin_server_ts", "sender", "state_key", "type"];
+    assert_eq!(create.as_object().unwrap().keys().collect::<Vec<_>>(), told, "the whole of it");
 
     let mut filter = limit_filter(1);
     filter["room"]["include_leave"] = true.into();
@@ -103,6 +105,8 @@ async fn invitations_and_on_request_left_rooms() {
     assert_eq!(answer.rooms("leave"), [left.as_str()], "a room that the user was never in is not a left one");
     assert_eq!(answer.left(&left).timeline(), [last.to_string()]);
     assert!(answer.left(&left).limited() && answer.left(&left).state().len() >= 7);
+    server.rooms.forget(&ben, &left).await.unwrap();
+    assert!(server.filtered(&ben, None, &filter).await.rooms("leave").is_empty(), "it is forgotten");
 }
 
 /// Of a left room without a timeline the state is that of the leaving, which it tells.
