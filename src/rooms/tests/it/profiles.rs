@@ -227,4 +227,12 @@ async fn pages_of_mutual_rooms() {
     let second = server.mutual_rooms(&bert, &anna.user_id, Some(&token)).await.unwrap();
     assert_eq!((second.count, second.next_batch), (rooms.len(), None));
     assert_eq!([first.joined, second.joined].concat(), rooms);
+    // Rooms that one of them has left, or is invited to, are none.
+    server.become_(&anna, &rooms[0], &anna, Membership::Leave).await.unwrap();
+    server.become_(&bert, &rooms[1], &bert, Membership::Leave).await.unwrap();
+    server.become_(&anna, &rooms[1], &bert, Membership::Invite).await.unwrap();
+    for (by, other) in [(&anna, &bert), (&bert, &anna)] {
+        let mutual = server.mutual_rooms(by, &other.user_id, None).await.unwrap();
+        assert_eq!((mutual.count, &mutual.joined[..]), (rooms.len() - 2, &rooms[2..]));
+    }
 }
