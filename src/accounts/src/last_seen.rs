@@ -6,7 +6,7 @@ use std::{net::IpAddr, sync::Arc};
 use quick_cache::sync::Cache;
 use wardstead_engine::{Batch, Expect, Key, KeyReader, Losing, ScanRange, Urgency};
 use wardstead_limits::accounts as limits;
-use wardstead_store::StoreError;
+use wardstead_store::{Found, StoreError};
 
 use crate::{
     Accounts, Client, Session,
@@ -39,9 +39,11 @@ impl LastSeen {
         }
     }
 
-    fn of(row: LastSeenRow) -> Self {
-        let address = row.address.and_then(|address| address.parse().ok());
-        Self { at_ms: row.at_ms, address, user_agent: row.user_agent }
+    fn of(found: Found<LastSeenRow>) -> Result<Self, StoreError> {
+        let LastSeenRow { at_ms, address, user_agent } = found.row;
+        let address = address.map(|address| address.parse()).transpose();
+        let address = address.map_err(|_| corrupt(&found.key, "not the address of a client"))?;
+        Ok(Self { at_ms, address, user_agent })
     }
 }
 
@@ -91,16 +93,35 @@ impl Accounts {
     /// When the devices of `user` were last seen, by their short ids.
     pub(crate) async fn last_seen(&self, user: u64) -> Result<Vec<(u64, LastSeen)>, StoreError> {
         let rows = self.store.scan_all(&LAST_SEEN, ScanRange::scope(LAST_SEEN.id(), user)).await?;
-        rows.into_iter().map(|found| Ok((device_in(&found.key)?, LastSeen::of(found.row)))).collect()
+        rows.into_iter().map(|found| Ok((device_in(&found.key)?, LastSeen::of(found)?))).collect()
     }
 
     /// When one device was last seen.
     pub(crate) async fn last_seen_of(&self, user: u64, device: u64) -> Result<Option<LastSeen>, StoreError> {
         let found = self.store.get(&LAST_SEEN, &last_seen_key(user, device)).await?;
-        Ok(found.map(|found| LastSeen::of(found.row)))
+        found.map(LastSeen::of).transpose()
     }
 }
 
 fn device_in(key: &Key) -> Result<u64, StoreError> {
     KeyReader::new(key).u64().ok_or_else(|| corrupt(key, "not the short id of a device"))
+}
+
+#[cfg(test)]
+mod tests {
+    use wardstead_engine::EngineError;
+
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_none_is_corrupt() {
+        let of = |address: Option<&str>| {
+            let row = LastSeenRow { at_ms: 1, address: address.map(str::to_owned), user_agent: None };
+            LastSeen::of(Found { key: last_seen_key(1, 2), row, version: 1, positions: Default::default() })
+        };
+        assert_eq!(of(None).unwrap().address, None);
+        assert_eq!(of(Some("192.0.2.1")).unwrap().address, Some([192, 0, 2, 1].into()));
+        let refused = of(Some("192.0.2"));
+        assert!(matches!(refused, Err(StoreError::Engine(EngineError::Corrupt { .. }))), "{refused:?}");
+    }
 }

@@ -117,6 +117,14 @@ impl Accounts {
         Ok(rows.into_iter().map(|row| row.map(user_id).transpose()).collect::<Result<_, _>>()?)
     }
 
+    /// The user id behind a short id that a row names. One read.
+    ///
+    /// # Errors
+    /// The store's; `Corrupt` when there is no such user: rows of users are never removed.
+    pub async fn user_id(&self, user: u64) -> Result<OwnedUserId, AccountsError> {
+        Ok(self.read_user(user).await?.user_id)
+    }
+
     /// The users of this server in the order of their names, those above `after`, at most `most` and at most
     /// [`limits::USERS_PAGE`]. The last one of a page is `after` of the next; an empty page is the end.
     ///

@@ -1,7 +1,7 @@
 //! How the directory fails.
 
 use wardstead_accounts::AccountsError;
-use wardstead_engine::EngineError;
+use wardstead_engine::{EngineError, Key};
 use wardstead_rooms::RoomError;
 use wardstead_store::StoreError;
 
@@ -39,4 +39,8 @@ impl From<AccountsError> for DirectoryError {
     fn from(error: AccountsError) -> Self {
         Self::Room(error.into())
     }
+}
+
+pub(crate) fn corrupt(key: &Key, what: &str) -> StoreError {
+    StoreError::Engine(EngineError::corrupt(key, what))
 }

@@ -17,10 +17,11 @@ use tokio::sync::Mutex;
 use wardstead_engine::{Key, KeyReader, Position, ScanRange};
 use wardstead_limits::directory as limits;
 use wardstead_rooms::{Looker, Overview};
-use wardstead_store::Changes;
+use wardstead_store::{Changes, StoreError};
 
 use crate::{
     Directory, DirectoryError,
+    error::corrupt,
     published::{PUBLISHED, published_key},
 };
 
@@ -126,7 +127,7 @@ impl Directory {
     /// Looks which rooms are published, and at those of them that are new or have changed after `since`, as their heads say.
     async fn look_at_all(&self, known: &mut Known, since: Position) -> Result<(), DirectoryError> {
         let rows = self.inner.store.scan_all(&PUBLISHED, ScanRange::scope(PUBLISHED.id(), 0)).await?;
-        let rooms: Vec<u64> = rows.iter().filter_map(|found| KeyReader::new(&found.key).u64()).collect();
+        let rooms = rows.iter().map(|found| room_in(&found.key)).collect::<Result<Vec<u64>, _>>()?;
         let heads = self.inner.rooms.heads(&rooms).await?;
         let as_before = |(room, head): &(&u64, Position)| *head <= since && known.by_room.contains_key(room);
         let (same, changed): (Vec<_>, Vec<_>) = rooms.iter().zip(heads).partition(as_before);
@@ -179,9 +180,23 @@ impl Listing {
     }
 }
 
+/// The room under `key` of a published room.
+fn room_in(key: &Key) -> Result<u64, StoreError> {
+    KeyReader::new(key).u64().ok_or_else(|| corrupt(key, "not the short id of a published room"))
+}
+
 #[cfg(test)]
 mod tests {
+    use wardstead_engine::EngineError;
+
     use super::*;
+
+    #[test]
+    fn a_published_room_without_its_id_is_corrupt() {
+        assert_eq!(room_in(&published_key(7)), Ok(7));
+        let refused = room_in(&PUBLISHED.key(0).key());
+        assert!(matches!(refused, Err(StoreError::Engine(EngineError::Corrupt { .. }))), "{refused:?}");
+    }
 
     #[test]
     fn text_is_cut_between_characters() {

@@ -44,10 +44,10 @@ struct Leaver {
 }
 
 impl Leaver {
-    /// `user` in whose name the server leaves; `None` when there is no such user.
-    async fn somebody(&self, user: u64) -> Result<Option<Session>, StoreError> {
-        let user_id = self.accounts.user_ids(&[user]).await.map_err(of_accounts)?.pop().flatten();
-        Ok(user_id.map(|user_id| Session::without_device(user, user_id)))
+    /// `user` in whose name the server leaves.
+    async fn somebody(&self, user: u64) -> Result<Session, StoreError> {
+        let user_id = self.accounts.user_id(user).await.map_err(of_accounts)?;
+        Ok(Session::without_device(user, user_id))
     }
 
     /// Whether `by` is outside now, or nothing can be done about it.
@@ -87,7 +87,7 @@ fn handled(left: bool, rows: usize) -> Handled {
 #[async_trait]
 impl QueueHandler<DepartureRow> for Leaver {
     async fn handle(&self, lane: u64, rows: &[Found<DepartureRow>], _: &Claim) -> Result<Handled, StoreError> {
-        let Some(by) = self.somebody(lane).await? else { return Ok(handled(true, rows.len())) };
+        let by = self.somebody(lane).await?;
         Ok(handled(self.leave_rooms(&by, None).await?, rows.len()))
     }
 }
@@ -98,9 +98,7 @@ impl QueueHandler<ClosedRow> for Leaver {
         let members = self.rooms.joined_users(lane).await.map_err(of_rooms)?;
         let mut left = true;
         for guest in self.accounts.guests_among(&members).await.map_err(of_accounts)? {
-            if let Some(by) = self.somebody(guest).await? {
-                left &= self.leave_rooms(&by, Some(lane)).await?;
-            }
+            left &= self.leave_rooms(&self.somebody(guest).await?, Some(lane)).await?;
         }
         Ok(handled(left, rows.len()))
     }

@@ -3,8 +3,9 @@
 
 use ruma::{OwnedUserId, UserId};
 use wardstead_accounts::Session;
-use wardstead_engine::Batch;
+use wardstead_engine::{Batch, EngineError};
 use wardstead_limits::accounts as limits;
+use wardstead_store::StoreError;
 
 use crate::{
     Identity, IdentityError,
@@ -13,7 +14,7 @@ use crate::{
 };
 
 /// With what an OpenID token begins.
-const PREFIX: &str = "wso_";
+pub(crate) const PREFIX: &str = "wso_";
 
 /// An OpenID token that was just made. It is stored only as a hash: this is the only moment at which it can be told.
 #[derive(Clone, PartialEq, Eq)]
@@ -55,7 +56,8 @@ impl Identity {
         let token = ExpiringToken::read(PREFIX, token).filter(|token| now_ms < token.expires_ms);
         let Some(token) = token else { return Ok(None) };
         let Some(found) = self.store.get(&OPENID_TOKENS, &token.key(&OPENID_TOKENS)).await? else { return Ok(None) };
-        let Ok(user_id) = UserId::parse(found.row.user_id) else { return Ok(None) };
+        let not_a_user = |_| StoreError::Engine(EngineError::corrupt(&found.key, "not the user id of an OpenID token"));
+        let user_id = UserId::parse(&found.row.user_id).map_err(not_a_user)?;
         let account = self.accounts.find(&user_id).await?;
         Ok(account.filter(|account| !account.deactivated).map(|account| account.user_id))
     }

@@ -203,7 +203,7 @@ impl Counter {
         if !is_in && !was_in || (is_in && was_in && before.and_then(display_name) == name) {
             return Ok(());
         }
-        let Some(user_id) = self.user_id(change.user, event).await? else { return Ok(()) };
+        let user_id = self.user_id(change.user, event).await?;
         let person = Person { user: change.user, user_id, name };
         if !is_in {
             return work.leave(person, queued).await;
@@ -215,12 +215,12 @@ impl Counter {
         work.enter(person, standing, queued).await
     }
 
-    async fn user_id(&self, user: u64, event: Option<&Event>) -> Result<Option<OwnedUserId>, StoreError> {
+    async fn user_id(&self, user: u64, event: Option<&Event>) -> Result<OwnedUserId, StoreError> {
         let stated = event.and_then(|event| event.state_key.as_deref()).and_then(|id| UserId::parse(id).ok());
-        if stated.is_some() {
-            return Ok(stated);
+        match stated {
+            Some(user_id) => Ok(user_id),
+            None => self.core.accounts.user_id(user).await.map_err(of_accounts),
         }
-        Ok(self.core.accounts.user_ids(&[user]).await.map_err(of_accounts)?.pop().flatten())
     }
 }
 

@@ -12,7 +12,7 @@ use aho_corasick::AhoCorasick;
 use quick_cache::Weighter;
 use ruma::{OwnedUserId, RoomId, UserId, push::Ruleset};
 use wardstead_accounts::Ignored;
-use wardstead_engine::{KeyReader, Position, ScanRange};
+use wardstead_engine::{Key, KeyReader, Position, ScanRange};
 use wardstead_limits::push as limits;
 use wardstead_store::StoreError;
 
@@ -171,16 +171,14 @@ impl Index {
     }
 
     /// The same with `changes`, at most one of each user.
-    fn with(&self, changes: Vec<(MemberRow, Option<Arc<Own>>)>) -> Result<Self, StoreError> {
+    fn with(&self, changes: Vec<(OwnedUserId, MemberRow, Option<Arc<Own>>)>) -> Result<Self, StoreError> {
         let mut index = self.clone();
-        for (row, own) in changes {
+        for (user_id, row, own) in changes {
             if let Some(before) = index.members.remove(&row.user) {
                 index.ids.remove(&before.user_id);
             }
             index.recent.insert(row.user);
-            if row.joined
-                && let Ok(user_id) = UserId::parse(row.user_id.as_str())
-            {
+            if row.joined {
                 index.ids.insert(user_id.clone(), row.user);
                 let user = row.user;
                 index.members.insert(user, Arc::new(Member::new(user_id, row, own)));
@@ -237,13 +235,17 @@ impl Core {
         for found in self.store.scan_all(&MEMBERS, range).await? {
             let position = KeyReader::new(&found.key).position();
             upto = upto.max(position.ok_or_else(|| corrupt(&found.key, "no position in the key"))?);
-            rows.insert(found.row.user, found.row);
+            rows.insert(found.row.user, (found.key, found.row));
         }
-        rows.extend(queued.into_iter().map(|row| (row.user, row)));
+        // What is queued has no key of its own yet.
+        rows.extend(queued.into_iter().map(|row| (row.user, (MEMBERS.key(room).key(), row))));
         let mut changes = Vec::with_capacity(rows.len());
-        for row in rows.into_values() {
-            let own = if row.joined && row.held.is_own() { self.own(&row, room_id).await? } else { None };
-            changes.push((row, own));
+        for (key, row) in rows.into_values() {
+            // Left out, somebody would never again be told that they are mentioned.
+            let user_id = member_id(&key, &row)?;
+            let watched = row.joined && row.held.is_own();
+            let own = if watched { Some(self.own(&row, &user_id, room_id).await?) } else { None };
+            changes.push((user_id, row, own));
         }
         let mut index = before.with(changes)?;
         (index.names, index.upto) = (tally.names, upto);
@@ -255,15 +257,40 @@ impl Core {
         Ok(index)
     }
 
-    async fn own(&self, row: &MemberRow, room_id: &RoomId) -> Result<Option<Arc<Own>>, StoreError> {
-        let Ok(user_id) = UserId::parse(row.user_id.as_str()) else { return Ok(None) };
-        let own = match rules::held(&self.store, row.user, &user_id, row.held).await? {
+    async fn own(&self, row: &MemberRow, user_id: &UserId, room_id: &RoomId) -> Result<Arc<Own>, StoreError> {
+        let own = match rules::held(&self.store, row.user, user_id, row.held).await? {
             Some(own) => own,
             // The room counts by others since a moment ago, so what comes of this one is not committed; or the account has ended.
-            None => rules::current(&self.store, row.user, &user_id).await?.1,
+            None => rules::current(&self.store, row.user, user_id).await?.1,
         };
         let rules::Own { rules, ignored } = own;
-        let triggers = split(&rules, &user_id, room_id).triggers;
-        Ok(Some(Arc::new(Own { rules, ignored, triggers })))
+        let triggers = split(&rules, user_id, room_id).triggers;
+        Ok(Arc::new(Own { rules, ignored, triggers }))
+    }
+}
+
+fn member_id(key: &Key, row: &MemberRow) -> Result<OwnedUserId, StoreError> {
+    UserId::parse(&row.user_id).map_err(|_| corrupt(key, "not the user id of a member"))
+}
+
+#[cfg(test)]
+mod tests {
+    use wardstead_engine::EngineError;
+
+    use super::*;
+    use crate::tables::Held;
+
+    #[test]
+    fn a_member_without_a_user_id_is_corrupt() {
+        let of = |user_id: &str| {
+            let (user_id, name) = (user_id.to_owned(), None);
+            member_id(
+                &MEMBERS.key(1).key(),
+                &MemberRow { user: 2, user_id, name, class: 0, held: Held::default(), joined: true },
+            )
+        };
+        assert_eq!(of("@anna:x").unwrap(), "@anna:x");
+        let refused = of("anna");
+        assert!(matches!(refused, Err(StoreError::Engine(EngineError::Corrupt { .. }))), "{refused:?}");
     }
 }

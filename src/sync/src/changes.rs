@@ -17,6 +17,16 @@ pub(crate) struct ChangedRoom {
     pub(crate) stay: Stay,
     /// What else.
     pub(crate) news: News,
+    /// The user left the room before the range: only what is their own of it is told.
+    pub(crate) archived: bool,
+}
+
+/// The rooms of which a user has news of their own.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OwnRooms {
+    pub(crate) all: BTreeSet<u64>,
+    /// Those of them that are told also where the user left them before.
+    pub(crate) archived: BTreeSet<u64>,
 }
 
 /// What has changed in a room, as far as is known without looking.
@@ -48,6 +58,9 @@ impl Stay {
     /// In the room, and nothing happened to that.
     const UNMOVED: Self = Self { began_inside: true, throughout: true, left: None };
 
+    /// Outside, and nothing happened to that.
+    const OUTSIDE: Self = Self { began_inside: false, throughout: false, left: None };
+
     fn first(change: &MembershipMove) -> Self {
         let began_inside = change.previous == Some(Membership::Join);
         Self { began_inside, throughout: began_inside, left: None }.then(change)
@@ -66,18 +79,18 @@ impl Stay {
 
 impl Syncer {
     /// The rooms of `user` in which something happened in `range`, in the order of their short ids, and those of `own`, of which
-    /// the user has news of their own. A room may be among them in which nothing of it is visible. `receipts`: whether those count.
+    /// the user has news of their own, of which some also where it was left before. A room may be among them in which nothing of it is visible. `receipts`: whether those count.
     pub(crate) async fn changed_rooms(
         &self,
         user: u64,
         range: Range,
-        own: &BTreeSet<u64>,
+        own: &OwnRooms,
         receipts: bool,
     ) -> Result<Vec<ChangedRoom>, SyncError> {
         let receipts = if receipts { self.store.receipts_since(range.since) } else { Changes::Rooms(Vec::new()) };
         let events = self.store.rooms_since(range.since);
         let candidates = if let (Changes::Rooms(events), Changes::Rooms(receipts)) = (events, receipts) {
-            let mut news: BTreeMap<u64, News> = own.iter().map(|room| (*room, News::default())).collect();
+            let mut news: BTreeMap<u64, News> = own.all.iter().map(|room| (*room, News::default())).collect();
             for room in events {
                 news.entry(room).or_default().events = true;
             }
@@ -96,15 +109,21 @@ impl Syncer {
                 let events = last.head > range.since;
                 (News { events, receipts: last.receipts > range.since }, room)
             });
-            rooms.filter(|(news, room)| *news != News::default() || own.contains(&room.room)).collect()
+            rooms.filter(|(news, room)| *news != News::default() || own.all.contains(&room.room)).collect()
         };
-        self.as_of(user, range, candidates).await
+        self.as_of(user, range, candidates, &own.archived).await
     }
 
     /// The same, and all other rooms that the user is in.
-    pub(crate) async fn all_rooms(&self, user: u64, range: Range) -> Result<Vec<ChangedRoom>, SyncError> {
+    pub(crate) async fn all_rooms(
+        &self,
+        user: u64,
+        range: Range,
+        own: &OwnRooms,
+    ) -> Result<Vec<ChangedRoom>, SyncError> {
         let all = self.rooms.user_rooms(user).await?;
-        self.as_of(user, range, all.into_iter().map(|room| (News::ALL, room)).collect()).await
+        let all = all.into_iter().map(|room| (News::ALL, room)).collect();
+        self.as_of(user, range, all, &own.archived).await
     }
 
     /// What the user was over `range` in each of `candidates`: rows as of now, which may be of later than the range.
@@ -117,6 +136,7 @@ impl Syncer {
         user: u64,
         range: Range,
         candidates: Vec<(News, UserRoom)>,
+        archived: &BTreeSet<u64>,
     ) -> Result<Vec<ChangedRoom>, SyncError> {
         let mut changed = if candidates.iter().any(|(_, room)| room.position > range.since) {
             self.moved(user, range, candidates.iter().map(|(_, room)| room)).await?
@@ -132,9 +152,20 @@ impl Syncer {
             } else {
                 self.rooms.membership_at(user, room.room, range.upto).await?
             };
-            if membership == Some(Membership::Join) {
-                let room = UserRoom { membership: Membership::Join, ..room };
-                changed.insert(room.room, ChangedRoom { room, stay: Stay::UNMOVED, news });
+            match membership {
+                Some(Membership::Join) => {
+                    let room = UserRoom { membership: Membership::Join, ..room };
+                    let told = ChangedRoom { room, stay: Stay::UNMOVED, news, archived: false };
+                    changed.insert(told.room.room, told);
+                }
+                Some(membership @ (Membership::Leave | Membership::Ban))
+                    if archived.contains(&room.room) && room.left > Position::ZERO && !room.forgotten =>
+                {
+                    let room = UserRoom { membership, ..room };
+                    let told = ChangedRoom { room, stay: Stay::OUTSIDE, news: News::default(), archived: true };
+                    changed.insert(told.room.room, told);
+                }
+                _ => {}
             }
         }
         // An invitation or a knock that has been answered since then is for the next sync, which tells the answer.
@@ -157,7 +188,7 @@ impl Syncer {
         for change in self.rooms.membership_changes(user, range.since, range.upto).await? {
             let before = moved.get(&change.room.room).map(|changed| changed.stay);
             let stay = before.map_or_else(|| Stay::first(&change), |stay| stay.then(&change));
-            moved.insert(change.room.room, ChangedRoom { room: change.room, stay, news: News::ALL });
+            moved.insert(change.room.room, ChangedRoom { room: change.room, stay, news: News::ALL, archived: false });
         }
         for room in now {
             if let Some(changed) = moved.get_mut(&room.room) {

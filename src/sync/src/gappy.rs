@@ -39,7 +39,9 @@ impl Syncer {
             }
         }
         let range = Range { since: true_upto.min(upto), upto };
-        sections.rooms.leave.extend(self.incremental(question, range, false).await?.rooms.leave);
+        // Of what was left before, all that is asked for is there already.
+        let left = self.incremental(question, range, false).await?.rooms.leave;
+        sections.rooms.leave.extend(left.into_iter().filter(|(_, left)| left.timeline.is_some()));
         let Question { by, filter, .. } = *question;
         sections.account_data.events.extend(self.removed_account_data(by.user, range, filter).await?.events);
         sections.device_lists = self.device_lists(by, range).await?;

@@ -46,6 +46,11 @@ impl OwnNews {
             .collect()
     }
 
+    /// Those of them that have other account data.
+    pub(crate) fn rooms_with_account_data(&self) -> BTreeSet<u64> {
+        self.account_data.keys().copied().filter(|room| *room != 0).collect()
+    }
+
     /// What is about `room`.
     pub(crate) fn room(&mut self, room: u64) -> OwnRoomNews {
         let account_data = self.account_data.remove(&room).unwrap_or_default();

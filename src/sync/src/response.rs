@@ -167,9 +167,11 @@ impl From<PresenceOf> for PresenceEvent {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct LeftRoom {
-    pub(crate) timeline: Timeline,
+    /// `None`: of a room that was left before, of which nothing but account data is news.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) timeline: Option<Timeline>,
     #[serde(flatten)]
-    pub(crate) state: State,
+    pub(crate) state: Option<State>,
     #[serde(skip_serializing_if = "Events::is_empty")]
     pub(crate) account_data: Events,
 }

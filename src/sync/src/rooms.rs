@@ -1,6 +1,6 @@
 //! The rooms section, of an initial and of an incremental answer.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use ruma::OwnedRoomId;
@@ -11,7 +11,7 @@ use wardstead_rooms::{Membership, Room, UserRoom};
 
 use crate::{
     SyncError, Syncer,
-    changes::{ChangedRoom, Stay},
+    changes::{ChangedRoom, OwnRooms, Stay},
     filter::Filter,
     ignored::is_unwelcome,
     lazy::Lazy,
@@ -115,10 +115,13 @@ impl Syncer {
     ) -> Result<Sections, SyncError> {
         let Question { by, filter, .. } = *question;
         let mut own = self.own_news(by, range).await?;
+        // Who asks for the rooms that were left is told what becomes of their account data; who does not has none of them.
+        let archived = if filter.include_leave() { own.rooms_with_account_data() } else { BTreeSet::new() };
+        let own_rooms = OwnRooms { all: own.rooms(), archived };
         let mut changed = if full_state {
-            self.all_rooms(by.user, range).await?
+            self.all_rooms(by.user, range, &own_rooms).await?
         } else if range.since < range.upto {
-            self.changed_rooms(by.user, range, &own.rooms(), true).await?
+            self.changed_rooms(by.user, range, &own_rooms, true).await?
         } else {
             Vec::new()
         };
@@ -200,7 +203,10 @@ impl Syncer {
         mut own: OwnRoomNews,
     ) -> Result<Shown, SyncError> {
         let Answer { by, filter, limit, scan, upto, state_name, lazy, .. } = answer;
-        let ChangedRoom { room: user_room, stay, news } = changed;
+        let ChangedRoom { room: user_room, stay, news, archived } = changed;
+        if archived {
+            return Ok(archived_room(own, &room, answer)?);
+        }
         let joined = user_room.membership == Membership::Join;
         let left = stay.left.unwrap_or_default();
         let (timeline, state) = match (joined, stay) {
@@ -301,8 +307,18 @@ impl Syncer {
     async fn left(&self, wanted: &Wanted<'_>, own: OwnRoomNews) -> Result<Shown, SyncError> {
         let Section { timeline, state, .. } = self.section(wanted).await?;
         let account_data = room_events(own.account_data, &wanted.room.room_id, wanted.filter)?;
-        Ok(Shown::Left(LeftRoom { timeline, state, account_data }))
+        Ok(Shown::Left(LeftRoom { timeline: Some(timeline), state: Some(state), account_data }))
     }
+}
+
+/// A room that was left before: its account data.
+fn archived_room(own: OwnRoomNews, room: &Room, answer: Answer<'_>) -> Result<Shown, serde_json::Error> {
+    let account_data = room_events(own.account_data, &room.room_id, answer.filter)?;
+    if account_data.is_empty() {
+        return Ok(Shown::Nothing);
+    }
+    let state = answer.state_name.is_after().then(|| State::new(answer.state_name, Vec::new()));
+    Ok(Shown::Left(LeftRoom { timeline: None, state, account_data }))
 }
 
 fn invited(room: UserRoom) -> Shown {

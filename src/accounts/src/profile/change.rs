@@ -7,6 +7,7 @@ use wardstead_limits::store::REBUILDS;
 use wardstead_store::{Found, StoreError, kind};
 
 use super::{
+    NamesChanged,
     field::{AVATAR_URL, DISPLAYNAME, check_key, field_bytes, fits, stored_value},
     tables::{
         PROFILE_FIELDS, PROFILE_NEWS, PROFILES, ProfileFieldRow, ProfileNewsRow, ProfileRow, profile_field_key,
@@ -25,6 +26,8 @@ struct Before {
     profile: ProfileRow,
     /// 0: there is no row.
     version: u64,
+    /// When its name and its picture last changed.
+    changed: NamesChanged,
     /// The field's value, as JSON.
     json: Option<String>,
 }
@@ -63,9 +66,9 @@ impl Accounts {
             return Ok(());
         };
         batch.expect(key.clone(), Expect::Version(found.version), Losing::Rebuild);
-        let entry = batch.journal(changed(user, ""));
+        let entry = batch.journal(news(user, ""));
         // The row stays, so that no version is ever stated twice.
-        PROFILES.put_with(batch, key, found.version + 1, &[PositionSlot::Entry(entry)], &ProfileRow::default());
+        PROFILES.put_with(batch, key, found.version + 1, &[PositionSlot::Entry(entry); 2], &ProfileRow::default());
         let fields = PROFILE_FIELDS.key(user).key();
         batch.delete_range(fields.clone(), fields.after_prefix());
         Ok(())
@@ -73,6 +76,8 @@ impl Accounts {
 
     async fn change_profile(&self, user_id: &UserId, key: &str, json: Option<&str>) -> Result<(), AccountsError> {
         let user = self.user_short_id(user_id).await?.ok_or(AccountsError::NoAccount)?;
+        let now = json.filter(|_| key == DISPLAYNAME).map(serde_json::from_str::<String>).transpose();
+        let now = now.map_err(|_| AccountsError::InvalidProfileValue)?;
         for _ in 0..=REBUILDS {
             let before = self.before(user, key).await?;
             if before.user.row.deactivated {
@@ -83,8 +88,7 @@ impl Accounts {
             }
             let was = before.profile.displayname.as_deref().map(|stored| name_in(user, stored)).transpose()?;
             let mut batch = build_change(user, key, json, before)?;
-            let displayname =
-                if key == DISPLAYNAME { json.and_then(|json| serde_json::from_str(json).ok()) } else { was };
+            let displayname = if key == DISPLAYNAME { now.clone() } else { was };
             let (user_id, field) = (user_id.to_owned(), key.to_owned());
             let change = AccountChange::ProfileChanged(ProfileChanged { user, user_id, field, displayname });
             // Its news are the batch's only entry.
@@ -109,6 +113,7 @@ impl Accounts {
         let account = USERS.found(user_at, account).map_err(StoreError::from)?;
         let profile =
             next().map(|cell| PROFILES.found(profile_at.clone(), cell)).transpose().map_err(StoreError::from)?;
+        let changed = profile.as_ref().map(NamesChanged::of).transpose()?.unwrap_or_default();
         let (profile, version) = profile.map_or_else(Default::default, |found| (found.row, found.version));
         let field = next().map(|cell| PROFILE_FIELDS.decode(&field_at, &cell)).transpose().map_err(StoreError::from)?;
         let (stored, at) = match key {
@@ -117,13 +122,13 @@ impl Accounts {
             _ => (field.as_ref().map(|row| &*row.value), field_at),
         };
         let json = stored.map(|stored| json_in(&at, stored)).transpose()?;
-        Ok(Before { user: account, profile, version, json })
+        Ok(Before { user: account, profile, version, changed, json })
     }
 }
 
 /// The batch that makes the field `key` what `json` says; `None`: none.
 fn build_change(user: u64, key: &str, json: Option<&str>, before: Before) -> Result<Batch, AccountsError> {
-    let Before { user: account, mut profile, version, json: was } = before;
+    let Before { user: account, mut profile, version, changed, json: was } = before;
     let bytes = |json: &str| field_bytes(key, json.len());
     let total = usize::try_from(profile.bytes).unwrap_or(usize::MAX);
     let total = total.saturating_sub(was.as_deref().map_or(0, bytes)) + json.map_or(0, bytes);
@@ -136,11 +141,13 @@ fn build_change(user: u64, key: &str, json: Option<&str>, before: Before) -> Res
     batch.expect(account.key, Expect::Version(account.version), Losing::Rebuild);
     let expect = if version == 0 { Expect::Absent } else { Expect::Version(version) };
     batch.expect(profile_key(user), expect, Losing::Rebuild);
-    let entry = batch.journal(changed(user, key));
-    let names = ProfileNewsRow { displayname: key == DISPLAYNAME, avatar_url: key == AVATAR_URL };
-    if names.displayname {
+    let entry = batch.journal(news(user, key));
+    let mut at = [changed.displayname, changed.avatar_url].map(PositionSlot::Known);
+    if key == DISPLAYNAME {
+        at[0] = PositionSlot::Entry(entry);
         profile.displayname = json.map(sealed);
-    } else if names.avatar_url {
+    } else if key == AVATAR_URL {
+        at[1] = PositionSlot::Entry(entry);
         profile.avatar_url = json.map(sealed);
     } else if let Some(json) = json {
         let row = ProfileFieldRow { value: sealed(json) };
@@ -148,10 +155,10 @@ fn build_change(user: u64, key: &str, json: Option<&str>, before: Before) -> Res
     } else {
         batch.delete(profile_field_key(user, key));
     }
-    if names.displayname || names.avatar_url {
-        PROFILE_NEWS.push(&mut batch, user, entry, &names);
+    if [DISPLAYNAME, AVATAR_URL].contains(&key) {
+        PROFILE_NEWS.push(&mut batch, user, entry, &ProfileNewsRow);
     }
-    PROFILES.put_with(&mut batch, profile_key(user), version + 1, &[PositionSlot::Entry(entry)], &profile);
+    PROFILES.put_with(&mut batch, profile_key(user), version + 1, &at, &profile);
     Ok(batch)
 }
 
@@ -167,6 +174,6 @@ fn json_in(key: &Key, stored: &[u8]) -> Result<String, StoreError> {
 }
 
 /// The news that the field `key` of a profile changed; empty: all of it.
-fn changed(user: u64, key: &str) -> JournalEntry {
+fn news(user: u64, key: &str) -> JournalEntry {
     JournalEntry { kind: kind::PROFILE, scope: user, key: key.as_bytes().to_vec().into() }
 }

@@ -8,13 +8,13 @@ pub(crate) mod tables;
 
 use ruma::UserId;
 use serde_json::{Map, Value};
-use wardstead_engine::{Batch, Expect, Key, KeyReader, Losing, ScanRange};
+use wardstead_engine::{Batch, Expect, Key, KeyReader, Losing, Position, ScanRange};
 use wardstead_limits::engine::GET_KEYS;
 use wardstead_store::{Found, StoreError};
 
 use crate::{Accounts, AccountsError, users::corrupt};
 
-pub use news::{NamesChanged, NamesFollower};
+pub use news::NamesFollower;
 
 use field::{AVATAR_URL, DISPLAYNAME};
 use tables::{PROFILE_FIELDS, PROFILES, ProfileRow, profile_field_key, profile_key, unsealed};
@@ -28,12 +28,42 @@ pub struct Names {
     pub displayname: Option<String>,
     /// Address of the picture.
     pub avatar_url: Option<String>,
+    /// When each of the two last changed.
+    pub changed: NamesChanged,
     version: u64,
+}
+
+/// When name and picture last changed; zero: never.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NamesChanged {
+    /// The display name.
+    pub displayname: Position,
+    /// The picture.
+    pub avatar_url: Position,
+}
+
+impl NamesChanged {
+    /// What the row of a profile says. A position that is missing is not one of long ago: whoever showed something else since would never
+    /// be told.
+    fn of(found: &Found<ProfileRow>) -> Result<Self, StoreError> {
+        let [displayname, avatar_url] = found.positions[..] else {
+            return Err(corrupt(&found.key, "not the positions of a name and a picture"));
+        };
+        Ok(Self { displayname, avatar_url })
+    }
 }
 
 impl Names {
     fn of(user: u64, found: Option<&Found<ProfileRow>>) -> Result<Self, StoreError> {
-        let Some(found) = found else { return Ok(Self { user, displayname: None, avatar_url: None, version: 0 }) };
+        let Some(found) = found else {
+            return Ok(Self {
+                user,
+                displayname: None,
+                avatar_url: None,
+                changed: NamesChanged::default(),
+                version: 0,
+            });
+        };
         let text = |stored: &Option<Vec<u8>>| match stored {
             None => Ok(None),
             Some(stored) => {
@@ -42,7 +72,7 @@ impl Names {
             }
         };
         let (displayname, avatar_url) = (text(&found.row.displayname)?, text(&found.row.avatar_url)?);
-        Ok(Self { user, displayname, avatar_url, version: found.version })
+        Ok(Self { user, displayname, avatar_url, changed: NamesChanged::of(found)?, version: found.version })
     }
 
     /// Lets `batch` win only while these are the user's name and picture; else it loses with [`Losing::Rebuild`].
@@ -111,4 +141,25 @@ impl Accounts {
 fn value_in(key: &Key, stored: &[u8]) -> Result<Value, StoreError> {
     let value = unsealed(stored).and_then(|json| serde_json::from_slice(&json).ok());
     value.ok_or_else(|| corrupt(key, "not the value of a profile field"))
+}
+
+#[cfg(test)]
+mod tests {
+    use wardstead_engine::EngineError;
+
+    use super::*;
+
+    #[test]
+    fn a_name_of_which_nobody_knows_when_it_changed_is_corrupt() {
+        let of = |positions: &[u64]| {
+            let positions = positions.iter().map(|at| Position(*at)).collect();
+            Names::of(7, Some(&Found { key: profile_key(7), row: ProfileRow::default(), version: 1, positions }))
+        };
+        let changed = NamesChanged { displayname: Position(3), avatar_url: Position(0) };
+        assert_eq!(of(&[3, 0]).map(|names| names.changed), Ok(changed));
+        for positions in [&[][..], &[3]] {
+            let refused = of(positions);
+            assert!(matches!(refused, Err(StoreError::Engine(EngineError::Corrupt { .. }))), "{refused:?}");
+        }
+    }
 }

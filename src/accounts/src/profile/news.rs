@@ -4,31 +4,22 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ruma::UserId;
-use wardstead_engine::{Batch, Position};
-use wardstead_store::{Claim, Found, Handled, Queue, QueueHandler, StoreError};
+use wardstead_engine::Batch;
+use wardstead_store::{Claim, Found, Handled, QueueHandler, StoreError};
 
 use super::tables::{PROFILE_NEWS, ProfileNewsRow};
 use crate::{Accounts, AccountsError};
 
-/// Which of the two changed, and when it last did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NamesChanged {
-    /// The display name.
-    pub displayname: Option<Position>,
-    /// The picture.
-    pub avatar_url: Option<Position>,
-}
-
 /// Shows names and pictures elsewhere: in the member events of rooms. Wired by the binary.
 #[async_trait]
 pub trait NamesFollower: Send + Sync + 'static {
-    /// Brings everything up to date that showed what `changed` of `user` before it did, to what it is now
-    /// ([`Accounts::names`]). What was said after the change stays. May be called again
-    /// for the same change, and may be cut off at any await. Whether all is done; where not, it is called again.
+    /// Brings everything up to date that shows another name or picture of `user` than they have ([`Accounts::names`]), and has done so
+    /// since before the last change of it. What was said after that stays. May be called again when all is done, and may be cut
+    /// off at any await. Whether all is done; where not, it is called again.
     ///
     /// # Errors
     /// As not done, with a warning.
-    async fn names_changed(&self, user: u64, user_id: &UserId, changed: NamesChanged) -> Result<bool, StoreError>;
+    async fn names_changed(&self, user: u64, user_id: &UserId) -> Result<bool, StoreError>;
 }
 
 impl Accounts {
@@ -48,22 +39,12 @@ struct Teller {
 impl QueueHandler<ProfileNewsRow> for Teller {
     /// All changes that wait are told as one: what is told is what is so now, which none of them precedes.
     async fn handle(&self, user: u64, rows: &[Found<ProfileNewsRow>], _: &Claim) -> Result<Handled, StoreError> {
-        let mut changed = NamesChanged::default();
-        for found in rows {
-            // In the order of the journal: the last of them is the newest.
-            let at = Some(Queue::<ProfileNewsRow>::position(&found.key).unwrap_or_default());
-            changed.displayname = if found.row.displayname { at } else { changed.displayname };
-            changed.avatar_url = if found.row.avatar_url { at } else { changed.avatar_url };
-        }
-        let user_id = match self.accounts.user_ids(&[user]).await {
-            Ok(mut found) => found.pop().flatten(),
+        let user_id = match self.accounts.user_id(user).await {
+            Ok(user_id) => user_id,
             Err(AccountsError::Store(error)) => return Err(error),
             Err(_) => return Ok(Handled::Later),
         };
-        // A user who is not there has no rooms.
-        if let Some(user_id) = user_id
-            && !self.follower.names_changed(user, &user_id, changed).await?
-        {
+        if !self.follower.names_changed(user, &user_id).await? {
             return Ok(Handled::Later);
         }
         Ok(Handled::Done { rows: rows.len(), batch: Batch::new() })

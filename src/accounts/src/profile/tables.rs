@@ -6,7 +6,7 @@ use wardstead_engine::{AccessPattern, Key};
 use wardstead_store::{Envelope, Queue, Table};
 
 /// Name and picture, and how large the profile is: `user`. Versioned; whatever changes the profile states another version. Its
-/// position is that of the last change.
+/// positions: when the name last changed, and when the picture did; zero: never.
 pub(crate) const PROFILES: Table<ProfileRow> = Table::new(AccessPattern::Point, 0x030, "profiles", "accounts");
 /// All other fields: `user | key`. Guarded by the version of [`PROFILES`].
 pub(crate) const PROFILE_FIELDS: Table<ProfileFieldRow> =
@@ -31,15 +31,13 @@ pub(crate) struct ProfileFieldRow {
     pub value: Vec<u8>,
 }
 
+/// What has changed, and when, stands in the profile: whoever tells of it reads that with what it is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ProfileNewsRow {
-    pub displayname: bool,
-    pub avatar_url: bool,
-}
+pub(crate) struct ProfileNewsRow;
 
-wardstead_store::row!(ProfileRow, 1);
+wardstead_store::row!(ProfileRow, 2);
 wardstead_store::row!(ProfileFieldRow, 1);
-wardstead_store::row!(ProfileNewsRow, 1);
+wardstead_store::row!(ProfileNewsRow, 2);
 
 pub(crate) fn profile_key(user: u64) -> Key {
     PROFILES.key(user).key()

@@ -10,12 +10,12 @@ use std::{cmp::Reverse, collections::HashSet};
 use ruma::{OwnedUserId, UserId};
 use serde::Serialize;
 use wardstead_accounts::{Ignored, Session};
-use wardstead_engine::{KeyReader, PageLimit, ScanRange};
+use wardstead_engine::{Key, KeyReader, PageLimit, ScanRange};
 use wardstead_limits::profiles as limits;
 use wardstead_rooms::{Membership, UserRoom};
 use wardstead_store::{Found, StoreError};
 
-use crate::{Directory, DirectoryError};
+use crate::{Directory, DirectoryError, error::corrupt};
 
 pub use index::PeopleIndex;
 
@@ -128,7 +128,7 @@ impl Directory {
             let mut fitting = Vec::new();
             for row in rows {
                 let mut key = KeyReader::new(&row.key);
-                let user = key.text().and(key.u64()).ok_or_else(|| corrupt(&row.key))?;
+                let user = key.text().and(key.u64()).ok_or_else(|| not_a_person(&row.key))?;
                 if !seen.insert(user) {
                     continue;
                 }
@@ -160,13 +160,13 @@ impl Directory {
 
 /// The person of `row`, if they fit.
 fn candidate(user: u64, row: Found<PersonWordRow>, term: &Term) -> Result<Option<Candidate>, StoreError> {
-    let user_id = UserId::parse(row.row.user_id).map_err(|_| corrupt(&row.key))?;
+    let user_id = UserId::parse(row.row.user_id).map_err(|_| not_a_person(&row.key))?;
     let words = Words { words: row.row.words, wholes: row.row.wholes };
     let fit = term.fit(&words);
     let whole = words.wholes.into_iter().next().unwrap_or_default();
     Ok(fit.map(|fit| Candidate { user, user_id, fit, whole }))
 }
 
-fn corrupt(key: &wardstead_engine::Key) -> StoreError {
-    StoreError::Engine(wardstead_engine::EngineError::corrupt(key, "not a person in the index"))
+fn not_a_person(key: &Key) -> StoreError {
+    corrupt(key, "not a person in the index")
 }

@@ -2,11 +2,16 @@
 
 use serde_json::json;
 use wardstead_accounts::{Login, Session};
-use wardstead_engine::Batch;
+use wardstead_engine::{Batch, EngineError};
 use wardstead_limits::accounts as limits;
+use wardstead_store::StoreError;
 
 use super::{Node, PASSWORD, dummy};
-use crate::{Act, Auth, LoginError, LoginToken, Registration};
+use crate::{
+    Act, Auth, IdentityError, LoginError, LoginToken, Registration,
+    expiring::ExpiringToken,
+    tables::{OPENID_TOKENS, OpenidTokenRow},
+};
 
 async fn with_alice() -> (Node, Session) {
     let node = Node::open(Registration::Open).await;
@@ -160,4 +165,20 @@ async fn registration_and_login_are_cheap() {
     println!("reads, scans, commits: login {login:?}, again {again:?}, registration {register:?}");
     assert!(login <= (4, 0, 1) && again <= (4, 1, 1), "{login:?} {again:?}");
     assert!(register <= (3, 0, 1), "{register:?}");
+}
+
+/// A row that names nobody is no token that nobody knows: who asks is told that it could not be found out.
+#[tokio::test]
+async fn a_token_of_nobody_is_corrupt() {
+    let (node, alice) = with_alice().await;
+    let token = node.identity.make_openid_token(&alice).await.unwrap().access_token;
+    assert_eq!(node.identity.openid_user(&token).await.unwrap(), Some(alice.user_id));
+    let key = ExpiringToken::read(crate::openid::PREFIX, &token).unwrap().key(&OPENID_TOKENS);
+    let mut batch = Batch::new();
+    OPENID_TOKENS.put(&mut batch, key, &OpenidTokenRow { user_id: "alice".to_owned() });
+    node.store.commit(batch).await.unwrap();
+    let refused = node.identity.openid_user(&token).await;
+    let corrupt =
+        |error: &IdentityError| matches!(error, IdentityError::Store(StoreError::Engine(EngineError::Corrupt { .. })));
+    assert!(refused.as_ref().is_err_and(corrupt), "{refused:?}");
 }

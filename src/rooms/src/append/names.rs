@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, UserId};
-use wardstead_accounts::{Names, NamesChanged};
+use wardstead_accounts::Names;
 use wardstead_engine::Position;
 
 use crate::{
@@ -42,24 +42,21 @@ impl Build<'_> {
         if !matches!(membership, Some(Membership::Join | Membership::Invite | Membership::Knock)) {
             return Ok(());
         }
-        let renewed = match proposal.guard {
-            Some(Guard::Renew(changed)) => Some(changed),
-            _ => None,
-        };
+        let renewed = proposal.guard == Some(Guard::Renew);
         let said = |field| proposal.content.contains_key(field);
-        if renewed.is_none() && said(DISPLAYNAME) && said(AVATAR_URL) {
+        if !renewed && said(DISPLAYNAME) && said(AVATAR_URL) {
             return Ok(());
         }
         let Ok(target) = UserId::parse(target) else { return Ok(()) };
         let Some(user) = self.user(author, &target).await? else { return Ok(()) };
         let Some(names) = self.inner.accounts.names(&[user]).await?.pop() else { return Ok(()) };
         names.assert(&mut self.batch);
-        match (renewed, current) {
-            (Some(changed), Some(current)) => {
+        match current.filter(|_| renewed) {
+            Some(current) => {
                 let since = self.member_since(user).await?;
-                proposal.to_mut().content = renew(canonical(&current.content)?, &names, changed, since);
+                proposal.to_mut().content = renew(canonical(&current.content)?, &names, since);
             }
-            _ => fill(proposal, &names),
+            None => fill(proposal, &names),
         }
         Ok(())
     }
@@ -82,14 +79,15 @@ fn fill(proposal: &mut Cow<'_, Proposal>, names: &Names) {
     }
 }
 
-/// `content`, which a user's member event has `since` then, with what has `changed` afterwards. The same where that says so already:
+/// `content`, which a user's member event has `since` then, with what of `names` has changed afterwards. The same where that says so already:
 /// what was said after the change was said knowing it.
-fn renew(content: CanonicalJsonObject, names: &Names, changed: NamesChanged, since: Position) -> CanonicalJsonObject {
+fn renew(content: CanonicalJsonObject, names: &Names, since: Position) -> CanonicalJsonObject {
+    let changed = names.changed;
     let mut renewed = content.clone();
     for (field, value, changed) in
         [(DISPLAYNAME, &names.displayname, changed.displayname), (AVATAR_URL, &names.avatar_url, changed.avatar_url)]
     {
-        let changed = changed.is_some_and(|at| at > since);
+        let changed = changed > since;
         match value {
             Some(value) if changed => {
                 renewed.insert(field.to_owned(), CanonicalJsonValue::from(value.as_str()));

@@ -6,7 +6,6 @@ mod renew;
 mod rule;
 
 use serde::{Deserialize, Serialize};
-use wardstead_accounts::NamesChanged;
 
 use crate::RoomError;
 
@@ -71,7 +70,7 @@ pub(crate) enum Guard {
     /// There is a ban to lift.
     Unban,
     /// Who is in stays so, and is shown with what of their profile has changed.
-    Renew(NamesChanged),
+    Renew,
 }
 
 impl Guard {
@@ -84,10 +83,10 @@ impl Guard {
             (Self::Join, current) => Ok(current == Some(Membership::Join)),
             (Self::Kick, Some(Membership::Join | Membership::Invite | Membership::Knock))
             | (Self::Unban, Some(Membership::Ban))
-            | (Self::Renew(_), Some(Membership::Join)) => Ok(false),
+            | (Self::Renew, Some(Membership::Join)) => Ok(false),
             (Self::Kick, _) => Err(RoomError::forbidden("Who is not in the room cannot be removed from it.")),
             (Self::Unban, _) => Err(RoomError::forbidden("Who is not banned cannot be unbanned.")),
-            (Self::Renew(_), _) => Err(RoomError::forbidden("Who is not in the room has no name in it.")),
+            (Self::Renew, _) => Err(RoomError::forbidden("Who is not in the room has no name in it.")),
         }
     }
 }

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
 use ruma::{RoomId, UserId};
-use wardstead_accounts::{NamesChanged, NamesFollower};
+use wardstead_accounts::NamesFollower;
 use wardstead_engine::{EngineError, PageLimit, ScanRange};
 use wardstead_limits::profiles as limits;
 use wardstead_store::StoreError;
@@ -22,7 +22,7 @@ use super::{Guard, MembershipChange};
 impl NamesFollower for Rooms {
     /// A member event in each room that the user is in and that shows something else. Rooms that the user enters meanwhile have the new
     /// name by their join, which asserts it.
-    async fn names_changed(&self, user: u64, user_id: &UserId, changed: NamesChanged) -> Result<bool, StoreError> {
+    async fn names_changed(&self, user: u64, user_id: &UserId) -> Result<bool, StoreError> {
         let author = Author { user_id: user_id.to_owned(), user, guest: false, transaction: None };
         let mut done = true;
         let mut rest = Some(ScanRange::scope(USER_ROOMS.id(), user));
@@ -30,7 +30,7 @@ impl NamesFollower for Rooms {
             let page = PageLimit::rows(limits::RENEWED_ROOMS_PAGE);
             let (rows, resume) = self.inner.store.scan(&USER_ROOMS, &range, page).await?;
             let joined = rows.into_iter().map(|found| found.row).filter(|row| row.membership == Membership::Join);
-            let renewing = joined.map(|row| self.renew(&author, row, changed));
+            let renewing = joined.map(|row| self.renew(&author, row));
             let mut renewing = stream::iter(renewing).buffer_unordered(limits::RENEWED_ROOMS_AT_ONCE);
             // One room that cannot be told now does not keep the news from the others.
             while let Some(told) = renewing.next().await {
@@ -45,8 +45,8 @@ impl NamesFollower for Rooms {
 
 impl Rooms {
     /// Whether the room is told, or never will be.
-    async fn renew(&self, author: &Author, row: UserRoomRow, changed: NamesChanged) -> bool {
-        match self.try_renew(author, &row.room_id, changed).await {
+    async fn renew(&self, author: &Author, row: UserRoomRow) -> bool {
+        match self.try_renew(author, &row.room_id).await {
             Ok(()) => true,
             // The user may not: left meanwhile, or the server's policy refuses the name there.
             Err(error) if error.is_verdict() => {
@@ -64,12 +64,12 @@ impl Rooms {
         }
     }
 
-    async fn try_renew(&self, author: &Author, room_id: &str, changed: NamesChanged) -> Result<(), RoomError> {
+    async fn try_renew(&self, author: &Author, room_id: &str) -> Result<(), RoomError> {
         let Ok(room_id) = RoomId::parse(room_id) else { return Ok(()) };
         let Some(room) = self.inner.names.by_id(&room_id).await? else { return Ok(()) };
         let content = MembershipChange::to(Membership::Join).content();
         let mut proposal = Proposal::state("m.room.member", author.user_id.as_str(), content);
-        proposal.guard = Some(Guard::Renew(changed));
+        proposal.guard = Some(Guard::Renew);
         append(&self.inner, &room, &Act { author: author.clone(), proposal, transaction: None }).await.map(drop)
     }
 }

@@ -14,6 +14,7 @@ mod profiles;
 mod receipts;
 mod redaction;
 mod relations;
+mod renewal;
 mod rules;
 mod shares;
 mod signing;

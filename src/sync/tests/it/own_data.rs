@@ -8,7 +8,7 @@ use wardstead_engine::LocalBus;
 use wardstead_limits::own_data as limits;
 use wardstead_rooms::Membership;
 use wardstead_store::testing;
-use wardstead_sync::SyncRequest;
+use wardstead_sync::{StateName, SyncFilter, SyncRequest};
 
 use crate::{
     nodes::{Client, nodes, pass},
@@ -198,4 +198,51 @@ async fn who_comes_to_share_a_room_is_told_of() {
         client.sync(&node, 0).await;
         assert_eq!((client.presence.contains_key("@cora:example.org"), client.told), (true, 2));
     }
+}
+
+/// Of a room that was left before, who asks for such rooms is told the account data that changed since: alone, by each way of asking, also
+/// where it ends a wait; nobody else is, nor who has forgotten the room.
+#[tokio::test(start_paused = true)]
+async fn account_data_of_a_room_that_was_left_is_told_to_who_asks_for_such_rooms() {
+    let server = server().await;
+    let [anna, bert] = server.users(["anna", "bert"]).await;
+    let room = server.open_room(&anna, "shared").await;
+    server.join(&bert, &room).await;
+    let short = server.rooms.user_rooms(bert.user).await.unwrap()[0].room;
+    server.leave(&bert, &room).await;
+    let filtered =
+        |include_leave: bool| SyncFilter::parse(&json!({ "room": { "include_leave": include_leave } }).to_string());
+    let ask = async |since: &Answer, include_leave: bool, change: &dyn Fn(&mut SyncRequest)| {
+        let filter = filtered(include_leave).unwrap();
+        let mut request = SyncRequest { since: Some(since.next()), filter, ..SyncRequest::default() };
+        change(&mut request);
+        server.ask(&bert, request).await.unwrap()
+    };
+    let told = |answer: &Answer| answer.0["rooms"]["leave"][room.as_str()].clone();
+    let at = server.sync(&bert, None).await;
+    let tag = async |content: &Value| {
+        server.accounts.set_account_data(bert.user, short, "m.tag", &raw(content)).await.unwrap();
+    };
+    tag(&json!({ "tags": { "u.case": {} } })).await;
+    let event = json!({ "type": "m.tag", "content": { "tags": { "u.case": {} } } });
+    let alone = json!({ "account_data": { "events": [event] } });
+    let answer = ask(&at, true, &|_| {}).await;
+    assert_eq!(told(&answer), alone);
+    assert_eq!(told(&ask(&at, false, &|_| {}).await), json!(null));
+    assert_eq!(told(&ask(&answer, true, &|_| {}).await), json!(null), "once");
+    let full = ask(&at, true, &|request| request.full_state = true).await;
+    assert_eq!(told(&full), alone);
+    let after = ask(&at, true, &|request| request.state = StateName::After).await;
+    assert_eq!(told(&after)["state_after"], json!({ "events": [] }));
+
+    // It ends a wait.
+    let waiting = ask(&answer, true, &|request| request.timeout_ms = 30_000);
+    let removed = server.accounts.remove_account_data(bert.user, short, "m.tag");
+    let (waited, removed) = tokio::join!(waiting, removed);
+    removed.unwrap();
+    assert_eq!(told(&waited)["account_data"]["events"], json!([{ "type": "m.tag", "content": {} }]));
+
+    tag(&json!({ "tags": { "u.other": {} } })).await;
+    server.rooms.forget(&bert, &room).await.unwrap();
+    assert_eq!(told(&ask(&waited, true, &|_| {}).await), json!(null));
 }
