@@ -40,6 +40,19 @@ impl Accounts {
         Err(AuthError::Contended)
     }
 
+    /// The short id of the device that a refresh token is of; `None` for a token that nobody knows. Whether the token is good for anything
+    /// [`Self::refresh`] says. One read.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn device_of_refresh_token(&self, refresh_token: &str) -> Result<Option<u64>, StoreError> {
+        if !can_be(REFRESH, refresh_token) {
+            return Ok(None);
+        }
+        let found = self.store.get(&REFRESH_TOKENS, &refresh_token_key(&token_hash(refresh_token))).await?;
+        Ok(found.map(|token| token.row.device))
+    }
+
     async fn build_refresh(&self, token: TokenRow) -> Result<(Batch, Login), AuthError> {
         let keys = Of::new(&token).keys();
         let cells = self.store.cells(&keys).await?;

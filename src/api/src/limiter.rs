@@ -18,7 +18,7 @@ use crate::ApiError;
 /// How often something may be asked. `None`: any number of times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GroupRates {
-    /// By one account, whatever its device and address.
+    /// By one account, whatever its device and address; of [`Group::Refresh`]: by one device.
     pub account: Option<Rate>,
     /// From one address, whoever asks: an IPv4 address, or a /64 of IPv6.
     pub address: Option<Rate>,
@@ -105,6 +105,18 @@ impl Limiter {
             taken.map_err(refused)?;
         }
         Ok(())
+    }
+
+    /// Counts one of `group` asked by `device`, which is known only after the address was counted.
+    ///
+    /// # Errors
+    /// 429 `M_LIMIT_EXCEEDED`; nothing was counted.
+    pub(crate) fn count_device(&self, group: Group, device: u64) -> Result<(), ApiError> {
+        let Inner { limits, clock, accounts, .. } = self.0.as_ref();
+        let Some(rate) = limits.of(group).account else { return Ok(()) };
+        let now_us = clock.monotonic_ms().saturating_mul(1_000);
+        let refused = |retry_after_ms| ApiError::limited(group.name(), retry_after_ms, group.sentence());
+        accounts.lock().take(rate, (group, device), now_us, 1).map_err(refused)
     }
 
     /// Bytes held, and at most.

@@ -24,6 +24,8 @@ pub const CREATE_OF_ACCOUNT: Rate = Rate::per_second(1, 30);
 pub const SEARCH_OF_ACCOUNT: Rate = Rate::per_second(10, 60);
 /// Tokens for other devices and services that an account asks for.
 pub const TOKEN_OF_ACCOUNT: Rate = Rate::per_second(2, 30);
+/// Refreshes of a device. A client asks once in the life of an access token, and a few times more where answers do not reach it.
+pub const REFRESH_OF_DEVICE: Rate = Rate::per_minute(10, 60);
 
 /// Wrong passwords for one account from one address, or on one device. Ten slips in a row are rare, and the next try is half a minute away;
 /// a stranger tries 2,890 a day.

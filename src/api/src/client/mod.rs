@@ -61,7 +61,7 @@ pub(crate) fn routes() -> Routes {
         .route(login_types::login_types)
         .route_limited(Group::Login, login::login)
         .route_limited(Group::Token, login_token::login_token)
-        .route(refresh::refresh)
+        .route_limited(Group::Refresh, refresh::refresh)
         .route(logout::logout)
         .route(logout_all::logout_all)
         .route(whoami::whoami)

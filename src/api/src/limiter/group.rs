@@ -26,11 +26,13 @@ pub enum Group {
     Search,
     /// Tokens for other devices and services.
     Token,
+    /// New tokens for old ones, by device: each is a commit. Whose they are is known once the token has been read.
+    Refresh,
 }
 
 impl Group {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Login,
         Self::Registration,
         Self::Password,
@@ -40,6 +42,7 @@ impl Group {
         Self::Create,
         Self::Search,
         Self::Token,
+        Self::Refresh,
     ];
 
     /// As configuration and metrics call it.
@@ -55,6 +58,7 @@ impl Group {
             Self::Create => "create",
             Self::Search => "search",
             Self::Token => "token",
+            Self::Refresh => "refresh",
         }
     }
 
@@ -71,6 +75,7 @@ impl Group {
             Self::Create => (Some(rates::CREATE_OF_ACCOUNT), None),
             Self::Search => (Some(rates::SEARCH_OF_ACCOUNT), None),
             Self::Token => (Some(rates::TOKEN_OF_ACCOUNT), None),
+            Self::Refresh => (Some(rates::REFRESH_OF_DEVICE), None),
         };
         GroupRates { account, address }
     }
@@ -86,6 +91,7 @@ impl Group {
             Self::Create => "Too many rooms made in a short time. Please wait a moment.",
             Self::Search => "Too many searches in a short time. Please wait a moment.",
             Self::Token => "Too many tokens asked for in a short time. Please wait a moment.",
+            Self::Refresh => "This device refreshes its token too often. Please wait a moment.",
         }
     }
 }

@@ -102,6 +102,7 @@ const LIMITED: &[(Group, &[&str])] = &[
     (Group::Create, &["POST /createRoom", "POST /rooms/{room_id}/upgrade"]),
     (Group::Search, &["POST /publicRooms", "POST /user_directory/search"]),
     (Group::Token, &["POST /login/get_token", "POST /user/{user_id}/openid/request_token"]),
+    (Group::Refresh, &["POST /refresh"]),
 ];
 
 /// Without being asked for, nothing is limited: development and tests.
@@ -286,4 +287,37 @@ async fn a_shift_begins() {
     // A colleague's telephone that tries an old password all the time does not change that.
     while sign_in(&server, "nurse0", "old", HOSPITAL).await.status == 403 {}
     sign_in(&server, "nurse1", "correct horse", HOSPITAL).await.ok();
+}
+
+/// A device that refreshes in a loop is held up, whichever of its tokens it shows; another device of the same person is not, nor is
+/// somebody else behind the same address. What is refused spends no token.
+#[tokio::test]
+async fn refreshing_is_limited_by_device() {
+    let server = by_account(Group::Refresh).await;
+    let session = async |path: &str, body: Value| {
+        let mut body = body;
+        body["refresh_token"] = true.into();
+        server.post(&format!("/_matrix/client/v3/{path}"), "", &body).await.ok()["refresh_token"].clone()
+    };
+    let new =
+        |name: &str| json!({ "username": name, "password": "correct horse", "auth": { "type": "m.login.dummy" } });
+    let first = session("register", new("anna")).await;
+    let identifier = json!({ "type": "m.id.user", "user": "anna" });
+    let password = json!({ "type": "m.login.password", "identifier": identifier, "password": "correct horse" });
+    let (tablet, bert) = (session("login", password).await, session("register", new("bert")).await);
+    let refresh =
+        async |token: &Value| server.post("/_matrix/client/v3/refresh", "", &json!({ "refresh_token": token })).await;
+    let second = refresh(&first).await.ok()["refresh_token"].clone();
+    let third = refresh(&second).await.ok()["refresh_token"].clone();
+    refresh(&third).await.expect_limited(60_000);
+    refresh(&second).await.expect_limited(60_000);
+    for other in [&tablet, &bert] {
+        refresh(other).await.ok();
+    }
+    // What nobody knows costs a read, as with any endpoint.
+    for _ in 0..5 {
+        refresh(&json!("wsr_unknown")).await.expect_error(401, "M_UNKNOWN_TOKEN");
+    }
+    server.clock.advance_ms(60_000);
+    refresh(&third).await.ok();
 }

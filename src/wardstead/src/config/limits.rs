@@ -110,6 +110,26 @@ group!(
     Token: account "2/s, burst 30", address "off"
 );
 
+/// `[limits.refresh]`
+#[derive(Clone, Copy, Debug, Default, confique::Config)]
+#[config(partial_attr(derive(Debug, Clone)))]
+#[config(partial_attr(serde(deny_unknown_fields)))]
+pub struct Refresh {
+    /// By one device.
+    #[config(default = "10/min, burst 60")]
+    pub device: Setting,
+
+    /// By all at one address.
+    #[config(default = "off")]
+    pub address: Setting,
+}
+
+impl From<Refresh> for GroupRates {
+    fn from(group: Refresh) -> Self {
+        Self { account: group.device.0, address: group.address.0 }
+    }
+}
+
 /// `[limits]`
 #[derive(Clone, Copy, Debug, Default, confique::Config)]
 #[config(partial_attr(derive(Debug, Clone)))]
@@ -154,6 +174,10 @@ pub struct Limits {
     /// Tokens for other devices and services.
     #[config(nested)]
     pub token: Token,
+
+    /// New access tokens for refresh tokens.
+    #[config(nested)]
+    pub refresh: Refresh,
 }
 
 /// `[limits.failed_login]`
@@ -189,6 +213,7 @@ impl Limits {
             Group::Create => self.create.into(),
             Group::Search => self.search.into(),
             Group::Token => self.token.into(),
+            Group::Refresh => self.refresh.into(),
         };
         Group::ALL.into_iter().fold(RateLimits::default(), |limits, group| limits.with(group, of(group)))
     }

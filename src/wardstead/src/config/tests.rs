@@ -216,13 +216,14 @@ fn the_limits_are_those_of_a_hospital_unless_set() {
     assert_eq!(limits.failed_login.limits(), FailedLogins::production());
     let text = format!(
         "{LEAST}[limits.send]\naccount = \"90/min, burst 7\"\naddress = \"50/s, burst 500\"\n\
-         [limits.search]\naccount = \"off\"\n[limits.invite]\naccount = 0\n[limits.failed_login]\naddress = \"off\"\n"
+         [limits.refresh]\ndevice = \"off\"\n[limits.search]\naccount = \"off\"\n[limits.invite]\naccount = 0\n[limits.failed_login]\naddress = \"off\"\n"
     );
     let limits = load(&text).unwrap().limits;
     let send = GroupRates { account: "90/min, burst 7".parse().ok(), address: "50/s, burst 500".parse().ok() };
     let expected = RateLimits::production()
         .with(Group::Send, send)
         .with(Group::Search, GroupRates::default())
+        .with(Group::Refresh, GroupRates::default())
         .with(Group::Invite, GroupRates::default());
     assert_eq!(limits.requests(), expected);
     assert_eq!(limits.failed_login.limits(), FailedLogins { address: None, ..FailedLogins::production() });
