@@ -192,6 +192,17 @@ impl Presence {
         }
     }
 
+    /// `by` has another name or picture from now on, which those who are told of their presence are told with it. Of who was not there
+    /// of late nothing is told.
+    pub fn renamed(&self, by: &Session) {
+        let Some(inner) = &self.inner else { return };
+        let now = inner.now();
+        let mut memory = inner.memory.lock();
+        if memory.state.knows(by.user) {
+            inner.tell(&mut memory, Entry::new(by.user, &by.user_id, now, What::Renamed), now);
+        }
+    }
+
     /// `by` says how they are there, and with `status` what about it; without it the message stays, an empty one removes it.
     /// The caller has checked its length ([`limits::PRESENCE_STATUS_BYTES`]).
     pub fn set(&self, by: &Session, state: PresenceState, status: Option<String>) {

@@ -3,10 +3,10 @@
 //! A client may come to any node with its token. So the token alone says what the client was told: a digest of who typed, the
 //! second of the last answer with ephemeral news, and the second of the last answer. See `docs/design/07-ephemeral.md`.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use ruma::OwnedUserId;
-use wardstead_accounts::{PresenceOf, Session, settled_ms};
+use wardstead_accounts::{Names, PresenceOf, Session, settled_ms};
 use wardstead_limits::ephemeral as limits;
 use wardstead_rooms::Room;
 use wardstead_store::SyncToken;
@@ -54,6 +54,8 @@ pub(crate) struct Ephemeral {
     pub(crate) typing: Vec<(Arc<Room>, Vec<OwnedUserId>)>,
     /// Users whose presence is another than the client knows.
     pub(crate) presence: Vec<PresenceOf>,
+    /// What they call themselves, by short id: read when the answer is given.
+    pub(crate) names: BTreeMap<u64, Names>,
     /// Whether this is a reason to answer now.
     pub(crate) ready: bool,
     /// When to look again if nothing happens until then.
@@ -67,8 +69,8 @@ pub(crate) struct Ephemeral {
 impl Ephemeral {
     /// Tells nothing.
     pub(crate) fn nothing(told: Told) -> Self {
-        let (typing, presence) = (Vec::new(), Vec::new());
-        Self { typing, presence, ready: false, again: Again::default(), told, looked: told }
+        let (typing, presence, names) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Self { typing, presence, names, ready: false, again: Again::default(), told, looked: told }
     }
 
     /// Adds presence that the answer tells beside what changed.
@@ -87,11 +89,21 @@ impl Ephemeral {
                 joined.ephemeral.typing(user_ids);
             }
         }
-        self.presence.into()
+        response::PresenceSection::new(self.presence, self.names)
     }
 }
 
 impl Syncer {
+    /// Adds what those call themselves of whose presence `ephemeral` tells. At most one read.
+    pub(crate) async fn name_present(&self, ephemeral: &mut Ephemeral) -> Result<(), SyncError> {
+        if !ephemeral.presence.is_empty() {
+            let users: Vec<u64> = ephemeral.presence.iter().map(|of| of.user).collect();
+            let names = self.accounts.names(&users).await?;
+            ephemeral.names = names.into_iter().map(|names| (names.user, names)).collect();
+        }
+        Ok(())
+    }
+
     /// What there is to tell `by` now, whose client was `told` that, in an answer that has news of rooms or has none.
     pub(crate) async fn ephemeral(
         &self,
@@ -118,6 +130,7 @@ impl Syncer {
         Ok(Ephemeral {
             typing: typing.rooms,
             presence: presence.users,
+            names: BTreeMap::new(),
             ready: typing.ready || presence.ready,
             again: Again { typing_ms: typing.again_ms, presence: presence.again },
             told,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ruma::{OwnedRoomId, OwnedUserId};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use wardstead_accounts::{PresenceOf, PresenceState};
+use wardstead_accounts::{Names, PresenceOf, PresenceState};
 use wardstead_rooms::Receipt;
 
 use crate::{
@@ -129,9 +129,14 @@ impl PresenceSection {
     }
 }
 
-impl From<Vec<PresenceOf>> for PresenceSection {
-    fn from(users: Vec<PresenceOf>) -> Self {
-        Self { events: users.into_iter().map(PresenceEvent::from).collect() }
+impl PresenceSection {
+    /// How each of `users` is there, with the name and the picture that `names` have of them.
+    pub(crate) fn new(users: Vec<PresenceOf>, mut names: BTreeMap<u64, Names>) -> Self {
+        let event = |of: PresenceOf| {
+            let names = names.remove(&of.user);
+            PresenceEvent::new(of, names)
+        };
+        Self { events: users.into_iter().map(event).collect() }
     }
 }
 
@@ -147,16 +152,23 @@ struct PresenceEvent {
 struct PresenceContent {
     presence: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    displayname: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    avatar_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     status_msg: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_active_ago: Option<u64>,
     currently_active: bool,
 }
 
-impl From<PresenceOf> for PresenceEvent {
-    fn from(of: PresenceOf) -> Self {
+impl PresenceEvent {
+    fn new(of: PresenceOf, names: Option<Names>) -> Self {
+        let (displayname, avatar_url) = names.map(|names| (names.displayname, names.avatar_url)).unwrap_or_default();
         let content = PresenceContent {
             presence: of.state.name(),
+            displayname,
+            avatar_url,
             status_msg: of.status,
             last_active_ago: of.active_ago_ms,
             currently_active: of.state == PresenceState::Online,

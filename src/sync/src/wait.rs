@@ -156,7 +156,8 @@ impl Syncer {
             return self.wait(Asked { question, filter, token, full_state, timeout }, listener, upto).await;
         }
         let question = question.with(&filter);
-        let ephemeral = Box::pin(self.ephemeral(by, Told::default(), &filter, token.is_some())).await?;
+        let mut ephemeral = Box::pin(self.ephemeral(by, Told::default(), &filter, token.is_some())).await?;
+        Box::pin(self.name_present(&mut ephemeral)).await?;
         let mut sections = match token {
             // Somebody else's: what that one was sent up to there, this client was not.
             Some(token) => {
@@ -252,7 +253,8 @@ impl Syncer {
         let question = question.with(filter);
         // The epoch may end while the client waits.
         if let Err(true_upto) = self.reach_of(at) {
-            let ephemeral = self.ephemeral(by, told, filter, true).await?;
+            let mut ephemeral = self.ephemeral(by, told, filter, true).await?;
+            self.name_present(&mut ephemeral).await?;
             let mut sections = Box::pin(self.gappy(&question, true_upto, upto)).await?;
             sections.to_device = self.to_device(by, inbox.true_upto(true_upto), upto).await?;
             return self.respond(&question, upto, sections, ephemeral).map(Look::Found);
@@ -264,6 +266,7 @@ impl Syncer {
         let mut ephemeral = self.ephemeral(by, told, filter, !sections.is_empty()).await?;
         ephemeral.also(self.newly_shared(by, range, &sections, filter).await?);
         if !sections.is_empty() || ephemeral.ready || last {
+            self.name_present(&mut ephemeral).await?;
             let (rooms, typing) = (&mut sections.rooms, &ephemeral.typing);
             Box::pin(self.count_typing(&question, rooms, typing, upto)).await?;
             return self.respond(&question, upto, sections, ephemeral).map(Look::Found);

@@ -27,6 +27,8 @@ pub(super) enum What {
     Said { state: PresenceState, status: Option<String> },
     /// The user did something.
     Acted,
+    /// The user has another name or picture, which is told with presence.
+    Renamed,
 }
 
 /// A node vouches that a device is there.
@@ -63,6 +65,7 @@ enum WireWhat<'a> {
         status: Option<&'a str>,
     },
     Acted,
+    Renamed,
 }
 
 /// States as one byte.
@@ -99,6 +102,7 @@ pub(super) fn encode(entries: &[Entry]) -> Vec<Bytes> {
             What::Device(device) => WireWhat::Device(*device),
             What::Said { state, status } => WireWhat::Said { state: *state, status: status.as_deref() },
             What::Acted => WireWhat::Acted,
+            What::Renamed => WireWhat::Renamed,
         };
         let wire = Wire { user: entry.user, user_id: entry.user_id.as_str(), said_ms: entry.said_ms, what };
         // Serialising numbers and texts into memory cannot fail; an empty entry adds nothing.
@@ -137,6 +141,7 @@ impl Wire<'_> {
             WireWhat::Said { status: Some(status), .. } if status.len() > limits::PRESENCE_STATUS_BYTES => return None,
             WireWhat::Said { state, status } => What::Said { state, status: status.map(str::to_owned) },
             WireWhat::Acted => What::Acted,
+            WireWhat::Renamed => What::Renamed,
         };
         Some(Entry { user, user_id: UserId::parse(user_id).ok()?, said_ms, what })
     }
@@ -159,7 +164,7 @@ mod tests {
             });
         let status = proptest::option::of("[ -~é]{0,200}");
         let said = (state(), status).prop_map(|(state, status)| What::Said { state, status });
-        prop_oneof![device, said, Just(What::Acted)]
+        prop_oneof![device, said, Just(What::Acted), Just(What::Renamed)]
     }
 
     fn entry() -> impl Strategy<Value = Entry> {

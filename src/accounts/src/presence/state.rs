@@ -75,6 +75,8 @@ impl Known {
                 self.said = Some(Said { state: *state, status: status.clone(), at_ms: entry.said_ms });
             }
             What::Acted => self.active_ms = self.active_ms.max(entry.said_ms.min(now)),
+            // Itself it is nothing that is kept here; heard twice it is told at the same time.
+            What::Renamed => {}
         }
         true
     }
@@ -105,7 +107,7 @@ impl State {
         let Some(user) = self.users.get_mut(&entry.user) else { return };
         let (before, status) = (user.bytes(), user.status().cloned());
         let new = user.take(entry, now);
-        let restated = status.as_ref() != user.status();
+        let restated = status.as_ref() != user.status() || entry.what == What::Renamed;
         self.bytes = self.bytes + user.bytes() - before;
         if new {
             let said_ms = if now.abs_diff(entry.said_ms) <= limits::BUS_LATE_MS { entry.said_ms } else { now };
@@ -210,6 +212,11 @@ impl State {
     pub(super) fn taken_back(&self, user: u64, (node, device): (u64, u64), now: u64) -> Option<Vouched> {
         let device = self.users.get(&user)?.device(node, device).filter(|device| device.until_ms > now)?;
         Some(Vouched { until_ms: now, ..*device })
+    }
+
+    /// Whether anything is known of the user.
+    pub(super) fn knows(&self, user: u64) -> bool {
+        self.users.contains_key(&user)
     }
 
     /// Bytes that it takes.

@@ -166,3 +166,33 @@ async fn presence_that_is_switched_off() {
     server.clock.advance_ms(10_000);
     assert_eq!(sync(&server, &bert, &Value::Null, "").await["presence"], Value::Null);
 }
+
+/// Presence has the name and the picture that its user says to everybody, and a new one is told with it, on each node.
+#[tokio::test]
+async fn names_and_pictures_are_told_with_presence() {
+    let server = Server::new().await;
+    let (_, anna, bert) = two_in_a_room(&server).await;
+    let set = async |key: &str, value: &str| {
+        let path = format!("{V3}/profile/{}/{key}", encoded("@anna:example.org"));
+        server.put(&path, &anna, &json!({ key: value })).await.ok();
+    };
+    set("displayname", "Dr. Anna").await;
+    sync(&server, &anna, &Value::Null, "").await;
+    server.clock.advance_ms(5_000);
+    let first = sync(&server, &bert, &Value::Null, "").await;
+    let named = |answer: &Value| {
+        let content = &answer["presence"]["events"][0]["content"];
+        json!([content["presence"], content["displayname"], content["avatar_url"]])
+    };
+    assert_eq!(named(&first), json!(["online", "Dr. Anna", null]));
+    server.clock.advance_ms(5_000);
+    let second = sync(&server, &bert, &first, "").await;
+    assert_eq!(second["presence"], Value::Null);
+    set("avatar_url", "mxc://example.org/anna").await;
+    set("org.example.ward", "7").await;
+    server.clock.advance_ms(5_000);
+    let third = sync(&server, &bert, &second, "").await;
+    assert_eq!(named(&third), json!(["online", "Dr. Anna", "mxc://example.org/anna"]));
+    server.clock.advance_ms(5_000);
+    assert_eq!(sync(&server, &bert, &third, "").await["presence"], Value::Null, "once");
+}

@@ -5,7 +5,10 @@ mod index;
 mod met;
 mod words;
 
-use std::{cmp::Reverse, collections::HashSet};
+use std::{
+    cmp::Reverse,
+    collections::{HashSet, VecDeque},
+};
 
 use ruma::{OwnedUserId, UserId};
 use serde::Serialize;
@@ -82,12 +85,14 @@ impl Directory {
     /// The store's.
     pub async fn search_people(&self, by: &Session, query: &PeopleQuery) -> Result<People, DirectoryError> {
         let term = Term::of(&query.term);
-        let Some(word) = term.key() else { return Ok(People::default()) };
+        if term.lookups().is_empty() || !term.may_be_of(by.user_id.server_name()) {
+            return Ok(People::default());
+        }
         let limit = query.limit.unwrap_or(limits::PEOPLE_DEFAULT_USERS).min(limits::PEOPLE_USERS);
         let ignored = self.inner.accounts.ignored_by(by.user, &by.user_id).await?;
         let rooms = self.inner.rooms.user_rooms(by.user).await?;
         let rooms: Vec<UserRoom> = rooms.into_iter().filter(|room| room.membership == Membership::Join).collect();
-        let (mut found, mut limited) = self.candidates(by, &term, word, &ignored, &rooms).await?;
+        let (mut found, mut limited) = self.candidates(by, &term, &ignored, &rooms).await?;
         limited |= found.len() > limit;
         // Who fits worse than the last that is shown is not, whatever else they are.
         found.sort_by_key(|person| person.fit);
@@ -110,18 +115,21 @@ impl Directory {
     }
 
     /// Whoever fits, in the order of their words; and whether there may be more.
+    ///
+    /// The words take turns, a page each, until one of them has no more: whoever fits has that one too. So one word that everybody has, a
+    /// title, does not hide those whom the other tells apart.
     async fn candidates(
         &self,
         by: &Session,
         term: &Term,
-        word: &str,
         ignored: &Ignored,
         rooms: &[UserRoom],
     ) -> Result<(Vec<Candidate>, bool), DirectoryError> {
         let (mut found, mut seen): (Vec<Candidate>, HashSet<u64>) = (Vec::new(), HashSet::from([by.user]));
-        let mut rest = Some(ScanRange::prefix(PEOPLE_WORDS.key(0).fixed(word.as_bytes()).key()));
-        let mut scanned = 0;
-        while let Some(range) = rest {
+        let range = |word: &str| ScanRange::prefix(PEOPLE_WORDS.key(0).fixed(word.as_bytes()).key());
+        let mut turns: VecDeque<ScanRange> = term.lookups().into_iter().map(range).collect();
+        let (mut scanned, mut more) = (0, false);
+        while let Some(range) = turns.pop_front() {
             let page = PageLimit::rows(limits::PEOPLE_PAGE_ROWS);
             let (rows, resume) = self.inner.store.scan(&PEOPLE_WORDS, &range, page).await?;
             scanned += rows.len();
@@ -138,12 +146,14 @@ impl Directory {
                 VisiblePeople::All => fitting,
                 VisiblePeople::Met => self.met(rooms, fitting).await?,
             });
-            rest = resume.map(|resume| range.resumed(resume));
+            more = resume.is_some();
+            let Some(resume) = resume else { break };
+            turns.push_back(range.resumed(resume));
             if found.len() >= limits::PEOPLE_RANKED_USERS || scanned >= limits::PEOPLE_SCANNED_ROWS {
                 break;
             }
         }
-        let more = rest.is_some() || found.len() > limits::PEOPLE_RANKED_USERS;
+        more |= found.len() > limits::PEOPLE_RANKED_USERS;
         found.truncate(limits::PEOPLE_RANKED_USERS);
         Ok((found, more))
     }

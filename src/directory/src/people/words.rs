@@ -1,6 +1,8 @@
 //! The words of names, in the form in which they are compared: without case and without accents.
 
-use ruma::UserId;
+use std::cmp::Reverse;
+
+use ruma::{ServerName, UserId};
 use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 use wardstead_limits::profiles as limits;
 
@@ -44,6 +46,8 @@ fn words(text: &str) -> Vec<String> {
 pub(super) struct Term {
     /// Each is the beginning of a word of whoever is found.
     words: Vec<String>,
+    /// Of a user id: its server, or the beginning of that.
+    server: Option<String>,
 }
 
 /// How well somebody fits; the better is the smaller.
@@ -61,18 +65,25 @@ impl Term {
     /// `text` as somebody typed it: words of a name, a user name, a user id or the beginning of one.
     pub(super) fn of(text: &str) -> Self {
         let text = text.trim();
-        let name = match text.strip_prefix('@') {
-            Some(user_id) => user_id.split(':').next().unwrap_or_default(),
-            None => text,
-        };
+        let user_id = text.strip_prefix('@').map(|user_id| user_id.split_once(':').unwrap_or((user_id, "")));
+        let (name, server) = user_id.map_or((text, None), |(name, server)| (name, Some(server.to_lowercase())));
         let mut words = words(name);
         words.truncate(limits::PEOPLE_TERM_KEYS);
-        Self { words }
+        Self { words, server }
     }
 
-    /// The word by which people are looked up: the longest, of which there are the fewest. `None`: there is nothing to search.
-    pub(super) fn key(&self) -> Option<&str> {
-        self.words.iter().max_by_key(|word| word.len()).map(String::as_str)
+    /// The words by which people are looked up, each once, the longest first: mostly there are the fewest of it. None: there is nothing to
+    /// search.
+    pub(super) fn lookups(&self) -> Vec<&str> {
+        let mut words: Vec<&str> = self.words.iter().map(String::as_str).collect();
+        words.sort_unstable_by_key(|word| (Reverse(word.len()), *word));
+        words.dedup();
+        words
+    }
+
+    /// Whether users of `server` can be meant: whoever looks for one of another server is not shown somebody here of the same name.
+    pub(super) fn may_be_of(&self, server: &ServerName) -> bool {
+        self.server.as_ref().is_none_or(|asked| server.as_str().starts_with(asked.as_str()))
     }
 
     /// How `person` fits, if at all.
@@ -157,6 +168,18 @@ mod tests {
             ("mary-j", "Mary-Jane", Some(Fit::Beginnings)),
             ("иван", "Иван", Some(Fit::Whole)),
             ("李", "李小龙", Some(Fit::Beginnings)),
+            ("smith-jones", "Dr. Ann Smith-Jones", Some(Fit::Words)),
+            ("smithjones", "Dr. Ann Smith-Jones", Some(Fit::Words)),
+            ("jones", "Dr. Ann Smith\u{2010}Jones", Some(Fit::Words)),
+            ("dr smith", "Dr. Ann Smith-Jones", Some(Fit::Words)),
+            ("dr. ann smith-jones", "Dr Ann Smith-Jones", Some(Fit::Whole)),
+            ("obrien", "Sinéad O’Brien", Some(Fit::Words)),
+            ("sinead", "Sine\u{301}ad", Some(Fit::Whole)),
+            ("sine\u{301}ad", "Sinéad", Some(Fit::Whole)),
+            ("ärzte", "Arzte", Some(Fit::Whole)),
+            ("É", "Élodie", Some(Fit::Beginnings)),
+            ("prof dr med", "Prof. Dr. med. Weiß", Some(Fit::Words)),
+            ("weiss", "Prof. Dr. med. Weiß", Some(Fit::Words)),
             ("z.smith42", "Zoë", Some(Fit::Whole)),
             ("@z.smith42:example.org", "Zoë", Some(Fit::Whole)),
             ("@z.sm", "Zoë", Some(Fit::Beginnings)),
@@ -170,9 +193,30 @@ mod tests {
     }
 
     #[test]
+    fn a_user_id_is_of_its_server() {
+        let here = ruma::server_name!("example.org");
+        for (term, expected) in [
+            ("zoe", true),
+            ("@zoe", true),
+            ("@zoe:", true),
+            ("@zoe:exam", true),
+            ("@zoe:Example.org", true),
+            ("@zoe:example.com", false),
+            ("@zoe:example.org:8448", false),
+        ] {
+            assert_eq!(Term::of(term).may_be_of(here), expected, "{term}");
+        }
+    }
+
+    #[test]
+    fn the_longest_word_is_looked_up_first() {
+        assert_eq!(Term::of("dr li doctor li").lookups(), ["doctor", "dr", "li"]);
+    }
+
+    #[test]
     fn nothing_and_signs_are_no_search() {
         for term in ["", "  ", "@", "@:example.org", "!?", "\u{301}"] {
-            assert_eq!(Term::of(term).key(), None, "{term:?}");
+            assert!(Term::of(term).lookups().is_empty(), "{term:?}");
         }
         assert_eq!(Term::of("a smith").key(), Some("smith"));
     }

@@ -1,11 +1,15 @@
 //! Who is found, by what, in which order, at what cost.
 
+use std::sync::Arc;
+
+use ruma::UserId;
 use serde_json::json;
-use wardstead_accounts::{Accounts, AccountsError, NewAccount, Session};
-use wardstead_directory::PeopleQuery;
+use wardstead_accounts::{AccountChange, Accounts, AccountsError, NewAccount, ProfileChanged, Session};
+use wardstead_directory::{PeopleIndex, PeopleQuery};
 use wardstead_engine::Batch;
 use wardstead_limits::profiles as limits;
 use wardstead_rooms::{NewRoom, Preset};
+use wardstead_store::{Contributors, Overlay};
 
 use crate::support::{Server, raw, reserved, server};
 
@@ -174,4 +178,78 @@ async fn a_search_is_bounded() {
     assert!(scans == 3 && rows <= 702, "{scans} {rows}");
     let (found, _, scans, rows) = cost("zed").await;
     assert_eq!((found, scans, rows), (("last".into(), false), 2, 2));
+}
+
+/// As many as work for a large trust.
+const PEOPLE: usize = 100_000;
+
+impl Server {
+    /// So many doctors in the index, without accounts: "Doctor Kim S00042", `d00042`.
+    async fn index_doctors(&self, number: usize) {
+        let index = Contributors::<AccountChange>::new(vec![Arc::new(PeopleIndex)]);
+        for chunk in (0..number).collect::<Vec<_>>().chunks(500) {
+            let (mut batch, queued) = (Batch::new(), Overlay::new(&self.store, Vec::new()));
+            for number in chunk {
+                let change = AccountChange::ProfileChanged(ProfileChanged {
+                    user: 1_000_000 + *number as u64,
+                    user_id: UserId::parse(format!("@d{number:05}:example.org")).unwrap(),
+                    field: "displayname".to_owned(),
+                    displayname: Some(format!("Doctor Kim S{number:05}")),
+                });
+                index.contribute(&change, &queued, &mut batch, 0).await.unwrap();
+            }
+            self.store.commit(batch).await.unwrap();
+        }
+    }
+}
+
+/// Among a hundred thousand people a search reads no more rows than among a few hundred, whatever is typed; and finds who can be told
+/// apart by any word, whatever title everybody else has too. A new name costs what it costs in an empty index, and counts at once, on
+/// each node.
+#[tokio::test]
+async fn a_hundred_thousand_people() {
+    let server = server().await;
+    let other = server.node(2).await;
+    let (anna, zoe) = (server.user("anna").await, server.user("z.oberg").await);
+    let rename = async |name: &str| {
+        let before = (server.counts.read(), server.counts.scanned_rows());
+        server.name(&zoe, name).await;
+        let after = (server.counts.read(), server.counts.scanned_rows());
+        (after.0.gets - before.0.gets, after.0.batches - before.0.batches, after.1 - before.1)
+    };
+    rename("Zoë").await;
+    let alone = rename("Doctor Zoë Öberg").await;
+    server.index_doctors(PEOPLE).await;
+    assert_eq!(rename("Doctor Zoë Öberg-Ångström").await, alone);
+
+    let cost = async |term: &str| {
+        let rows = other.counts.scanned_rows();
+        let (found, limited) = other.find(&anna, term, 10).await;
+        (found, limited, other.counts.scanned_rows() - rows)
+    };
+    let page = limits::PEOPLE_PAGE_ROWS as u64;
+    // What everybody has: a letter, a title, the beginning of a user name.
+    for term in ["s", "S", "doctor", "k", "@d", "@d:example.org"] {
+        let (found, limited, rows) = cost(term).await;
+        assert_eq!((found.split(' ').count(), limited), (10, true), "{term}");
+        assert!(rows <= page, "{term}: {rows}");
+    }
+    for term in ["s99999", "d99999", "@d99999", "@d99999:example.org", "doctor s99999", "S99999 Kim Doctor", "d s99999"]
+    {
+        let (found, limited, rows) = cost(term).await;
+        assert_eq!((found.as_str(), limited), ("d99999", false), "{term}");
+        assert!(rows <= 2 * page + 1, "{term}: {rows}");
+    }
+    for term in ["doctor zo", "Doctor Zoë", "doctor oberg", "Öberg-Ång", "z.oberg", "doctor z"] {
+        let (found, limited, rows) = cost(term).await;
+        assert_eq!((found.as_str(), limited), ("z.oberg", false), "{term}");
+        assert!(rows <= page + 2, "{term}: {rows}");
+    }
+    // Words that everybody has, and nobody who is called so.
+    for term in ["doctor kim s d", "doctor nobody", "x"] {
+        let (_, _, rows) = cost(term).await;
+        assert!(rows <= limits::PEOPLE_SCANNED_ROWS as u64 + page, "{term}: {rows}");
+    }
+    assert_eq!(cost("@d99999:elsewhere.org").await, (String::new(), false, 0));
+    assert_eq!((cost("x").await.1, cost("doctor nobody").await.1), (false, false));
 }

@@ -65,8 +65,9 @@ impl Rooms {
     }
 
     async fn try_renew(&self, author: &Author, room_id: &str) -> Result<(), RoomError> {
-        let Ok(room_id) = RoomId::parse(room_id) else { return Ok(()) };
-        let Some(room) = self.inner.names.by_id(&room_id).await? else { return Ok(()) };
+        let unknown = || RoomError::corrupt(&USER_ROOMS.key(author.user).key(), "a room that the user is in is missing");
+        let room_id = RoomId::parse(room_id).map_err(|_| unknown())?;
+        let room = self.inner.names.by_id(&room_id).await?.ok_or_else(unknown)?;
         let content = MembershipChange::to(Membership::Join).content();
         let mut proposal = Proposal::state("m.room.member", author.user_id.as_str(), content);
         proposal.guard = Some(Guard::Renew);

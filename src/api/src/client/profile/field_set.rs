@@ -13,7 +13,7 @@ use ruma::{
 use serde::de::Error as _;
 use serde_json::{Map, Value};
 
-use super::own;
+use super::{own, told_with_presence};
 use crate::{ApiError, endpoint::same_endpoint, ruma_io::Ruma};
 
 /// As ruma's, but that the value may be anything until it is known that the key may be set.
@@ -45,5 +45,6 @@ impl IncomingRequest for Request {
 pub(super) async fn field_set(Ruma { state, request, caller, .. }: Ruma<Request>) -> Result<Response, ApiError> {
     own(&caller, &request.user_id)?;
     state.accounts.set_profile_field(&caller.user_id, &request.key, &request.value).await?;
+    told_with_presence(&state, &caller, &request.key);
     Ok(Response::new())
 }

@@ -5,7 +5,7 @@ mod field_remove;
 mod field_set;
 mod get;
 
-use crate::{ApiError, routes::Routes};
+use crate::{ApiError, routes::Routes, state::ApiState};
 
 /// Adds the endpoints of profiles.
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -30,4 +30,11 @@ fn unknown() -> ApiError {
 /// That people change their own profiles only.
 fn own(caller: &wardstead_accounts::Session, user_id: &ruma::UserId) -> Result<(), ApiError> {
     if *user_id == caller.user_id { Ok(()) } else { Err(ApiError::forbidden("This is somebody else's profile.")) }
+}
+
+/// A new name or picture is told with its user's presence, too (Client-Server API, Events on Change of Profile Information).
+fn told_with_presence(state: &ApiState, caller: &wardstead_accounts::Session, key: &str) {
+    if ["displayname", "avatar_url"].contains(&key) {
+        state.syncer.presence().renamed(caller);
+    }
 }
