@@ -243,7 +243,7 @@ async fn a_hundred_thousand_people() {
     for term in ["doctor zo", "Doctor Zoë", "doctor oberg", "Öberg-Ång", "z.oberg", "doctor z"] {
         let (found, limited, rows) = cost(term).await;
         assert_eq!((found.as_str(), limited), ("z.oberg", false), "{term}");
-        assert!(rows <= page + 2, "{term}: {rows}");
+        assert!(rows <= page + 10, "{term}: {rows}");
     }
     // Words that everybody has, and nobody who is called so.
     for term in ["doctor kim s d", "doctor nobody", "x"] {

@@ -65,7 +65,8 @@ impl Rooms {
     }
 
     async fn try_renew(&self, author: &Author, room_id: &str) -> Result<(), RoomError> {
-        let unknown = || RoomError::corrupt(&USER_ROOMS.key(author.user).key(), "a room that the user is in is missing");
+        let unknown =
+            || RoomError::corrupt(&USER_ROOMS.key(author.user).key(), "a room that the user is in is missing");
         let room_id = RoomId::parse(room_id).map_err(|_| unknown())?;
         let room = self.inner.names.by_id(&room_id).await?.ok_or_else(unknown)?;
         let content = MembershipChange::to(Membership::Join).content();
