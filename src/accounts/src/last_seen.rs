@@ -117,7 +117,7 @@ mod tests {
     fn an_address_that_is_none_is_corrupt() {
         let of = |address: Option<&str>| {
             let row = LastSeenRow { at_ms: 1, address: address.map(str::to_owned), user_agent: None };
-            LastSeen::of(Found { key: last_seen_key(1, 2), row, version: 1, positions: Default::default() })
+            LastSeen::of(Found { key: last_seen_key(1, 2), row, version: 1, positions: [].into_iter().collect() })
         };
         assert_eq!(of(None).unwrap().address, None);
         assert_eq!(of(Some("192.0.2.1")).unwrap().address, Some([192, 0, 2, 1].into()));
