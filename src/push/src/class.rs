@@ -33,6 +33,8 @@ pub(crate) struct Asked<'a> {
     /// With `type`, `sender`, `room_id`, `event_id`, `content`, and `state_key` if it is state.
     pub(crate) event: &'a Value,
     pub(crate) sender: &'a UserId,
+    /// Its text in lower case.
+    pub(crate) body: Option<&'a str>,
     /// Whether it says whom it mentions.
     pub(crate) has_mentions: bool,
     /// Users in the room.
@@ -41,9 +43,26 @@ pub(crate) struct Asked<'a> {
 }
 
 enum Condition {
-    Match { path: Vec<String>, pattern: String, words: bool },
-    Is { path: Vec<String>, value: ScalarJsonValue },
-    Contains { path: Vec<String>, value: ScalarJsonValue },
+    /// All of a text is this, in lower case.
+    Equals {
+        path: Vec<String>,
+        text: String,
+    },
+    /// All of a text is like this, which is in lower case.
+    Like {
+        path: Vec<String>,
+        pattern: String,
+    },
+    /// The event's text has this, which is in lower case.
+    Word(String),
+    Is {
+        path: Vec<String>,
+        value: ScalarJsonValue,
+    },
+    Contains {
+        path: Vec<String>,
+        value: ScalarJsonValue,
+    },
     Members(RoomMemberCountIs),
     Permission(NotificationPowerLevelsKey),
     Never,
@@ -80,7 +99,12 @@ impl Class {
 fn compiled(condition: &str) -> Condition {
     match serde_json::from_str(condition) {
         Ok(PushCondition::EventMatch(EventMatchConditionData { key, pattern, .. })) => {
-            Condition::Match { path: path(&key), pattern: pattern.to_lowercase(), words: key == "content.body" }
+            let (path, pattern) = (path(&key), pattern.to_lowercase());
+            match key == "content.body" {
+                true => Condition::Word(pattern),
+                false if glob::has_wildcards(&pattern) => Condition::Like { path, pattern },
+                false => Condition::Equals { path, text: pattern },
+            }
         }
         Ok(PushCondition::EventPropertyIs(EventPropertyIsConditionData { key, value, .. })) => {
             Condition::Is { path: path(&key), value }
@@ -127,15 +151,15 @@ fn is(found: &Value, wanted: &ScalarJsonValue) -> bool {
 impl Condition {
     fn holds(&self, asked: &Asked<'_>) -> bool {
         match self {
-            Self::Match { path, pattern, words } => {
-                let Some(text) = find(asked.event, path).and_then(Value::as_str) else { return false };
-                if *words {
-                    let text = text.to_lowercase();
-                    text == *pattern || glob::has_word(&text, pattern)
-                } else {
-                    text == pattern || glob::is_like(&text.to_lowercase(), pattern)
-                }
+            // Most conditions are of this kind, and asked by every class: nothing is copied for what is plain.
+            Self::Equals { path, text } => find(asked.event, path).and_then(Value::as_str).is_some_and(|found| {
+                if found.is_ascii() { found.eq_ignore_ascii_case(text) } else { found.to_lowercase() == *text }
+            }),
+            Self::Like { path, pattern } => {
+                let found = find(asked.event, path).and_then(Value::as_str);
+                found.is_some_and(|found| glob::is_like(&found.to_lowercase(), pattern))
             }
+            Self::Word(word) => asked.body.is_some_and(|text| text == word || glob::has_word(text, word)),
             Self::Is { path, value } => find(asked.event, path).is_some_and(|found| is(found, value)),
             Self::Contains { path, value } => {
                 let found = find(asked.event, path).and_then(Value::as_array);

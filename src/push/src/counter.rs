@@ -41,6 +41,8 @@ struct Judged<'a> {
     appended: &'a EventAppended,
     /// As conditions see it.
     event: Value,
+    /// Its text in lower case, in which words are looked for.
+    body: Option<String>,
     has_mentions: bool,
 }
 
@@ -124,6 +126,7 @@ impl Counter {
         let asked = Asked {
             event: &judged.event,
             sender: &appended.event.sender,
+            body: judged.body.as_deref(),
             has_mentions: judged.has_mentions,
             joined: appended.joined,
             power: &power,
@@ -155,7 +158,7 @@ impl Counter {
         queued: &Overlay<'_>,
     ) -> Result<Vec<(u64, Outcome)>, StoreError> {
         let appended = judged.appended;
-        let text = judged.event["content"]["body"].as_str().filter(|_| !judged.has_mentions || tally.watched > 0);
+        let text = judged.body.as_deref().filter(|_| !judged.has_mentions || tally.watched > 0);
         let mentioned = mentioned(&judged.event);
         if text.is_none() && tally.watched == 0 && mentioned.is_empty() {
             self.core.count_evaluated(1 + tally.classes.len(), 0);
@@ -230,6 +233,7 @@ impl<'a> Judged<'a> {
         // What was read as an event is JSON.
         let content: Value = serde_json::from_str(event.content.get()).unwrap_or_default();
         let has_mentions = content.get("m.mentions").is_some();
+        let body = content.get("body").and_then(Value::as_str).map(str::to_lowercase);
         let mut object = json!({
             "type": event.event_type.to_string(),
             "sender": event.sender.as_str(),
@@ -241,7 +245,7 @@ impl<'a> Judged<'a> {
         if let Some(state_key) = &event.state_key {
             object["state_key"] = state_key.as_str().into();
         }
-        Self { appended, event: object, has_mentions }
+        Self { appended, event: object, body, has_mentions }
     }
 }
 

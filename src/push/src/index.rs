@@ -53,28 +53,34 @@ struct Words {
     owners: Vec<(u64, bool)>,
 }
 
-/// See the module.
-#[derive(Clone, Default)]
-pub(crate) struct Index {
-    names: u64,
-    upto: Position,
-    members: HashMap<u64, Arc<Member>>,
+/// Users, and how they are found by what they look for.
+#[derive(Default)]
+struct Part {
+    /// `None`: not in the room.
+    members: HashMap<u64, Option<Arc<Member>>>,
     ids: HashMap<OwnedUserId, u64>,
-    /// As of some time ago: what it finds may have left.
-    words: Arc<Words>,
-    /// Of those who changed since then.
-    recent_words: Words,
-    recent: BTreeSet<u64>,
+    words: Words,
     /// Users by whom they look for, in lower case.
     senders: HashMap<String, Vec<u64>>,
     ignorers: Vec<u64>,
     always: Vec<u64>,
 }
 
+/// See the module.
+#[derive(Clone, Default)]
+pub(crate) struct Index {
+    names: u64,
+    upto: Position,
+    /// As of some time ago: it is shared by what the room's index is from change to change.
+    base: Arc<Part>,
+    /// Who came, went or changed since then: at most [`limits::INDEX_RECENT_USERS`], so that a join in a large room is a small thing.
+    recent: Arc<Part>,
+}
+
 /// What an event has that somebody may look for.
 pub(crate) struct Looked<'a> {
     pub(crate) sender: &'a UserId,
-    /// Its text, where words are looked for.
+    /// Its text in lower case, where words are looked for.
     pub(crate) text: Option<&'a str>,
     pub(crate) mentioned: &'a [&'a str],
 }
@@ -84,9 +90,11 @@ pub(crate) struct Bytes;
 
 impl Weighter<u64, Arc<Index>> for Bytes {
     fn weight(&self, _: &u64, index: &Arc<Index>) -> u64 {
-        let words =
-            |words: &Words| words.automaton.as_ref().map_or(0, AhoCorasick::memory_usage) + 16 * words.owners.len();
-        (256 + 512 * index.members.len() + words(&index.words) + words(&index.recent_words)) as u64
+        let of = |part: &Part| {
+            let words = part.words.automaton.as_ref().map_or(0, AhoCorasick::memory_usage);
+            words + 16 * part.words.owners.len() + 512 * part.members.len()
+        };
+        (256 + of(&index.base) + of(&index.recent)) as u64
     }
 }
 
@@ -146,72 +154,79 @@ impl Member {
     }
 }
 
+impl Part {
+    fn new(members: HashMap<u64, Option<Arc<Member>>>) -> Result<Self, StoreError> {
+        let mut part = Self::default();
+        let mut words = Vec::new();
+        for (user, member) in &members {
+            let (user, Some(member)) = (*user, member) else { continue };
+            part.ids.insert(member.user_id.clone(), user);
+            words.extend(member.words.iter().map(|(word, alone)| (word.clone(), user, *alone)));
+            for trigger in member.own.iter().flat_map(|own| &own.triggers) {
+                if let Trigger::Sender(sender) = trigger {
+                    part.senders.entry(sender.clone()).or_default().push(user);
+                }
+            }
+            if member.own.as_ref().is_some_and(|own| !own.ignored.is_empty()) {
+                part.ignorers.push(user);
+            }
+            if member.always {
+                part.always.push(user);
+            }
+        }
+        part.words = Words::new(&words)?;
+        part.members = members;
+        Ok(part)
+    }
+
+    /// Adds whom an event may concern.
+    fn concerned(&self, looked: &Looked<'_>, found: &mut BTreeSet<u64>) {
+        found.extend(self.always.iter().copied());
+        found.extend(looked.mentioned.iter().filter_map(|id| self.ids.get(*id)));
+        if let Some(text) = looked.text {
+            self.words.find(text, found);
+        }
+        if !self.senders.is_empty() {
+            found.extend(self.senders.get(&looked.sender.as_str().to_lowercase()).into_iter().flatten());
+        }
+        let ignores = |user: &&u64| {
+            let member = self.members.get(*user).and_then(Option::as_ref);
+            member.and_then(|member| member.own.as_ref()).is_some_and(|own| own.ignored.contains(looked.sender))
+        };
+        found.extend(self.ignorers.iter().filter(ignores));
+    }
+}
+
 impl Index {
     pub(crate) fn member(&self, user: u64) -> Option<&Arc<Member>> {
-        self.members.get(&user)
+        self.recent.members.get(&user).or_else(|| self.base.members.get(&user))?.as_ref()
     }
 
     /// Members to whom an event may be something else than to their class.
     pub(crate) fn concerned(&self, looked: &Looked<'_>) -> BTreeSet<u64> {
-        let mut found: BTreeSet<u64> = self.always.iter().copied().collect();
-        found.extend(looked.mentioned.iter().filter_map(|id| self.ids.get(*id)));
-        if let Some(text) = looked.text {
-            let text = text.to_lowercase();
-            self.words.find(&text, &mut found);
-            self.recent_words.find(&text, &mut found);
-        }
-        found.extend(self.senders.get(&looked.sender.as_str().to_lowercase()).into_iter().flatten());
-        let ignores = |user: &&u64| {
-            let own = self.members.get(*user).and_then(|member| member.own.as_ref());
-            own.is_some_and(|own| own.ignored.contains(looked.sender))
-        };
-        found.extend(self.ignorers.iter().filter(ignores));
-        found.retain(|user| self.members.get(user).is_some_and(|member| member.user_id != *looked.sender));
+        let mut found = BTreeSet::new();
+        self.base.concerned(looked, &mut found);
+        // What was so before says nothing of who has changed since then.
+        found.retain(|user| !self.recent.members.contains_key(user));
+        self.recent.concerned(looked, &mut found);
+        found.retain(|user| self.member(*user).is_some_and(|member| member.user_id != *looked.sender));
         found
     }
 
     /// The same with `changes`, at most one of each user.
     fn with(&self, changes: Vec<(OwnedUserId, MemberRow, Option<Arc<Own>>)>) -> Result<Self, StoreError> {
-        let mut index = self.clone();
+        let mut recent = self.recent.members.clone();
         for (user_id, row, own) in changes {
-            if let Some(before) = index.members.remove(&row.user) {
-                index.ids.remove(&before.user_id);
-            }
-            index.recent.insert(row.user);
-            if row.joined {
-                index.ids.insert(user_id.clone(), row.user);
-                let user = row.user;
-                index.members.insert(user, Arc::new(Member::new(user_id, row, own)));
-            }
+            let (user, joined) = (row.user, row.joined);
+            recent.insert(user, joined.then(|| Arc::new(Member::new(user_id, row, own))));
         }
-        (index.senders, index.ignorers, index.always) = Default::default();
-        for (user, member) in &index.members {
-            for trigger in member.own.iter().flat_map(|own| &own.triggers) {
-                if let Trigger::Sender(sender) = trigger {
-                    index.senders.entry(sender.clone()).or_default().push(*user);
-                }
-            }
-            if member.own.as_ref().is_some_and(|own| !own.ignored.is_empty()) {
-                index.ignorers.push(*user);
-            }
-            if member.always {
-                index.always.push(*user);
-            }
+        if recent.len() <= limits::INDEX_RECENT_USERS {
+            return Ok(Self { recent: Arc::new(Part::new(recent)?), ..self.clone() });
         }
-        if index.recent.len() > limits::INDEX_RECENT_USERS {
-            index.words = Arc::new(Words::new(&index.words_of(index.members.keys()))?);
-            index.recent.clear();
-        }
-        index.recent_words = Words::new(&index.words_of(index.recent.iter()))?;
-        Ok(index)
-    }
-
-    fn words_of<'a>(&self, users: impl Iterator<Item = &'a u64>) -> Vec<(String, u64, bool)> {
-        let found = users.filter_map(|user| self.members.get(user).map(|member| (*user, member)));
-        let words = |(user, member): (u64, &Arc<Member>)| {
-            member.words.iter().map(|(word, alone)| (word.clone(), user, *alone)).collect::<Vec<_>>()
-        };
-        found.flat_map(words).collect()
+        let mut members = self.base.members.clone();
+        members.extend(recent);
+        members.retain(|_, member| member.is_some());
+        Ok(Self { base: Arc::new(Part::new(members)?), recent: Arc::default(), ..self.clone() })
     }
 }
 
@@ -279,6 +294,35 @@ mod tests {
 
     use super::*;
     use crate::tables::Held;
+
+    fn row(user: u64, joined: bool) -> (OwnedUserId, MemberRow, Option<Arc<Own>>) {
+        let (user_id, name) = (format!("@user{user}:x"), Some(format!("name{user}")));
+        let id = UserId::parse(user_id.as_str()).unwrap();
+        (id, MemberRow { user, user_id, name, class: 0, held: Held::default(), joined }, None)
+    }
+
+    fn found(index: &Index, text: &str, mentioned: &[&str]) -> Vec<u64> {
+        let sender = UserId::parse("@somebody:x").unwrap();
+        let looked = Looked { sender: &sender, text: Some(text), mentioned };
+        index.concerned(&looked).into_iter().collect()
+    }
+
+    #[test]
+    fn a_join_in_a_large_room_touches_only_those_who_changed() {
+        let members = (0..2_000).map(|user| row(user, true)).collect();
+        let large = Index::default().with(members).unwrap();
+        let after = large.with(vec![row(7, false), row(3_000, true)]).unwrap();
+        assert!(Arc::ptr_eq(&large.base, &after.base), "the others are not looked at");
+        assert_eq!(after.recent.members.len(), 2);
+        assert_eq!(found(&after, "user7, name8 and user3000", &["@user9:x"]), [8, 9, 3_000]);
+        assert_eq!(found(&after, "", &["@user7:x", "@user3000:x"]), [3_000]);
+        let back = after.with(vec![row(7, true)]).unwrap();
+        assert_eq!(found(&back, "name7", &["@user7:x"]), [7]);
+        let many = (4_000..4_000 + limits::INDEX_RECENT_USERS as u64).map(|user| row(user, true)).collect();
+        let many = back.with(many).unwrap();
+        assert!(many.recent.members.is_empty(), "what is recent has a bound");
+        assert_eq!(found(&many, "name7 name4001 user3000", &[]), [7, 3_000, 4_001]);
+    }
 
     #[test]
     fn a_member_without_a_user_id_is_corrupt() {

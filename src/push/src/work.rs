@@ -87,8 +87,8 @@ impl Work {
         }
         let sender =
             (counted.sender != 0 && !counted.classes.is_empty()).then_some((counted.sender, Outcome::default()));
+        let kept: Vec<u64> = self.tally.classes.iter().map(|(class, _)| *class).collect();
         for (user, outcome) in sender.into_iter().chain(counted.users.iter().copied()) {
-            let kept: Vec<u64> = self.tally.classes.iter().map(|(class, _)| *class).collect();
             let mut aside = self.take_aside(user, queued).await?;
             aside.own.add(outcome, sign);
             aside.instead.retain(|(class, _)| *class == DEFAULT_CLASS || kept.contains(class));

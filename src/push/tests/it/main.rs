@@ -3,6 +3,7 @@
 
 mod changes;
 mod classes;
+mod costs;
 mod counts;
 mod histories;
 mod naive;

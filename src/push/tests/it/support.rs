@@ -8,7 +8,9 @@ use wardstead_accounts::{AccountChange, AccountHooks, Accounts, NewAccount, Sess
 use wardstead_engine::{Batch, Engine};
 use wardstead_limits::ManualClock;
 use wardstead_push::{Counter, Push, RuleKeeper, UnreadCounts};
-use wardstead_rooms::{Draft, Hooks, Marks, Membership, NewRoom, Preset, ReceiptMark, RoomError, Rooms, signing};
+use wardstead_rooms::{
+    Draft, Hooks, Marks, Membership, NewRoom, Preset, ReceiptMark, RoomChange, RoomError, Rooms, signing,
+};
 use wardstead_store::{CommitContributor, Contributors, Store, testing};
 
 pub struct Server {
@@ -35,6 +37,11 @@ pub async fn server(seed: u64) -> Server {
 
 /// A node on `engine`, with nothing in memory.
 pub async fn over(engine: Arc<dyn Engine>, clock: ManualClock, seed: u64) -> Server {
+    server_with(engine, clock, seed, true).await
+}
+
+/// The same, whose rooms are counted or not.
+pub async fn server_with(engine: Arc<dyn Engine>, clock: ManualClock, seed: u64, counting: bool) -> Server {
     let store = testing::over(engine, "example.org", clock.clone(), seed).await.unwrap();
     let server_name = server_name!("example.org").to_owned();
     let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> = vec![Arc::new(RuleKeeper)];
@@ -42,7 +49,9 @@ pub async fn over(engine: Arc<dyn Engine>, clock: ManualClock, seed: u64) -> Ser
     let accounts = Accounts::with_hooks(store.clone(), server_name.clone(), hooks);
     let key = signing::load_or_create(&store, store.rng().as_ref()).await.unwrap();
     let counter = Counter::new(store.clone(), accounts.clone());
-    let hooks = Hooks { contributors: Arc::new(Contributors::new(vec![Arc::new(counter.clone())])), policy: None };
+    let contributors: Vec<Arc<dyn CommitContributor<RoomChange>>> =
+        if counting { vec![Arc::new(counter.clone())] } else { Vec::new() };
+    let hooks = Hooks { contributors: Arc::new(Contributors::new(contributors)), policy: None };
     let rooms = Rooms::with_hooks(store.clone(), accounts.clone(), server_name, key, RoomVersionId::V11, hooks);
     store.set_audience(Arc::new(rooms.clone()));
     Server { push: Push::new(&counter), counter, rooms, store, accounts, clock }
