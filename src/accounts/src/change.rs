@@ -27,13 +27,15 @@ pub enum AccountChange {
     IgnoredChanged(IgnoredChanged),
 }
 
-/// A new account. It has no profile yet.
+/// A new account. Of its profile there is at most the display name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Created {
     /// Short id of the user.
     pub user: u64,
     /// The user.
     pub user_id: OwnedUserId,
+    /// What the account was given as its display name.
+    pub displayname: Option<String>,
 }
 
 /// Devices of one user are removed.

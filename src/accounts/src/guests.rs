@@ -2,11 +2,10 @@
 
 use wardstead_engine::{Batch, Key};
 use wardstead_limits::engine::GET_KEYS;
-use wardstead_store::Found;
 
 use crate::{
     Accounts, AccountsError, Session,
-    tables::{USERS, UserRow, user_key},
+    tables::{USERS, user_key},
 };
 
 /// What makes a guest a user like others.
@@ -18,6 +17,15 @@ pub struct Upgrade {
     pub admin: bool,
     /// To which documents the user agreed: each with its version.
     pub agreed: Vec<(String, String)>,
+}
+
+/// Users who are not like others, by short ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Special {
+    /// Guests.
+    pub guests: Vec<u64>,
+    /// Those whose account has ended.
+    pub deactivated: Vec<u64>,
 }
 
 impl std::fmt::Debug for Upgrade {
@@ -41,18 +49,22 @@ impl Accounts {
         .await
     }
 
-    /// Those of `users`, by short ids, who are guests. One read per 10,000.
+    /// Those of `users`, by short ids, who are not users like others. One read per 10,000.
     ///
     /// # Errors
     /// The store's.
-    pub async fn guests_among(&self, users: &[u64]) -> Result<Vec<u64>, AccountsError> {
+    pub async fn special_among(&self, users: &[u64]) -> Result<Special, AccountsError> {
         let keys: Vec<Key> = users.iter().map(|user| user_key(*user)).collect();
-        let mut guests = Vec::new();
+        let mut special = Special::default();
         for (users, keys) in users.chunks(GET_KEYS).zip(keys.chunks(GET_KEYS)) {
-            let rows = self.store.get_many(&USERS, keys).await?;
-            let guest = |row: &Option<Found<UserRow>>| row.as_ref().is_some_and(|found| found.row.guest);
-            guests.extend(users.iter().zip(&rows).filter(|(_, row)| guest(row)).map(|(user, _)| *user));
+            for (user, found) in users.iter().zip(self.store.get_many(&USERS, keys).await?) {
+                match found {
+                    Some(found) if found.row.deactivated => special.deactivated.push(*user),
+                    Some(found) if found.row.guest => special.guests.push(*user),
+                    _ => {}
+                }
+            }
         }
-        Ok(guests)
+        Ok(special)
     }
 }

@@ -46,7 +46,7 @@ pub use change::{
 pub use client::{Client, Network};
 pub use devices::Device;
 pub use error::{AccountsError, AuthError};
-pub use guests::Upgrade;
+pub use guests::{Special, Upgrade};
 pub use ignored::Ignored;
 pub use last_seen::LastSeen;
 pub use logout::Keep;

@@ -10,6 +10,7 @@ use wardstead_store::StoreError;
 use crate::{
     Account, AccountChange, Accounts, AccountsError, Client, Created, Login, account_changed,
     floor::Floor,
+    profile::{add_first_name, first_name},
     tables::{NAMES, NameRow, USERS, UserRow, floor_key, name_key, user_key},
     tokens::Opening,
 };
@@ -30,6 +31,8 @@ pub struct NewAccount {
     pub guest: bool,
     /// To which documents the user agreed: each with its version.
     pub agreed: Vec<(String, String)>,
+    /// The profile's display name, bounded as profiles are; empty: none.
+    pub displayname: Option<String>,
     /// The first device.
     pub device: NewDevice,
 }
@@ -75,17 +78,19 @@ impl Accounts {
     /// ours, its writes stand or fall with the account.
     ///
     /// # Errors
-    /// `InvalidUsername`, `InvalidDeviceId`, `InvalidDisplayName`, `UserInUse`; `Lost` with what losing an assertion of
-    /// `extra` means; the store's.
+    /// `InvalidUsername`, `InvalidDeviceId`, `InvalidDisplayName`, `ProfileValueTooLong`, `UserInUse`; `Lost` with what losing an
+    /// assertion of `extra` means; the store's.
     pub async fn register(&self, new: NewAccount, extra: Batch) -> Result<Login, AccountsError> {
         let device = new.device.clone();
         device.check()?;
+        let name = first_name(new.displayname.as_deref())?;
         let (user, device_short_id) = (self.store.next_id().await?, self.store.next_id().await?);
         let floor = self.store.cells(&[floor_key()]).await?;
         let floor = Floor::read(floor.first().and_then(Option::as_ref)).map_err(StoreError::from)?;
         self.make(&new, (user, extra.journal.len()), |user_id| {
             let mut batch = extra.clone();
             let account = self.add_account(&mut batch, &new, user, user_id);
+            add_first_name(&mut batch, user, name.as_deref());
             let opening = Opening {
                 account: &account,
                 device: device_short_id,
@@ -105,10 +110,12 @@ impl Accounts {
     /// # Errors
     /// As [`Self::register`].
     pub async fn create(&self, new: NewAccount, extra: Batch) -> Result<Account, AccountsError> {
+        let name = first_name(new.displayname.as_deref())?;
         let user = self.store.next_id().await?;
         self.make(&new, (user, extra.journal.len()), |user_id| {
             let mut batch = extra.clone();
             let account = self.add_account(&mut batch, &new, user, user_id);
+            add_first_name(&mut batch, user, name.as_deref());
             (batch, account)
         })
         .await
@@ -127,7 +134,8 @@ impl Accounts {
                 Some(username) => self.local_user_id(username)?,
                 None => self.local_user_id(&self.store.rng().alphanumeric(limits::GENERATED_USERNAME_CHARS))?,
             };
-            let created = AccountChange::Created(Created { user, user_id: user_id.clone() });
+            let displayname = new.displayname.clone().filter(|name| !name.is_empty());
+            let created = AccountChange::Created(Created { user, user_id: user_id.clone(), displayname });
             let (mut batch, made) = build(user_id);
             self.follow(&mut batch, &created, entry).await?;
             match self.store.commit(batch).await.map_err(AccountsError::from) {

@@ -24,7 +24,7 @@ pub(crate) const ACCOUNT_DATA: Table<AccountDataRow> =
 /// What account data changed last at a position: `user | position`. One row for each row of [`ACCOUNT_DATA`].
 pub(crate) const ACCOUNT_DATA_LOG: Table<AccountDataLogRow> =
     Table::new(AccessPattern::Scan, 0x027, "account_data_log", "accounts");
-/// Users who are erased: `user`. Its position is that of the erasure.
+/// Users who are erased: `user`. Its position is that of the erasure. That of 0 says that somebody was.
 pub(crate) const ERASURES: Table<ErasureRow> = Table::new(AccessPattern::Point, 0x028, "erasures", "accounts");
 /// Filters that clients have stored: `user | id`. A row never changes.
 pub(crate) const FILTERS: Table<FilterRow> = Table::new(AccessPattern::Scan, 0x036, "filters", "accounts");

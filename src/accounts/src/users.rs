@@ -3,7 +3,7 @@
 use std::fmt;
 
 use ruma::{OwnedUserId, UserId};
-use wardstead_engine::{EngineError, Key, KeyReader, PageLimit, ScanRange};
+use wardstead_engine::{Batch, EngineError, Expect, Key, KeyReader, Losing, PageLimit, ScanRange};
 use wardstead_limits::{accounts as limits, engine::GET_KEYS};
 use wardstead_store::{Found, StoreError};
 
@@ -150,6 +150,19 @@ impl Accounts {
                 Ok((parse_user_id(&found.key, &name)?, found.row.user))
             })
             .collect()
+    }
+
+    /// Lets `batch` win only while the account of `user` is as it is now, if it is not deactivated; else it loses with
+    /// [`Losing::Rebuild`]. Whether it is not: where it is, nothing is added.
+    ///
+    /// # Errors
+    /// The store's; `Corrupt` when there is no such account.
+    pub async fn expect_active(&self, batch: &mut Batch, user: u64) -> Result<bool, AccountsError> {
+        let account = self.read_user(user).await?;
+        if !account.deactivated {
+            batch.expect(user_key(user), Expect::Version(account.version), Losing::Rebuild);
+        }
+        Ok(!account.deactivated)
     }
 
     /// Whether no account was ever made here.

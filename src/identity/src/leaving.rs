@@ -1,14 +1,17 @@
 //! Who is to leave rooms: people whose account ended, and guests where none are let in any more. What is to be done stands in a row
 //! of the commit that it follows from, so that whatever is killed meanwhile, some node does it.
+//!
+//! No event of this server's brings in whose account has ended: its commit asserts the account. Merges and other servers can, and so
+//! their commits have a row by which the room is looked through afterwards.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use ruma::RoomId;
 use serde::{Deserialize, Serialize};
-use wardstead_accounts::{Accounts, AccountsError, Session};
+use wardstead_accounts::{Accounts, AccountsError, Session, Special};
 use wardstead_engine::{AccessPattern, Batch};
-use wardstead_rooms::{Membership, RoomChange, RoomError, Rooms, lets_guests_in};
+use wardstead_rooms::{EventAppended, Membership, RoomChange, RoomError, Rooms, StateResolved, lets_guests_in};
 use wardstead_store::{
     Claim, CommitContributor, Contribution, Found, Handled, Overlay, Queue, QueueHandler, Store, StoreError, Table,
 };
@@ -16,26 +19,26 @@ use wardstead_store::{
 /// Users whose account ended: the lane is the user.
 pub(crate) static DEPARTURES: Queue<DepartureRow> =
     Queue::new(Table::new(AccessPattern::Churn, 0x084, "departures", "identity"));
-/// Rooms that let no guests in any more: the lane is the room.
-pub(crate) static CLOSED_TO_GUESTS: Queue<ClosedRow> =
-    Queue::new(Table::new(AccessPattern::Churn, 0x085, "closed_to_guests", "identity"));
+/// Rooms in which somebody may be who is to leave: the lane is the room.
+pub(crate) static ROOM_CHECKS: Queue<RoomCheckRow> =
+    Queue::new(Table::new(AccessPattern::Churn, 0x085, "room_checks", "identity"));
 
 /// That the user leaves all rooms.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DepartureRow;
 
-/// That guests leave the room.
+/// That whoever may not be in the room leaves it: whose account has ended, and guests where the room lets none in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ClosedRow;
+pub(crate) struct RoomCheckRow;
 
 wardstead_store::row!(DepartureRow, 1);
-wardstead_store::row!(ClosedRow, 1);
+wardstead_store::row!(RoomCheckRow, 1);
 
 /// Has users whose account ended, and guests who are let in no more, leave rooms from now on, wherever this node gets the leases.
 pub fn run_departures(store: &Store, accounts: &Accounts, rooms: &Rooms) {
     let leaver = Arc::new(Leaver { accounts: accounts.clone(), rooms: rooms.clone() });
     store.run_queue(&DEPARTURES, Arc::clone(&leaver) as Arc<dyn QueueHandler<DepartureRow>>);
-    store.run_queue(&CLOSED_TO_GUESTS, leaver as Arc<dyn QueueHandler<ClosedRow>>);
+    store.run_queue(&ROOM_CHECKS, leaver as Arc<dyn QueueHandler<RoomCheckRow>>);
 }
 
 struct Leaver {
@@ -71,7 +74,7 @@ impl Leaver {
         };
         let mut left = true;
         for room in rooms.map_err(of_rooms)? {
-            if matches!(room.membership, Membership::Join | Membership::Invite | Membership::Knock) {
+            if is_present(room.membership) {
                 left &= self.leave(by, &room.room_id).await?;
             }
         }
@@ -93,32 +96,61 @@ impl QueueHandler<DepartureRow> for Leaver {
 }
 
 #[async_trait]
-impl QueueHandler<ClosedRow> for Leaver {
-    async fn handle(&self, lane: u64, rows: &[Found<ClosedRow>], _: &Claim) -> Result<Handled, StoreError> {
-        let members = self.rooms.joined_users(lane).await.map_err(of_rooms)?;
+impl QueueHandler<RoomCheckRow> for Leaver {
+    /// Looks at what is so now: a closing that lost against another event closes nothing.
+    async fn handle(&self, lane: u64, rows: &[Found<RoomCheckRow>], _: &Claim) -> Result<Handled, StoreError> {
+        let present = self.rooms.present_users(lane).await.map_err(of_rooms)?;
+        let users: Vec<u64> = present.iter().map(|(user, _)| *user).collect();
+        let Special { guests, deactivated } = self.accounts.special_among(&users).await.map_err(of_accounts)?;
+        let mut going = deactivated;
+        if !guests.is_empty() && !self.rooms.admits_guests(lane).await.map_err(of_rooms)? {
+            let joined = |guest: &u64| present.contains(&(*guest, Membership::Join));
+            going.extend(guests.into_iter().filter(joined));
+        }
         let mut left = true;
-        for guest in self.accounts.guests_among(&members).await.map_err(of_accounts)? {
-            left &= self.leave_rooms(&self.somebody(guest).await?, Some(lane)).await?;
+            left &= self.leave_rooms(&self.somebody(user).await?, Some(lane)).await?;
         }
         Ok(handled(left, rows.len()))
     }
 }
 
-/// Has guests leave rooms that let none in any more. Wired by the binary into the rooms' commits.
+/// Has those leave rooms who may not be there any more, or whom a merge or another server brings in although they may not. Wired by the
+/// binary into the rooms' commits.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct GuestKeeper;
+pub struct Doorkeeper;
 
 #[async_trait]
-impl CommitContributor<RoomChange> for GuestKeeper {
+impl CommitContributor<RoomChange> for Doorkeeper {
     async fn prepare(&self, change: &RoomChange, _: &Overlay<'_>) -> Result<Contribution, StoreError> {
-        let RoomChange::Event(appended) = change else { return Ok(Contribution::nothing()) };
-        let was_open = appended.replaced.as_ref().is_some_and(|replaced| lets_guests_in(replaced));
-        if !was_open || lets_guests_in(&appended.event) {
+        let (room, is_to_check) = match change {
+            RoomChange::Event(appended) => (appended.room, closes(appended) || comes_from_elsewhere(appended)),
+            RoomChange::Resolved(resolved) => (resolved.room, resolved.closed_to_guests || brings_in(resolved)),
+            _ => return Ok(Contribution::nothing()),
+        };
+        if !is_to_check {
             return Ok(Contribution::nothing());
         }
-        let room = appended.room;
-        Ok(Contribution::new(move |batch, entry| CLOSED_TO_GUESTS.push(batch, room, entry, &ClosedRow)))
+        Ok(Contribution::new(move |batch, entry| ROOM_CHECKS.push(batch, room, entry, &RoomCheckRow)))
     }
+}
+
+/// Whether the event closes a room to guests.
+fn closes(appended: &EventAppended) -> bool {
+    let was_open = appended.replaced.as_ref().is_some_and(|replaced| lets_guests_in(replaced));
+    was_open && !lets_guests_in(&appended.event)
+}
+
+/// Whether another server's user invites one of this server's. What is said here asserts the account of whom it is about.
+fn comes_from_elsewhere(appended: &EventAppended) -> bool {
+    appended.sender.is_none() && appended.membership.is_some_and(|member| is_present(member.now))
+}
+
+fn brings_in(resolved: &StateResolved) -> bool {
+    resolved.members.iter().any(|member| is_present(member.now))
+}
+
+fn is_present(membership: Membership) -> bool {
+    matches!(membership, Membership::Join | Membership::Invite | Membership::Knock)
 }
 
 fn of_accounts(error: AccountsError) -> StoreError {

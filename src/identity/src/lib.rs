@@ -34,7 +34,7 @@ pub use attempts::FailedLogins;
 use attempts::{Attempts, CompareError, Source};
 pub use error::{AccountError, IdentityError, LoginError, RegisterError};
 pub use hasher::{HashCost, HashError, PasswordHasher};
-pub use leaving::{GuestKeeper, run_departures};
+pub use leaving::{Doorkeeper, run_departures};
 pub use login_token::LoginToken;
 pub use openid::OpenidToken;
 pub use policy::{WeakPassword, check_password};

@@ -45,9 +45,8 @@ pub struct SecretRequest {
     mac: String,
     /// What kind of account it is, for other servers; here it is only part of what is signed.
     user_type: Option<String>,
-    /// Not looked at: the user says how they are called.
-    #[serde(rename = "displayname")]
-    _display_name: Option<String>,
+    /// The profile's display name. Others do not sign it either.
+    displayname: Option<String>,
 }
 
 /// Why no account was made.
@@ -116,6 +115,7 @@ impl Identity {
             username: Some(request.username.clone()),
             password_hash,
             admin: request.admin,
+            displayname: request.displayname.clone(),
             ..NewAccount::default()
         };
         let mut extra = Batch::new();

@@ -23,7 +23,7 @@ pub enum RoomChange {
     Created(RoomCreated),
     /// An act of administration that is no event: an alias was removed, say.
     Act(AdministrativeAct),
-    /// A resolution of several states made users of this server something else than they were.
+    /// A resolution of several states made users of this server something else than they were, or closed the room to guests.
     Resolved(StateResolved),
     /// Receipts moved on. It is no commit of the room's chain: nothing is queued before it.
     Read(ReceiptMoved),
@@ -93,10 +93,12 @@ pub struct StateResolved {
     pub room: u64,
     /// Its id.
     pub room_id: OwnedRoomId,
-    /// Local users whose membership is another, at least one. Whose member event is gone altogether counts as having left.
+    /// Local users whose membership is another. Whose member event is gone altogether counts as having left.
     pub members: Vec<MembershipChanged>,
     /// Their member events, in the same order; `None`: there is none any more.
     pub events: Vec<Option<Arc<Event>>>,
+    /// Whether the room let guests in before it and does not any more.
+    pub closed_to_guests: bool,
 }
 
 /// A local user's membership changed.

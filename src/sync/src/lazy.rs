@@ -48,7 +48,7 @@ impl Syncer {
         &self,
         wanted: &Wanted<'_>,
         lazy: &Lazy,
-        sight: &Sight,
+        sight: &mut Sight,
         (slice, ends): (&Slice, &Ends),
         summary: Option<&Summary>,
         state: &mut Vec<Seen>,
@@ -69,11 +69,8 @@ impl Syncer {
         let told =
             |user: &&UserId| !state.iter().any(|event| event.is_state(&TimelineEventType::RoomMember, user.as_str()));
         let users: Vec<&UserId> = senders.chain(moved).chain(heroes).chain(own).filter(told).collect();
-        let mut members = self.rooms.members_among(sight, snapshot, users.into_iter()).await?;
-        if wanted.state == StateTold::SinceToken {
-            members.retain(|event| !lazy.has.contains(&event.short));
-        }
-        state.extend(members);
+        let has = |short| wanted.state == StateTold::SinceToken && lazy.has.contains(&short);
+        state.extend(self.rooms.members_among(sight, snapshot, users.into_iter(), has).await?);
         Ok(())
     }
 
@@ -82,7 +79,7 @@ impl Syncer {
     pub(crate) async fn members_changed(
         &self,
         wanted: &Wanted<'_>,
-        sight: &Sight,
+        sight: &mut Sight,
         snapshot: u64,
     ) -> Result<Vec<Seen>, SyncError> {
         if wanted.members_since == Position::ZERO {

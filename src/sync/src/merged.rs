@@ -46,7 +46,7 @@ impl Syncer {
     pub(crate) async fn reconcile(
         &self,
         wanted: &Wanted<'_>,
-        sight: &Sight,
+        sight: &mut Sight,
         slice: &mut Slice,
         ends: &Ends,
     ) -> Result<Unsaid, SyncError> {

@@ -100,10 +100,10 @@ impl Syncer {
         let mut slice = self.slice(wanted, &mut sight).await?;
         let ends = self.ends(wanted, &slice).await?;
         let mut state = if wanted.state_name.is_after() {
-            self.state_after(wanted, &sight, &slice, &ends).await?
+            self.state_after(wanted, &mut sight, &slice, &ends).await?
         } else {
-            let unsaid = self.reconcile(wanted, &sight, &mut slice, &ends).await?;
-            let mut state = self.state_before(wanted, &sight, &slice, &ends).await?;
+            let unsaid = self.reconcile(wanted, &mut sight, &mut slice, &ends).await?;
+            let mut state = self.state_before(wanted, &mut sight, &slice, &ends).await?;
             unsaid.add_to(&mut state);
             state
         };
@@ -112,11 +112,12 @@ impl Syncer {
             self.rooms.bundle(wanted.by, &mut sight, &mut slice.events, false).await?;
         }
         let mut told = state.iter().chain(slice.events.iter().map(|(event, _)| event));
-        let summed_up = wanted.state == StateTold::All || told.any(names) || self.lost_name(wanted, &slice, &ends).await?;
+        let summed_up =
+            wanted.state == StateTold::All || told.any(names) || self.lost_name(wanted, &slice, &ends).await?;
         let summed_up = wanted.joined && summed_up;
         let summary = if summed_up { Some(self.summary(wanted, &ends).await?) } else { None };
         if let Some(lazy) = wanted.lazy {
-            self.add_members(wanted, lazy, &sight, (&slice, &ends), summary.as_ref(), &mut state).await?;
+            self.add_members(wanted, lazy, &mut sight, (&slice, &ends), summary.as_ref(), &mut state).await?;
         }
         state.retain(|event| wanted.filter.state(event));
         if let Some(lazy) = wanted.lazy {
@@ -167,7 +168,7 @@ impl Syncer {
     async fn state_before(
         &self,
         wanted: &Wanted<'_>,
-        sight: &Sight,
+        sight: &mut Sight,
         slice: &Slice,
         ends: &Ends,
     ) -> Result<Vec<Seen>, SyncError> {
@@ -185,7 +186,7 @@ impl Syncer {
     async fn state_after(
         &self,
         wanted: &Wanted<'_>,
-        sight: &Sight,
+        sight: &mut Sight,
         slice: &Slice,
         ends: &Ends,
     ) -> Result<Vec<Seen>, SyncError> {
@@ -207,7 +208,7 @@ impl Syncer {
     async fn state_at(
         &self,
         wanted: &Wanted<'_>,
-        sight: &Sight,
+        sight: &mut Sight,
         ends: &Ends,
         snapshot: u64,
     ) -> Result<Vec<Seen>, SyncError> {
@@ -224,7 +225,7 @@ impl Syncer {
         })
     }
 
-    async fn own_member(&self, wanted: &Wanted<'_>, sight: &Sight) -> Result<Vec<Seen>, SyncError> {
+    async fn own_member(&self, wanted: &Wanted<'_>, sight: &mut Sight) -> Result<Vec<Seen>, SyncError> {
         Ok(self.rooms.member_at(sight, wanted.by.user, wanted.upto).await?.into_iter().collect())
     }
 

@@ -8,7 +8,7 @@ use wardstead_accounts::{AccountChange, AccountHooks, Accounts, Presence};
 use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures, Limiter, RateLimits, TrustedProxies};
 use wardstead_directory::{Directory, PeopleIndex, Publisher};
 use wardstead_engine::EngineError;
-use wardstead_identity::{GuestKeeper, Identity, IdentityConfig, IdentityError, NewRegistrationToken, run_departures};
+use wardstead_identity::{Doorkeeper, Identity, IdentityConfig, IdentityError, NewRegistrationToken, run_departures};
 use wardstead_limits::api as limits;
 use wardstead_push::{Counter, Push, RuleKeeper};
 use wardstead_rooms::{Hooks, RoomChange, RoomError, Rooms, Rotated, Typing, signing};
@@ -223,7 +223,7 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
     let version = config.rooms.default_version.id().clone();
     let counter = Counter::new(store.clone(), accounts.clone());
     let contributors: Vec<Arc<dyn CommitContributor<RoomChange>>> =
-        vec![Arc::new(Publisher), Arc::new(counter.clone()), Arc::new(GuestKeeper)];
+        vec![Arc::new(Publisher), Arc::new(counter.clone()), Arc::new(Doorkeeper)];
     let hooks = Hooks { contributors: Arc::new(Contributors::new(contributors)), ..Hooks::default() };
     let rooms = Rooms::with_hooks(store.clone(), accounts.clone(), name.clone(), key, version, hooks);
     run_departures(store, &accounts, &rooms);

@@ -162,6 +162,28 @@ fn build_change(user: u64, key: &str, json: Option<&str>, before: Before) -> Res
     Ok(batch)
 }
 
+/// The display name that a new account is given, as it is stored; `None`: none.
+///
+/// # Errors
+/// `ProfileValueTooLong`.
+pub(crate) fn first_name(name: Option<&str>) -> Result<Option<String>, AccountsError> {
+    let stored = name.map(|name| stored_value(DISPLAYNAME, &Value::String(name.to_owned()))).transpose()?.flatten();
+    match stored {
+        Some(json) if !fits(field_bytes(DISPLAYNAME, json.len())) => Err(AccountsError::ProfileTooLarge),
+        stored => Ok(stored),
+    }
+}
+
+/// Adds the profile of `user`, whose account `batch` makes. There is no room yet that would have to be told.
+pub(crate) fn add_first_name(batch: &mut Batch, user: u64, json: Option<&str>) {
+    let Some(json) = json else { return };
+    let entry = batch.journal(changed(user, DISPLAYNAME));
+    // It fits, so it has few bytes.
+    let bytes = u32::try_from(field_bytes(DISPLAYNAME, json.len())).unwrap_or(u32::MAX);
+    let profile = ProfileRow { displayname: Some(sealed(json)), bytes, ..ProfileRow::default() };
+    PROFILES.put_with(batch, profile_key(user), 1, &[PositionSlot::Entry(entry)], &profile);
+}
+
 fn name_in(user: u64, stored: &[u8]) -> Result<String, StoreError> {
     let key = profile_key(user);
     let json = json_in(&key, stored)?;

@@ -14,6 +14,7 @@ use wardstead_store::{Found, StoreError};
 
 use crate::{Accounts, AccountsError, users::corrupt};
 
+pub(crate) use change::{add_first_name, first_name};
 pub use news::NamesFollower;
 
 use field::{AVATAR_URL, DISPLAYNAME};

@@ -6,24 +6,25 @@ use hmac::{Hmac, Mac as _};
 use http::Method;
 use serde_json::{Value, json};
 use sha1::Sha1;
+use wardstead_limits::profiles::DISPLAY_NAME_BYTES;
 
 use crate::server::{Server, encoded};
 
 const V3: &str = "/_matrix/client/v3";
 const SECRET: &str = "/_synapse/admin/v1/register";
-const OLD: &str = "correct horse";
+pub(crate) const OLD: &str = "correct horse";
 const NEW: &str = "battery staple";
 
-fn at(path: &str) -> String {
+pub(crate) fn at(path: &str) -> String {
     format!("{V3}/{path}")
 }
 
-async fn account(server: &Server, name: &str) -> String {
+pub(crate) async fn account(server: &Server, name: &str) -> String {
     let body = json!({ "username": name, "password": OLD, "auth": { "type": "m.login.dummy" } });
     server.post(&at("register"), "", &body).await.ok()["access_token"].as_str().unwrap().to_owned()
 }
 
-fn credentials(name: &str, password: &str) -> Value {
+pub(crate) fn credentials(name: &str, password: &str) -> Value {
     json!({ "type": "m.login.password", "identifier": { "type": "m.id.user", "user": name }, "password": password })
 }
 
@@ -62,18 +63,18 @@ async fn a_new_password_ends_the_other_sessions() {
     login(&server, "anna", OLD).await;
 }
 
-async fn room(server: &Server, token: &str, how: &Value) -> String {
+pub(crate) async fn room(server: &Server, token: &str, how: &Value) -> String {
     let made = server.post(&at("createRoom"), token, how).await.ok();
     format!("rooms/{}", encoded(made["room_id"].as_str().unwrap()))
 }
 
-async fn membership(server: &Server, token: &str, room: &str, user: &str) -> Value {
+pub(crate) async fn membership(server: &Server, token: &str, room: &str, user: &str) -> Value {
     let path = at(&format!("{room}/state/m.room.member/{}", encoded(user)));
     server.get(&path, token).await.ok()["membership"].clone()
 }
 
 /// Until `user` is outside; time passes only where everybody waits.
-async fn until_outside(server: &Server, token: &str, room: &str, user: &str) {
+pub(crate) async fn until_outside(server: &Server, token: &str, room: &str, user: &str) {
     for _ in 0..10_000 {
         if membership(server, token, room, user).await == "leave" {
             return;
@@ -186,6 +187,7 @@ async fn who_knows_the_secret_makes_accounts() {
     assert_eq!(who["device_id"], made["device_id"]);
     assert!(server.accounts.authenticate(token).await.unwrap().admin);
     login(&server, "admin", OLD).await;
+    server.get(&at("profile/@admin:example.org/displayname"), "").await.expect_error(404, "M_NOT_FOUND");
     // A nonce is good once, on whatever node.
     let again = body(&one, "bert", false, mac(&one, "bert", OLD, false));
     server.post(SECRET, "", &again).await.expect_error(400, "M_UNKNOWN");
@@ -205,10 +207,29 @@ async fn who_knows_the_secret_makes_accounts() {
     let session = server.post(&at("register"), "", &json!({})).await.json()["session"].as_str().unwrap().to_owned();
     let foreign = body(&session, "bert", false, mac(&session, "bert", OLD, false));
     server.post(SECRET, "", &foreign).await.expect_error(400, "M_UNKNOWN");
-    server.post(SECRET, "", &body(&two, "bert", false, mac(&two, "bert", OLD, false))).await.ok();
+    // What the account is called is not signed, and bounded as profiles are.
+    let mut named = body(&two, "bert", false, mac(&two, "bert", OLD, false));
+    named["displayname"] = "x".repeat(DISPLAY_NAME_BYTES + 1).into();
+    server.post(SECRET, "", &named).await.expect_error(400, "M_INVALID_PARAM");
+    named["displayname"] = "Bertha Brown".into();
+    let bert = another.post(SECRET, "", &named).await.ok();
+    let shown = server.get(&at("profile/@bert:example.org"), "").await.ok();
+    assert_eq!(shown, json!({ "displayname": "Bertha Brown" }));
+    // It is the profile's as if the user had set it: people find it, rooms show it, and it can be changed.
+    let bert = bert["access_token"].as_str().unwrap();
+    let room = room(&server, bert, &json!({ "preset": "public_chat" })).await;
+    let member = server.get(&at(&format!("{room}/state/m.room.member/@bert:example.org")), bert).await.ok();
+    assert_eq!(member["displayname"], "Bertha Brown");
+    let anna = account(&server, "anna").await;
+    let found = server.post(&at("user_directory/search"), &anna, &json!({ "search_term": "brown" })).await.ok();
+    assert_eq!(found["results"][0]["user_id"], "@bert:example.org", "{found}");
+    let other = json!({ "displayname": "Bertha Green" });
+    server.put(&at("profile/@bert:example.org/displayname"), bert, &other).await.ok();
+    let found = server.post(&at("user_directory/search"), &anna, &json!({ "search_term": "brown" })).await.ok();
+    assert_eq!(found["results"], json!([]));
 }
 
-async fn guest(server: &Server) -> (String, String) {
+pub(crate) async fn guest(server: &Server) -> (String, String) {
     let made = server.post(&at("register?kind=guest"), "", &json!({ "username": "ignored" })).await.ok();
     let text = |field: &str| made[field].as_str().unwrap().to_owned();
     (text("user_id"), text("access_token"))

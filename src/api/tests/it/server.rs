@@ -18,7 +18,7 @@ use wardstead_directory::{Directory, PeopleIndex, Publisher, VisiblePeople};
 use wardstead_engine::{Batch, Key};
 use wardstead_engine_memory::{Faults, MemoryEngine};
 use wardstead_identity::{
-    FailedLogins, GuestKeeper, HashCost, Identity, IdentityConfig, Registration, SharedSecret, run_departures,
+    Doorkeeper, FailedLogins, HashCost, Identity, IdentityConfig, Registration, SharedSecret, run_departures,
 };
 use wardstead_limits::ManualClock;
 use wardstead_push::{Counter, Push, RuleKeeper};
@@ -30,13 +30,15 @@ use wardstead_sync::Syncer;
 pub struct Server {
     pub router: axum::Router,
     pub accounts: Accounts,
-    rooms: Rooms,
+    pub rooms: Rooms,
+    /// What of this node waits between its making and its commit.
+    pub held: Held,
     pub faults: Faults,
     pub store: Store,
     /// Whether the data can be reached, as whoever watches it would tell.
     pub available: watch::Sender<bool>,
     pub figures: Figures,
-    engine: Arc<MemoryEngine>,
+    pub engine: Arc<MemoryEngine>,
     pub clock: ManualClock,
     options: Options,
 }
@@ -49,22 +51,72 @@ pub struct Options {
     pub limits: RateLimits,
     pub failed_logins: FailedLogins,
     pub login_tokens: bool,
+    /// Whether those who have to leave rooms do so on this node.
+    pub departures: bool,
 }
 
 impl Default for Options {
     /// Presence, and no limits.
     fn default() -> Self {
         let (config, limits) = (ApiConfig::default(), RateLimits::default());
-        Self { config, presence: true, limits, failed_logins: FailedLogins::default(), login_tokens: true }
+        let failed_logins = FailedLogins::default();
+        Self { config, presence: true, limits, failed_logins, login_tokens: true, departures: true }
     }
 }
 
 /// A policy of the server's own, under which all tests run: nobody says what looks like a patient's number.
-struct NoIdentifiers;
+struct NoIdentifiers(Held);
+
+/// Holds one event back when it is made, and read what it rests on, and is not committed.
+#[derive(Clone, Default)]
+pub struct Held(Arc<Holding>);
+
+#[derive(Default)]
+struct Holding {
+    /// What its content contains, and how many such events pass before it.
+    wanted: parking_lot::Mutex<Option<(&'static str, usize)>>,
+    arrived: tokio::sync::Notify,
+    released: tokio::sync::Notify,
+}
+
+impl Held {
+    /// Holds back the next event whose content contains `what`, after letting `after` such pass.
+    pub fn back(&self, what: &'static str, after: usize) {
+        *self.0.wanted.lock() = Some((what, after));
+    }
+
+    /// Returns once it waits.
+    pub async fn arrived(&self) {
+        self.0.arrived.notified().await;
+    }
+
+    pub fn release(&self) {
+        self.0.released.notify_one();
+    }
+
+    async fn pass(&self, content: &str) {
+        let is_it = {
+            let mut wanted = self.0.wanted.lock();
+            match &mut *wanted {
+                Some((what, 0)) if content.contains(*what) => wanted.take().is_some(),
+                Some((what, after)) if content.contains(*what) => {
+                    *after -= 1;
+                    false
+                }
+                _ => false,
+            }
+        };
+        if is_it {
+            self.0.arrived.notify_one();
+            self.0.released.notified().await;
+        }
+    }
+}
 
 #[async_trait::async_trait]
 impl RoomPolicy for NoIdentifiers {
     async fn judge(&self, proposed: &Proposed<'_>) -> Result<Verdict, RoomError> {
+        self.0.pass(proposed.event.content.get()).await;
         Ok(if proposed.event.content.get().contains("943 476 5919") {
             Verdict::Refused("This looks like a patient's number: write it where it belongs.".to_owned())
         } else {
@@ -114,8 +166,14 @@ impl Server {
         Self::with(Options { login_tokens: false, ..Options::default() }).await
     }
 
-    async fn over(engine: Arc<MemoryEngine>, clock: ManualClock, seed: u64, options: Options) -> Self {
-        let Options { config: chosen, presence, limits, failed_logins, login_tokens } = options.clone();
+    /// Another one, with other options.
+    pub async fn another_with(&self, seed: u64, options: Options) -> Self {
+        Self::over(Arc::clone(&self.engine), self.clock.clone(), seed, options).await
+    }
+
+    pub async fn over(engine: Arc<MemoryEngine>, clock: ManualClock, seed: u64, options: Options) -> Self {
+        let Options { config: chosen, presence, limits, failed_logins, login_tokens, departures } = options.clone();
+        let held = Held::default();
         let faults = engine.faults();
         let store = testing::over(Arc::clone(&engine) as _, "example.org", clock.clone(), seed).await.unwrap();
         let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> =
@@ -137,11 +195,15 @@ impl Server {
         let name = server_name!("example.org").to_owned();
         let counter = Counter::new(store.clone(), accounts.clone());
         let contributors: Vec<Arc<dyn CommitContributor<RoomChange>>> =
-            vec![Arc::new(Publisher), Arc::new(counter.clone()), Arc::new(GuestKeeper)];
-        let hooks =
-            Hooks { policy: Some(Arc::new(NoIdentifiers)), contributors: Arc::new(Contributors::new(contributors)) };
+            vec![Arc::new(Publisher), Arc::new(counter.clone()), Arc::new(Doorkeeper)];
+        let hooks = Hooks {
+            policy: Some(Arc::new(NoIdentifiers(held.clone()))),
+            contributors: Arc::new(Contributors::new(contributors)),
+        };
         let rooms = Rooms::with_hooks(store.clone(), accounts.clone(), name, key, RoomVersionId::V12, hooks);
-        run_departures(&store, &accounts, &rooms);
+        if departures {
+            run_departures(&store, &accounts, &rooms);
+        }
         store.set_audience(Arc::new(rooms.clone()));
         let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), presence));
         let syncer = Syncer::new(store.clone(), accounts.clone(), rooms.clone(), typing, presence);
@@ -160,7 +222,7 @@ impl Server {
             clock: Arc::clone(store.clock()),
             rng: Arc::clone(store.rng()),
         });
-        Self { router: router(state), accounts, rooms, faults, store, available, figures, engine, clock, options }
+        Self { router: router(state), accounts, rooms, held, faults, store, available, figures, engine, clock, options }
     }
 
     /// Everything that is stored.

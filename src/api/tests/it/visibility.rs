@@ -10,12 +10,12 @@ use crate::server::{Answer, Server, encoded};
 
 const V3: &str = "/_matrix/client/v3";
 const V1: &str = "/_matrix/client/v1";
-const VISIBILITIES: [&str; 4] = ["world_readable", "shared", "invited", "joined"];
+pub(crate) const VISIBILITIES: [&str; 4] = ["world_readable", "shared", "invited", "joined"];
 
 /// What happens to Bert before each phase, and what he is then.
-type Course = &'static [(&'static str, &'static str)];
+pub(crate) type Course = &'static [(&'static str, &'static str)];
 
-const COURSES: [(&str, Course); 5] = [
+pub(crate) const COURSES: [(&str, Course); 5] = [
     ("never in", &[("", "leave"), ("", "leave")]),
     ("invited, then joined", &[("", "leave"), ("invite", "invite"), ("join", "join")]),
     ("joined, then left", &[("", "leave"), ("join", "join"), ("leave", "leave")]),

@@ -42,7 +42,7 @@ pub struct PeopleIndex;
 impl CommitContributor<AccountChange> for PeopleIndex {
     async fn prepare(&self, change: &AccountChange, queued: &Overlay<'_>) -> Result<Contribution, StoreError> {
         let (user, now) = match change {
-            AccountChange::Created(created) => (created.user, Some((&created.user_id, None))),
+            AccountChange::Created(created) => (created.user, Some((&created.user_id, created.displayname.as_deref()))),
             AccountChange::ProfileChanged(changed) if changed.field == "displayname" => {
                 (changed.user, Some((&changed.user_id, changed.displayname.as_deref())))
             }

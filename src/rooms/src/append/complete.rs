@@ -85,6 +85,7 @@ impl Build<'_> {
         target: &str,
         current: Option<&Event>,
     ) -> Result<Cow<'p, Proposal>, RoomError> {
+        self.expect_account(author, proposal, target).await?;
         let mut completed = Cow::Borrowed(proposal);
         // What a client says of that is not heard.
         if proposal.content.contains_key(AUTHORISED_VIA) {
@@ -103,6 +104,21 @@ impl Build<'_> {
         }
         self.name_member(author, &mut completed, target, current).await?;
         Ok(completed)
+    }
+
+    /// Nobody whose account has ended is in a room, or about to be. The batch asserts the account's row: a deactivation that comes first
+    /// refuses this event, and one that comes later finds what it makes of the user, and undoes it.
+    async fn expect_account(&mut self, author: &Author, proposal: &Proposal, target: &str) -> Result<(), RoomError> {
+        let membership = text(&proposal.content, "membership").and_then(Membership::from_name);
+        if !matches!(membership, Some(Membership::Join | Membership::Invite | Membership::Knock)) {
+            return Ok(());
+        }
+        let Ok(target) = UserId::parse(target) else { return Ok(()) };
+        let Some(user) = self.user(author, &target).await? else { return Ok(()) };
+        if self.inner.accounts.expect_active(&mut self.batch, user).await? {
+            return Ok(());
+        }
+        Err(RoomError::forbidden(format!("The account of {target} is deactivated.")))
     }
 
     /// By whose power a user without an invitation may join a restricted room; `None` where the room is not restricted.

@@ -61,8 +61,10 @@ impl Grapher<'_> {
         }
         self.keep(new);
         self.build.head.snapshot = Arc::clone(new);
+        let guests = changes.iter().find(|change| change.key == key::GUEST_ACCESS).copied();
         let members: Vec<_> = changes.into_iter().filter(|change| key::is_member(change.key)).collect();
-        let shorts: BTreeSet<u64> = members.iter().flat_map(|change| [change.before, change.after]).collect();
+        let shorts: BTreeSet<u64> =
+            members.iter().chain(&guests).flat_map(|change| [change.before, change.after]).collect();
         let shorts: Vec<u64> = shorts.into_iter().filter(|short| *short != 0).collect();
         let events: HashMap<u64, Arc<StoredEvent>> =
             shorts.iter().copied().zip(self.load_short(&shorts).await?).collect();
@@ -78,10 +80,12 @@ impl Grapher<'_> {
                 member_events.push(events.get(&change.after).map(|event| Arc::clone(&event.event)));
             }
         }
-        if !moved.is_empty() {
+        let lets_in = |short: &u64| events.get(short).is_some_and(|event| content::lets_guests_in(event));
+        let closed_to_guests = guests.is_some_and(|change| lets_in(&change.before) && !lets_in(&change.after));
+        if !moved.is_empty() || closed_to_guests {
             let room_id = self.room.room_id.clone();
-            let resolved = RoomChange::Resolved(StateResolved { room, room_id, members: moved, events: member_events });
-            self.build.contribute(resolved, entry).await?;
+            let resolved = StateResolved { room, room_id, members: moved, events: member_events, closed_to_guests };
+            self.build.contribute(RoomChange::Resolved(resolved), entry).await?;
         }
         let head = &self.build.head;
         let row = StateAtRow { snapshot: head.snapshot.id, joined: head.joined, invited: head.invited };

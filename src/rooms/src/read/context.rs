@@ -60,7 +60,7 @@ impl Rooms {
         shown.extend(before_event.events);
         shown.extend(after.events);
         self.bundle(by, &mut sight, &mut shown, true).await?;
-        let state = self.state_around(&sight, &shown, filter).await?;
+        let state = self.state_around(&mut sight, &shown, filter).await?;
         let mut shown = shown.into_iter();
         let event = shown.next().ok_or_else(missing)?;
         let before = shown.by_ref().take(count).collect();
@@ -70,7 +70,7 @@ impl Rooms {
     /// The state at the last of `shown`, that event included.
     async fn state_around(
         &self,
-        sight: &Sight,
+        sight: &mut Sight,
         shown: &[(Seen, Membership)],
         filter: &EventFilter,
     ) -> Result<Vec<Seen>, RoomError> {
@@ -84,7 +84,7 @@ impl Rooms {
         let mut state = sight.state(self, &shorts).await?;
         if filter.lazy_members() {
             let senders = shown.iter().map(|(event, _)| &*event.sender);
-            state.extend(self.members_among(sight, last.state_before, senders).await?);
+            state.extend(self.members_among(sight, last.state_before, senders, |_| false).await?);
         }
         if let Some(state_key) = &last.state_key {
             state.retain(|other| !other.is_state(&last.event_type, state_key));

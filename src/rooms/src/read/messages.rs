@@ -61,16 +61,16 @@ impl Rooms {
         let mut sight = Sight::new(by, &access);
         let mut walked = self.walk(stretch, &mut sight, &request.filter, limit).await?;
         self.bundle(by, &mut sight, &mut walked.events, true).await?;
-        let state = if request.filter.lazy_members() { self.senders(&sight, &walked).await? } else { Vec::new() };
+        let state = if request.filter.lazy_members() { self.senders(&mut sight, &walked).await? } else { Vec::new() };
         Ok(self.page(&access.room, request, from, walked, state))
     }
 
     /// The member events of those who sent `walked`, as they were just before its newest event.
-    async fn senders(&self, sight: &Sight, walked: &Walked) -> Result<Vec<Seen>, RoomError> {
+    async fn senders(&self, sight: &mut Sight, walked: &Walked) -> Result<Vec<Seen>, RoomError> {
         let newest = walked.events.iter().max_by_key(|(event, _)| event.timeline_key);
         let Some((newest, _)) = newest else { return Ok(Vec::new()) };
         let senders = walked.events.iter().map(|(event, _)| &*event.sender);
-        self.members_among(sight, newest.state_before, senders).await
+        self.members_among(sight, newest.state_before, senders, |_| false).await
     }
 
     fn page(

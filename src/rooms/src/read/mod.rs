@@ -6,6 +6,7 @@
 mod access;
 mod bundle;
 mod context;
+mod erased;
 mod filter;
 mod lookup;
 mod messages;

@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, ops::Deref, sync::Arc};
 
-use ruma::{OwnedUserId, events::TimelineEventType};
+use ruma::{OwnedUserId, UserId, events::TimelineEventType};
 use wardstead_accounts::Session;
 use wardstead_engine::Position;
 
@@ -12,8 +12,9 @@ use crate::{
     Access, HistoryVisibility, Membership, Room, RoomError, Rooms, StoredEvent,
     event::content::{self, history_visibility},
     state::{key, store::Committed},
-    tables::event_key,
 };
+
+use super::erased::Erased;
 
 /// An event that somebody may see. Dereferences to the [`StoredEvent`].
 #[derive(Clone, Debug)]
@@ -28,6 +29,11 @@ impl Seen {
     #[must_use]
     pub fn event(&self) -> &Arc<StoredEvent> {
         &self.event
+    }
+
+    /// Without what relates to it.
+    pub(super) fn plain(event: Arc<StoredEvent>) -> Self {
+        Self { event, relations: None }
     }
 
     pub(crate) fn relations(&self) -> Option<&str> {
@@ -63,13 +69,12 @@ pub struct Sight {
     /// What came later is not shown.
     upto: Option<Position>,
     known: HashMap<u64, At>,
-    /// Whether what a user wrote is hidden from this one, because it was erased before they came.
-    hidden: HashMap<OwnedUserId, bool>,
+    pub(super) erased: Erased,
 }
 
 /// The two things that decide, at one moment.
 #[derive(Clone, Copy, Debug)]
-struct At {
+pub(super) struct At {
     visibility: HistoryVisibility,
     membership: Membership,
 }
@@ -96,7 +101,7 @@ impl Sight {
             tells_own: true,
             upto: None,
             known: HashMap::new(),
-            hidden: HashMap::new(),
+            erased: Erased::default(),
         }
     }
 
@@ -141,7 +146,7 @@ impl Sight {
         if !event.is_shown() || event.room != self.room.short || self.is_later(event.position) {
             return Ok(None);
         }
-        if self.throughout.is_some_and(|(since, upto)| since < event.position && event.position <= upto) {
+        if self.was_there(&event) {
             return Ok(Some((Seen { event, relations: None }, Membership::Join)));
         }
         let before = self.at(rooms, event.state_before).await?;
@@ -161,42 +166,6 @@ impl Sight {
         Ok(Some((Seen { event, relations: None }, after.membership)))
     }
 
-    /// `event`, which the user could not see when it happened: redacted where whoever wrote it was erased before the user came
-    /// (Client-Server API, Account deactivation).
-    async fn unless_erased(&mut self, rooms: &Rooms, event: Arc<StoredEvent>) -> Result<Arc<StoredEvent>, RoomError> {
-        let erased = self.hides(rooms, &event.sender).await?;
-        let replaced = match &event.replaced {
-            Some(replaced) => self.hides(rooms, &replaced.sender).await?,
-            None => false,
-        };
-        if !erased && !replaced {
-            return Ok(event);
-        }
-        let shown = event.without(&self.room.rules, erased, replaced);
-        shown.map(Arc::new).ok_or_else(|| {
-            RoomError::corrupt(
-                &event_key(self.room.short, event.event_id.as_str()),
-                "not an event that can be redacted",
-            )
-        })
-    }
-
-    async fn hides(&mut self, rooms: &Rooms, sender: &OwnedUserId) -> Result<bool, RoomError> {
-        if sender.server_name() != rooms.inner.server_name || *sender == self.user_id {
-            return Ok(false);
-        }
-        if let Some(hidden) = self.hidden.get(sender) {
-            return Ok(*hidden);
-        }
-        let hidden = match rooms.inner.accounts.erased_at(sender).await? {
-            None => false,
-            // Who was in the room then had seen what others may see who are.
-            Some(at) => rooms.membership_at(self.user, self.room.short, at).await? != Some(Membership::Join),
-        };
-        self.hidden.insert(sender.clone(), hidden);
-        Ok(hidden)
-    }
-
     /// Whether the user sees an event, which is neither state nor later than the answer, by the snapshot before it and its position.
     pub(super) async fn sees(
         &mut self,
@@ -208,17 +177,34 @@ impl Sight {
         Ok(!self.is_later(position) && sees(self.at(rooms, state_before).await?, joined_later))
     }
 
-    /// State events, which are shown to whoever may read the room at their snapshot.
-    pub(crate) async fn state(&self, rooms: &Rooms, shorts: &[u64]) -> Result<Vec<Seen>, RoomError> {
-        let events = rooms.inner.events.load_short(&self.room, shorts).await?;
-        Ok(events.into_iter().map(|event| Seen { event, relations: None }).collect())
+    /// Whether it is known without a look at any state that the user was in the room when `event` happened.
+    pub(super) fn was_there(&self, event: &StoredEvent) -> bool {
+        self.throughout.is_some_and(|(since, upto)| since < event.position && event.position <= upto)
+    }
+
+    /// Short id of the user.
+    pub(super) fn user(&self) -> u64 {
+        self.user
+    }
+
+    /// The user.
+    pub(super) fn user_id(&self) -> &UserId {
+        &self.user_id
+    }
+
+    /// The moments whose state the user is shown as the room's: the newest, or that of their leaving, and both where everybody may read.
+    /// `None`: now.
+    pub(super) fn state_shown(&self) -> Vec<Option<Position>> {
+        let left = (!self.joined && self.left > Position::ZERO).then_some(self.left);
+        let left = left.map(|left| Some(self.upto.map_or(left, |upto| upto.min(left))));
+        std::iter::once(self.upto).chain(left).collect()
     }
 
     fn joined_after(&self, position: Position) -> bool {
         self.joined || position < self.left
     }
 
-    async fn at(&mut self, rooms: &Rooms, snapshot: u64) -> Result<At, RoomError> {
+    pub(super) async fn at(&mut self, rooms: &Rooms, snapshot: u64) -> Result<At, RoomError> {
         if let Some(at) = self.known.get(&snapshot) {
             return Ok(*at);
         }
@@ -237,7 +223,7 @@ impl Sight {
 }
 
 /// Whether the user saw the event when it happened, whatever came later.
-fn saw(at: At) -> bool {
+pub(super) fn saw(at: At) -> bool {
     matches!((at.visibility, at.membership), (_, Membership::Join) | (HistoryVisibility::Invited, Membership::Invite))
 }
 

@@ -23,7 +23,7 @@ impl Rooms {
     pub async fn state(&self, by: &Session, room_id: &RoomId) -> Result<Vec<Seen>, RoomError> {
         let access = self.access(by, room_id).await?;
         let snapshot = self.inner.reached_snapshot(&access).await?;
-        self.listed(&Sight::new(by, &access), &snapshot, 0..=u64::MAX).await
+        self.listed(&mut Sight::new(by, &access), &snapshot, 0..=u64::MAX).await
     }
 
     /// The member events of a room: now, or when the user left, or at the place that the token `at` stands for where that is earlier
@@ -38,7 +38,7 @@ impl Rooms {
             None => self.inner.reached_snapshot(&access).await?,
             Some(at) => self.snapshot_of(by, &access, &mut sight, at).await?,
         };
-        self.listed(&sight, &snapshot, MEMBERS..=u64::MAX).await
+        self.listed(&mut sight, &snapshot, MEMBERS..=u64::MAX).await
     }
 
     /// The member events of a room: now, or when the user left.
@@ -89,15 +89,17 @@ impl Rooms {
         self.nearest(room, from, false).await
     }
 
-    /// The member events of `users` in a snapshot of the room that `sight` looks at, for a client that does not want all members.
+    /// The member events of `users` in a snapshot of the room that `sight` looks at, for a client that does not want all members, without
+    /// those of which it `has` the short ids.
     ///
     /// # Errors
     /// The store's.
     pub async fn members_among<'a>(
         &self,
-        sight: &Sight,
+        sight: &mut Sight,
         snapshot: u64,
         users: impl Iterator<Item = &'a UserId>,
+        has: impl Fn(u64) -> bool,
     ) -> Result<Vec<Seen>, RoomError> {
         let room = sight.room().short;
         let keys = self.inner.member_keys(room, users).await?;
@@ -106,7 +108,7 @@ impl Rooms {
         }
         let snapshot = self.inner.state.snapshot(&Committed, room, snapshot).await?;
         let mut shorts = self.inner.state.get(&Committed, room, &snapshot, &keys).await?;
-        shorts.retain(|short| *short != 0);
+        shorts.retain(|short| *short != 0 && !has(*short));
         sight.state(self, &shorts).await
     }
 
@@ -172,7 +174,7 @@ impl Rooms {
 
     async fn listed(
         &self,
-        sight: &Sight,
+        sight: &mut Sight,
         snapshot: &Snapshot,
         keys: RangeInclusive<u64>,
     ) -> Result<Vec<Seen>, RoomError> {

@@ -88,7 +88,7 @@ impl Rooms {
     ///
     /// # Errors
     /// The store's.
-    pub async fn member_at(&self, sight: &Sight, user: u64, at: Position) -> Result<Option<Seen>, RoomError> {
+    pub async fn member_at(&self, sight: &mut Sight, user: u64, at: Position) -> Result<Option<Seen>, RoomError> {
         let room = sight.room().short;
         let state = self.snapshot_at(room, at).await?;
         let snapshot = self.inner.state.snapshot(&Committed, room, state.snapshot).await?;
@@ -115,7 +115,7 @@ impl Rooms {
     ///
     /// # Errors
     /// The store's.
-    pub async fn state_between(&self, sight: &Sight, before: u64, after: u64) -> Result<Vec<Seen>, RoomError> {
+    pub async fn state_between(&self, sight: &mut Sight, before: u64, after: u64) -> Result<Vec<Seen>, RoomError> {
         let changes = self.state_diff(sight.room().short, before, after).await?;
         let shorts: Vec<u64> = changes.iter().map(|change| change.after).filter(|short| *short != 0).collect();
         sight.state(self, &shorts).await
@@ -125,7 +125,7 @@ impl Rooms {
     ///
     /// # Errors
     /// The store's.
-    pub async fn state_events(&self, sight: &Sight, snapshot: u64) -> Result<Vec<Seen>, RoomError> {
+    pub async fn state_events(&self, sight: &mut Sight, snapshot: u64) -> Result<Vec<Seen>, RoomError> {
         let room = sight.room().short;
         let snapshot = self.inner.state.snapshot(&Committed, room, snapshot).await?;
         let entries = self.inner.state.list(&Committed, room, &snapshot, 0..=u64::MAX).await?;
@@ -137,7 +137,7 @@ impl Rooms {
     ///
     /// # Errors
     /// The store's.
-    pub async fn state_without_members(&self, sight: &Sight, snapshot: u64) -> Result<Vec<Seen>, RoomError> {
+    pub async fn state_without_members(&self, sight: &mut Sight, snapshot: u64) -> Result<Vec<Seen>, RoomError> {
         let room = sight.room().short;
         let snapshot = self.inner.state.snapshot(&Committed, room, snapshot).await?;
         let entries = self.inner.state.list(&Committed, room, &snapshot, 0..=key::MEMBERS - 1).await?;

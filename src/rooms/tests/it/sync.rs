@@ -170,7 +170,8 @@ async fn state_at_positions() {
     }
     assert!(at.windows(2).all(|pair| pair[0].since < pair[1].since && pair[0].snapshot != pair[1].snapshot));
     let between = async |a: usize, b: usize| {
-        let events = server.state_between(&member_sight(&room, &ada), at[a].snapshot, at[b].snapshot).await.unwrap();
+        let events =
+            server.state_between(&mut member_sight(&room, &ada), at[a].snapshot, at[b].snapshot).await.unwrap();
         let mut numbers: Vec<u64> =
             events.iter().map(|event| crate::support::content(event)["n"].as_u64().unwrap()).collect();
         numbers.sort_unstable();
@@ -180,7 +181,7 @@ async fn state_at_positions() {
     assert_eq!(between(3, 5).await, [4, 5]);
     assert_eq!(between(0, 100).await, (11..=100).collect::<Vec<u64>>());
     assert_eq!(between(100, 149).await, (101..=149).collect::<Vec<u64>>());
-    assert_eq!(server.state_events(&member_sight(&room, &ada), at[149].snapshot).await.unwrap().len(), 96);
+    assert_eq!(server.state_events(&mut member_sight(&room, &ada), at[149].snapshot).await.unwrap().len(), 96);
     // A node that has nothing in memory says the same.
     let node = server.node(2).await;
     let diff = server.state_diff(room.short, at[10].snapshot, at[140].snapshot).await.unwrap();

@@ -64,7 +64,7 @@ const NAMES: &[(u16, &str)] = &[
     (0x088, "login_tokens"),
     (0x089, "openid_tokens"),
     (0x084, "departures"),
-    (0x085, "closed_to_guests"),
+    (0x085, "room_checks"),
     (0x08c, "failed_logins"),
     (0x08d, "known_places"),
     (0x0c0, "published_rooms"),
