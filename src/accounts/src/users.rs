@@ -52,6 +52,11 @@ impl fmt::Debug for Account {
 }
 
 impl Account {
+    /// Adds to `batch` that the account is still as it was read, `losing` it otherwise: what was decided by it stands.
+    pub fn still(&self, batch: &mut Batch, losing: Losing) {
+        batch.expect(user_key(self.user), Expect::Version(self.version), losing);
+    }
+
     pub(crate) fn of(user: u64, found: Found<UserRow>) -> Result<Self, AccountsError> {
         let user_id = parse_user_id(&found.key, &found.row.user_id)?;
         let UserRow { password_hash, admin, deactivated, erased, guest, agreed, created_ms, session, .. } = found.row;

@@ -12,6 +12,7 @@ use crate::{
     Confirmed, Identity, IdentityError, LoginError,
     expiring::ExpiringToken,
     tables::{LOGIN_TOKENS, LoginTokenRow},
+    uia::password_mark,
 };
 
 /// With what a login token begins.
@@ -67,21 +68,27 @@ impl Identity {
         let now_ms = self.store.clock().now_ms();
         let token = ExpiringToken::issue(PREFIX, now_ms, limits::LOGIN_TOKEN_MS, self.store.rng().as_ref());
         let mut batch = confirmed.batch();
-        let row = LoginTokenRow { user_id: by.user_id.to_string(), device: by.device };
+        let row =
+            LoginTokenRow { user_id: by.user_id.to_string(), device: by.device, password: confirmed.password_mark() };
         LOGIN_TOKENS.put_with(&mut batch, token.key(&LOGIN_TOKENS), FIRST_VERSION, &[], &row);
         ExpiringToken::remove_past(&mut batch, &LOGIN_TOKENS, now_ms, limits::LOGIN_TOKEN_MS);
         self.store.commit(batch).await?;
         Ok(LoginToken { login_token: token.text, expires_in_ms: limits::LOGIN_TOKEN_MS })
     }
 
-    /// The account to which `token` lets somebody in now. It is good only as long as the device on which it was made.
+    /// The account to which `token` lets somebody in now. It is good only as long as the device on which it was made,
+    /// and the password by which that was confirmed.
     pub(crate) async fn find_login_token(&self, token: &str) -> Result<PresentedLoginToken, LoginError> {
         let now_ms = self.store.clock().now_ms();
         let token = ExpiringToken::read(PREFIX, token).filter(|token| self.login_tokens && now_ms < token.expires_ms);
         let key = token.ok_or(LoginError::Forbidden)?.key(&LOGIN_TOKENS);
         let found = self.store.get(&LOGIN_TOKENS, &key).await.map_err(AccountsError::from)?;
-        let LoginTokenRow { user_id, device } = found.ok_or(LoginError::Forbidden)?.row;
+        let LoginTokenRow { user_id, device, password } = found.ok_or(LoginError::Forbidden)?.row;
         let account = self.accounts.find(&parse(&user_id)?).await?.ok_or(LoginError::Forbidden)?;
+        // The login asserts the account as it was read here.
+        if password_mark(&account) != password {
+            return Err(LoginError::Forbidden);
+        }
         let devices = self.accounts.devices(account.user).await?;
         if devices.iter().all(|good| good.device != device) {
             return Err(LoginError::Forbidden);

@@ -119,7 +119,12 @@ impl Identity {
             ..NewAccount::default()
         };
         let mut extra = Batch::new();
-        nonce.put(&mut extra, None, &SessionRow { stages: Vec::new(), token: None, used: true }, now_ms);
+        nonce.put(
+            &mut extra,
+            None,
+            &SessionRow { stages: Vec::new(), token: None, password: None, used: true },
+            now_ms,
+        );
         match self.accounts.register(new, extra).await {
             Err(AccountsError::Lost(Losing::Fail(SESSION_USED))) => Err(SecretError::UnknownNonce),
             made => Ok(made.map_err(IdentityError::from)?),

@@ -35,6 +35,9 @@ pub(crate) const LOGIN_TOKENS: Table<LoginTokenRow> =
 pub(crate) const OPENID_TOKENS: Table<OpenidTokenRow> =
     Table::new(AccessPattern::Churn, 0x089, "openid_tokens", "identity");
 
+/// By which it is known whether a password is still the same: the beginning of the SHA-256 of its salted hash.
+pub(crate) type PasswordMark = [u8; 16];
+
 /// Bytes of a SHA-256.
 pub(crate) const HASH_BYTES: usize = 32;
 
@@ -64,6 +67,8 @@ pub(crate) struct SessionRow {
     pub stages: Vec<u8>,
     /// SHA-256 of the registration token that was shown.
     pub token: Option<[u8; HASH_BYTES]>,
+    /// Of the password that was shown: it confirms for as long as it is the user's.
+    pub password: Option<PasswordMark>,
     /// Whether the act was done: the session is good for nothing more.
     pub used: bool,
 }
@@ -83,6 +88,8 @@ pub(crate) struct LoginTokenRow {
     pub user_id: String,
     /// Short id of the device on which it was made.
     pub device: u64,
+    /// Of the user's password then; `None` where they had none.
+    pub password: Option<PasswordMark>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,12 +97,12 @@ pub(crate) struct OpenidTokenRow {
     pub user_id: String,
 }
 
-wardstead_store::row!(LoginTokenRow, 1);
+wardstead_store::row!(LoginTokenRow, 2);
 wardstead_store::row!(OpenidTokenRow, 1);
 wardstead_store::row!(RegistrationTokenRow, 1);
 wardstead_store::row!(FirstTokenRow, 1);
 wardstead_store::row!(SessionKeyRow, 1);
-wardstead_store::row!(SessionRow, 2);
+wardstead_store::row!(SessionRow, 3);
 wardstead_store::row!(FailedLoginsRow, 1);
 wardstead_store::row!(KnownPlaceRow, 1);
 

@@ -2,9 +2,10 @@
 
 use serde_json::json;
 use wardstead_accounts::{Client, Session};
+use wardstead_engine::Losing;
 use wardstead_engine_memory::MemoryEngine;
 use wardstead_limits::{ManualClock, accounts as limits};
-use wardstead_store::testing;
+use wardstead_store::{StoreError, testing};
 
 use super::{Node, PASSWORD, challenge, changed, dummy, failure, token};
 use crate::{
@@ -247,4 +248,46 @@ async fn a_session_tells_nothing_of_a_new_password() {
     assert!(elsewhere.session_for(&with("a new password")).await[33..] != session[33..]);
     anna.confirm(&with("a new password"), json!({ "session": session })).await.unwrap();
     assert!(!anna.node.stored().await.iter().any(|row| row.windows(14).any(|window| window == b"a new password")));
+}
+
+/// A page that was answered with the old password confirms nothing once there is another: whoever knew the old one and prepared
+/// the end of the account has to know the new one.
+#[tokio::test]
+async fn a_confirmation_ends_with_its_password() {
+    for keeps_devices in [true, false] {
+        let anna = Anna::new().await;
+        let devices = ["A".into()];
+        let acts = [
+            DEACTIVATE,
+            Act::DeleteDevices(&devices),
+            Act::MakeLoginToken,
+            Act::ChangePassword { new_password: "an intruder", logout_devices: true },
+        ];
+        let mut prepared = Vec::new();
+        for act in &acts {
+            let session = anna.session_for(act).await;
+            let page = anna.node.identity.answer_page("m.login.password", &session, PASSWORD, &here()).await.unwrap();
+            assert!(page.completed);
+            prepared.push(session);
+        }
+        let auth: Auth = serde_json::from_value(password("anna", PASSWORD, None)).unwrap();
+        let under_way = anna.node.identity.confirm(&anna.session, &DEACTIVATE, Some(&auth)).await.unwrap();
+        let changed = anna.node.identity.change_password(&anna.session, "another horse", !keeps_devices, Some(&auth));
+        changed.await.unwrap();
+
+        for (act, session) in acts.iter().zip(&prepared) {
+            let refused = anna.refused(act, json!({ "session": session })).await;
+            assert_eq!((refused.completed.len(), &refused.session), (0, session), "{act:?}");
+            let page = anna.node.identity.page("m.login.password", session, &here()).await.unwrap();
+            assert!(!page.completed, "{act:?}");
+        }
+        // What was being done at that moment is decided in its commit.
+        let lost = anna.node.store.commit(under_way.batch()).await;
+        assert!(matches!(lost, Err(StoreError::Lost(Losing::Fail(_)))), "{lost:?}");
+        // The same session goes on with the new password.
+        let session = &prepared[0];
+        let page = anna.node.identity.answer_page("m.login.password", session, "another horse", &here()).await.unwrap();
+        assert!(page.completed);
+        anna.confirm(&DEACTIVATE, json!({ "session": session })).await.unwrap();
+    }
 }

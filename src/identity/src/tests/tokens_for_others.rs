@@ -111,6 +111,19 @@ async fn a_login_token_ends_with_its_session() {
     assert_refused(&login(&node, &token).await);
 }
 
+/// Nor is it good once the password is another one, whether or not devices were signed out and whichever device made it.
+#[tokio::test]
+async fn a_login_token_ends_with_the_password() {
+    for logout_devices in [true, false] {
+        let (node, alice) = with_alice().await;
+        let token = made(&node, &alice).await.login_token;
+        let auth = json!({ "type": "m.login.password", "user": "alice", "password": PASSWORD });
+        let auth: Auth = serde_json::from_value(auth).unwrap();
+        node.identity.change_password(&alice, "another horse", logout_devices, Some(&auth)).await.unwrap();
+        assert_refused(&login(&node, &token).await);
+    }
+}
+
 #[tokio::test]
 async fn tokens_are_stored_only_as_hashes() {
     let (node, alice) = with_alice().await;

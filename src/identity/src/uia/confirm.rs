@@ -4,7 +4,7 @@ use wardstead_accounts::Session;
 use wardstead_engine::Batch;
 
 use super::{Act, Auth, Challenge, Done, Flows, InteractError};
-use crate::{HashError, Identity, IdentityError, Source};
+use crate::{HashError, Identity, IdentityError, Source, tables::PasswordMark};
 
 /// That somebody confirmed an act.
 #[derive(Clone, Debug)]
@@ -15,13 +15,19 @@ pub struct Confirmed {
 }
 
 impl Confirmed {
-    /// What belongs into the act's commit: that the session has served. A commit that loses with
-    /// [`Losing::Fail`](wardstead_engine::Losing::Fail) because of it lost against another use of the same session: confirm again.
+    /// What belongs into the act's commit: that the session has served, and that the password is still the one that was shown. A commit that loses with
+    /// [`Losing::Fail`](wardstead_engine::Losing::Fail) because of it lost against another use of the same session, or
+    /// another password: confirm again.
     #[must_use]
     pub fn batch(&self) -> Batch {
         let mut batch = Batch::new();
         self.done.use_up(&mut batch, self.now_ms);
         batch
+    }
+
+    /// Of the password that it was confirmed with.
+    pub(crate) fn password_mark(&self) -> Option<PasswordMark> {
+        self.done.password_mark()
     }
 }
 

@@ -2,6 +2,8 @@
 
 use ruma::OwnedUserId;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use wardstead_accounts::Account;
 use wardstead_engine::{Batch, Losing};
 use wardstead_limits::store as limits;
 use wardstead_store::{Found, StoreError};
@@ -9,7 +11,7 @@ use wardstead_store::{Found, StoreError};
 use super::{Auth, Binding, Challenge, Failure, SESSION_USED, Stage, UiaSession};
 use crate::{
     CompareError, HashError, Identity, IdentityError, Source,
-    tables::{SESSIONS, SessionRow},
+    tables::{PasswordMark, SESSIONS, SessionRow},
     token::PresentedToken,
 };
 
@@ -32,6 +34,8 @@ pub(crate) struct Flows {
 #[derive(Clone, Debug)]
 pub(crate) struct Done {
     session: Option<(UiaSession, Option<Found<SessionRow>>)>,
+    /// The account whose password was a stage, as it was when that held.
+    account: Option<Account>,
     /// The stages.
     pub stages: Vec<Stage>,
     /// The registration token, where that was a stage.
@@ -60,6 +64,20 @@ impl From<StoreError> for InteractError {
     fn from(error: StoreError) -> Self {
         Self::Identity(error.into())
     }
+}
+
+/// By what it is known later whether the password of `account` is still the one of now.
+pub(crate) fn password_mark(account: &Account) -> Option<PasswordMark> {
+    let hash = Sha256::digest(account.password_hash.as_deref()?.as_bytes());
+    hash.first_chunk().copied()
+}
+
+/// The stages that are done in a session with this row. What was confirmed by a password that is no longer that of `account` has to
+/// be confirmed again.
+pub(super) fn completed(row: &SessionRow, account: Option<&Account>) -> Vec<Stage> {
+    let stages: Vec<Stage> = row.stages.iter().filter_map(|code| Stage::of_code(*code)).collect();
+    let good = !stages.contains(&Stage::Password) || account.and_then(password_mark) == row.password;
+    if good { stages } else { Vec::new() }
 }
 
 /// The session of an attempt with its row, and what was done before.
@@ -92,16 +110,25 @@ impl Flows {
 }
 
 impl Done {
-    /// Adds to `batch` that the session has served its act, and one use of the registration token.
+    /// Adds to `batch` that the session has served its act, and one use of the registration token. Where a password was a stage, it is
+    /// still the user's in that commit.
     pub(crate) fn use_up(&self, batch: &mut Batch, now_ms: u64) {
+        if let Some(account) = &self.account {
+            account.still(batch, Losing::Fail(SESSION_USED));
+        }
         if let Some((session, row)) = &self.session {
-            let used =
-                SessionRow { stages: self.stages.iter().map(|stage| stage.code()).collect(), token: None, used: true };
+            let stages = self.stages.iter().map(|stage| stage.code()).collect();
+            let used = SessionRow { stages, token: None, password: None, used: true };
             session.put(batch, row.as_ref(), &used, now_ms);
         }
         if let Some(token) = &self.token {
             token.use_up(batch);
         }
+    }
+
+    /// Of the password that was shown.
+    pub(super) fn password_mark(&self) -> Option<PasswordMark> {
+        self.account.as_ref().and_then(password_mark)
     }
 }
 
@@ -122,7 +149,8 @@ impl Identity {
     }
 
     async fn step(&self, flows: &Flows, auth: &Auth) -> Result<Done, InteractError> {
-        let Before { session, row, completed } = self.before(flows, auth).await?;
+        let account = self.account_of(flows).await?;
+        let Before { session, row, completed } = self.before(flows, account.as_ref(), auth).await?;
         let mut stages = completed.clone();
         let mut token = None;
         if let Some(name) = &auth.stage {
@@ -136,7 +164,7 @@ impl Identity {
                 if !flows.begins(&stages) {
                     return Err(refuse(Failure::WrongOrder).await?);
                 }
-                match self.check(flows, stage, auth).await? {
+                match self.check(flows, account.as_ref(), stage, auth).await? {
                     Ok(presented) => token = presented,
                     Err(failure) => return Err(refuse(failure).await?),
                 }
@@ -148,7 +176,7 @@ impl Identity {
                 None => self.new_session(flows.binding),
             };
             if stages != completed {
-                self.remember(&session, row.as_ref(), &stages, token.as_ref()).await?;
+                self.remember(&session, row.as_ref(), (&stages, account.as_ref()), token.as_ref()).await?;
             }
             return Err(self.challenge(flows, Some(session), &stages, None).await?);
         }
@@ -161,11 +189,12 @@ impl Identity {
                 return Err(self.challenge(flows, None, &[], Some(Failure::InvalidToken)).await?);
             }
         }
-        Ok(Done { session: session.map(|session| (session, row)), stages, token })
+        let account = account.filter(|_| stages.contains(&Stage::Password));
+        Ok(Done { session: session.map(|session| (session, row)), account, stages, token })
     }
 
     /// What the session that `auth` names has behind it.
-    async fn before(&self, flows: &Flows, auth: &Auth) -> Result<Before, InteractError> {
+    async fn before(&self, flows: &Flows, account: Option<&Account>, auth: &Auth) -> Result<Before, InteractError> {
         let Some(text) = auth.session.as_deref() else { return Ok(Before::default()) };
         let anew = |failure| self.challenge(flows, None, &[], Some(failure));
         let opened = self.session_key().await?.open(text, self.store.clock().now_ms());
@@ -182,14 +211,21 @@ impl Identity {
             // What was confirmed was another act.
             return Err(anew(Failure::InvalidSession).await?);
         }
-        let completed = found.row.stages.iter().filter_map(|code| Stage::of_code(*code)).collect();
+        let completed = completed(&found.row, account);
         Ok(Before { session: Some(session), row, completed })
     }
 
-    /// Whether `auth` is good for `stage`.
+    /// The account behind `flows` as it is now, where there is one.
+    pub(super) async fn account_of(&self, flows: &Flows) -> Result<Option<Account>, IdentityError> {
+        let Some(user_id) = &flows.user_id else { return Ok(None) };
+        Ok(self.accounts.find(user_id).await?)
+    }
+
+    /// Whether `auth` is good for `stage` of `account`, if it is about one.
     pub(super) async fn check(
         &self,
         flows: &Flows,
+        account: Option<&Account>,
         stage: Stage,
         auth: &Auth,
     ) -> Result<Result<Option<PresentedToken>, Failure>, InteractError> {
@@ -207,31 +243,37 @@ impl Identity {
                 if named.is_none() || named != flows.user_id {
                     return Err(InteractError::OtherUser);
                 }
-                let right = self.is_password_of(flows, password).await?;
+                let right = self.is_password_of(flows, account, password).await?;
                 Ok(if right { Ok(None) } else { Err(Failure::WrongPassword) })
             }
         }
     }
 
-    async fn is_password_of(&self, flows: &Flows, password: &str) -> Result<bool, InteractError> {
+    async fn is_password_of(
+        &self,
+        flows: &Flows,
+        account: Option<&Account>,
+        password: &str,
+    ) -> Result<bool, InteractError> {
         let (Some(user_id), Some(source)) = (&flows.user_id, flows.source) else { return Ok(false) };
-        let account = self.accounts.find(user_id).await.map_err(IdentityError::from)?;
-        self.compare(Some(user_id), account.as_ref(), password, source).await.map_err(|error| match error {
+        self.compare(Some(user_id), account, password, source).await.map_err(|error| match error {
             CompareError::Hash(error) => InteractError::Hash(error),
             CompareError::Store(error) => error.into(),
         })
     }
 
-    /// Writes down that `stages` are done in `session`.
+    /// Writes down that `stages` are done in `session`, with the password that `account` has.
     pub(super) async fn remember(
         &self,
         session: &UiaSession,
         before: Option<&Found<SessionRow>>,
-        stages: &[Stage],
+        (stages, account): (&[Stage], Option<&Account>),
         token: Option<&PresentedToken>,
     ) -> Result<(), StoreError> {
         let token = token.map(PresentedToken::hash).or(before.and_then(|found| found.row.token));
-        let row = SessionRow { stages: stages.iter().map(|stage| stage.code()).collect(), token, used: false };
+        let password = account.filter(|_| stages.contains(&Stage::Password)).and_then(password_mark);
+        let stages = stages.iter().map(|stage| stage.code()).collect();
+        let row = SessionRow { stages, token, password, used: false };
         let mut batch = Batch::new();
         session.put(&mut batch, before, &row, self.store.clock().now_ms());
         self.store.commit(batch).await.map(drop)

@@ -24,5 +24,6 @@ pub use pages::{Asked, PageError};
 pub use session::Purpose;
 pub use stages::Stage;
 
-pub(crate) use flow::{Done, Flows, InteractError};
+use flow::completed;
+pub(crate) use flow::{Done, Flows, InteractError, password_mark};
 pub(crate) use session::{Binding, SESSION_USED, SessionKey, UiaSession};

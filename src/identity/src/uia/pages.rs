@@ -1,12 +1,12 @@
 //! Stages that are completed in a web browser (Matrix specification, Client-Server API, Fallback).
 
 use ruma::OwnedUserId;
-use wardstead_accounts::Client;
+use wardstead_accounts::{Account, Client};
 use wardstead_engine::Losing;
 use wardstead_limits::store as limits;
 use wardstead_store::{Found, StoreError};
 
-use super::{Auth, Failure, Flows, InteractError, Purpose, SESSION_USED, Stage, UiaSession};
+use super::{Auth, Failure, Flows, InteractError, Purpose, SESSION_USED, Stage, UiaSession, completed};
 use crate::{
     HashError, Identity, IdentityError, Policy, Source,
     tables::{SESSIONS, SessionRow},
@@ -67,6 +67,7 @@ struct Opened {
     flows: Flows,
     row: Option<Found<SessionRow>>,
     completed: Vec<Stage>,
+    account: Option<Account>,
     asked: Asked,
 }
 
@@ -107,7 +108,7 @@ impl Identity {
     }
 
     async fn complete(&self, opened: &Opened, session: &str, entered: &str) -> Result<Option<Failure>, PageError> {
-        let Opened { asked, flows, row, .. } = opened;
+        let Opened { asked, flows, row, account, .. } = opened;
         let mut stages = opened.completed.clone();
         stages.push(asked.stage);
         if !flows.begins(&stages) {
@@ -120,11 +121,11 @@ impl Identity {
             Stage::RegistrationToken => Auth::registration_token(session, entered.trim()),
             stage @ (Stage::Dummy | Stage::Terms) => Auth::stage(stage.name(), session),
         };
-        let token = match self.check(flows, asked.stage, &auth).await? {
+        let token = match self.check(flows, account.as_ref(), asked.stage, &auth).await? {
             Ok(token) => token,
             Err(failure) => return Ok(Some(failure)),
         };
-        self.remember(&opened.session, row.as_ref(), &stages, token.as_ref()).await?;
+        self.remember(&opened.session, row.as_ref(), (&stages, account.as_ref()), token.as_ref()).await?;
         Ok(None)
     }
 
@@ -137,8 +138,8 @@ impl Identity {
         if used || !flows.offers(stage) {
             return Err(PageError::NothingAsked);
         }
-        let codes = row.as_ref().map_or(&[][..], |found| &found.row.stages);
-        let completed: Vec<Stage> = codes.iter().filter_map(|code| Stage::of_code(*code)).collect();
+        let account = self.account_of(&flows).await?;
+        let completed = row.as_ref().map_or_else(Vec::new, |found| completed(&found.row, account.as_ref()));
         let asked = Asked {
             stage,
             purpose: session.binding.purpose,
@@ -147,7 +148,7 @@ impl Identity {
             completed: completed.contains(&stage),
             failure: None,
         };
-        Ok(Opened { session, flows, row, completed, asked })
+        Ok(Opened { session, flows, row, completed, account, asked })
     }
 
     /// What is to be done in `session`.
