@@ -24,6 +24,7 @@ mod profile;
 mod refresh;
 mod register;
 mod removal;
+mod successor;
 mod tables;
 mod tags;
 #[cfg(test)]

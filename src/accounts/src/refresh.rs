@@ -2,20 +2,21 @@
 
 use ruma::OwnedDeviceId;
 use wardstead_engine::{Batch, Expect, Losing};
-use wardstead_limits::{accounts as limits, store as store_limits};
+use wardstead_limits::store as store_limits;
 use wardstead_store::StoreError;
 
 use crate::{
     Accounts, AuthError, Login,
     authenticate::{Bearer, Of, REFRESH, UNKNOWN, can_be, raise_least_rank, token_hash},
+    successor::Successor,
     tables::{REFRESH_TOKENS, TokenRow, refresh_token_key, user_key},
-    tokens::{Opening, remove_replaced, remove_tokens},
+    tokens::{Opening, remove_replaced},
+    users::corrupt,
 };
 
 impl Accounts {
-    /// A new pair of tokens for the device of `refresh_token`. The older pair stays good until one of the new pair is used, so that a
-    /// client that the answer did not reach asks again; all pairs that it got by asking again are good until one of those is refreshed
-    /// in its turn.
+    /// The next pair of tokens for the device of `refresh_token`, which is the same whenever it is asked for. The older pair stays good until
+    /// one of the new pair is used, so that a client that the answer did not reach asks again.
     ///
     /// # Errors
     /// `Unknown`, with `soft_logout` where the token was replaced or a restore took its row; `Deactivated`, `Contended`, and the
@@ -30,7 +31,7 @@ impl Accounts {
                 let soft_logout = self.lost_in_a_restore(REFRESH, refresh_token).await?;
                 return Err(AuthError::Unknown { soft_logout });
             };
-            let (batch, login) = self.build_refresh(token.row).await?;
+            let (batch, login) = self.build_refresh(refresh_token, token.row).await?;
             match self.store.commit(batch).await {
                 Ok(_) => return Ok(login),
                 Err(StoreError::Lost(Losing::Rebuild)) => {}
@@ -53,7 +54,7 @@ impl Accounts {
         Ok(found.map(|token| token.row.device))
     }
 
-    async fn build_refresh(&self, token: TokenRow) -> Result<(Batch, Login), AuthError> {
+    async fn build_refresh(&self, refresh_token: &str, token: TokenRow) -> Result<(Batch, Login), AuthError> {
         let keys = Of::new(&token).keys();
         let cells = self.store.cells(&keys).await?;
         let Bearer { account, device, generation } = Bearer::admit(&token, &keys, cells, self.store.clock().now_ms())?;
@@ -62,9 +63,6 @@ impl Accounts {
         batch.expect(user_key(account.user), Expect::Version(account.version), Losing::Rebuild);
         let tokens = self.tokens_of(account.user, device.row.device).await?;
         let rank = token.rank.saturating_add(1);
-        if tokens.iter().filter(|other| other.row.rank == rank).count() >= 2 * limits::PAIRS_UNUSED {
-            remove_tokens(&mut batch, tokens.iter().filter(|other| other.row.rank == rank))?;
-        }
         if token.rank > device.row.least_rank {
             // This is the first use of its own pair.
             raise_least_rank(&mut batch, device, token.rank);
@@ -80,7 +78,8 @@ impl Accounts {
             rank,
             refresh: true,
         };
-        let login = self.add_tokens(&mut batch, &opening);
+        let seed = token.seed.ok_or_else(|| corrupt(&keys[1], "a refresh token without a seed"))?;
+        let login = self.add_pair(&mut batch, &opening, &Successor::of(refresh_token, &seed), &tokens);
         Ok((batch, login))
     }
 }

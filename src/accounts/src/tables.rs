@@ -41,6 +41,9 @@ pub(crate) const LAST_SEEN: Table<LastSeenRow> = Table::new(AccessPattern::Scan,
 pub(crate) const VOID_DEVICES: Table<VoidDevicesRow> =
     Table::new(AccessPattern::Churn, 0x02e, "void_devices", "accounts");
 
+/// Random bytes from which, with a refresh token, the next pair is made.
+pub(crate) type Seed = [u8; HASH_BYTES];
+
 /// Bytes of a SHA-256.
 pub(crate) const HASH_BYTES: usize = 32;
 
@@ -94,6 +97,8 @@ pub(crate) struct TokenRow {
     pub rank: u32,
     /// From when on it is refused, in milliseconds since 1970; of access tokens only.
     pub expires_ms: Option<u64>,
+    /// Of refresh tokens only: what the pair that the token is exchanged for is made from, together with the token itself.
+    pub seed: Option<Seed>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,7 +173,7 @@ wardstead_store::row!(NameRow, 1);
 wardstead_store::row!(UserRow, 3);
 wardstead_store::row!(ErasureRow, 1);
 wardstead_store::row!(DeviceRow, 2);
-wardstead_store::row!(TokenRow, 2);
+wardstead_store::row!(TokenRow, 3);
 wardstead_store::row!(DeviceTokenRow, 2);
 wardstead_store::row!(LastSeenRow, 1);
 wardstead_store::row!(VoidDevicesRow, 1);

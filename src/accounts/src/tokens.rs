@@ -3,8 +3,8 @@
 //! Each pair has a *rank*, one more than that of the pair that it was made from. The first use of a pair raises the device's least
 //! rank to its own: all older ones are void from that commit on, whether or not their rows are gone.
 
-use wardstead_engine::{Batch, Key, KeyReader, ScanRange};
-use wardstead_limits::accounts as limits;
+use wardstead_engine::{Batch, Expect, Key, KeyReader, Losing, ScanRange};
+use wardstead_limits::{Rng, accounts as limits};
 use wardstead_store::{Found, StoreError};
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     authenticate::{ACCESS, REFRESH, token_hash},
     floor,
     tables::{
-        DEVICE_TOKENS, DeviceTokenRow, HASH_BYTES, REFRESH_TOKENS, TOKENS, TokenRow, device_token_key,
+        DEVICE_TOKENS, DeviceTokenRow, HASH_BYTES, REFRESH_TOKENS, Seed, TOKENS, TokenRow, device_token_key,
         refresh_token_key, token_key,
     },
     users::corrupt,
@@ -32,8 +32,20 @@ pub(crate) struct Opening<'a> {
 }
 
 impl Accounts {
-    /// Adds a pair of tokens, or an access token alone.
+    /// Adds a pair of tokens that nobody had before, or an access token alone.
     pub(crate) fn add_tokens(&self, batch: &mut Batch, opening: &Opening<'_>) -> Login {
+        self.add_pair(batch, opening, self.store.rng().as_ref(), &[])
+    }
+
+    /// Adds a pair of tokens whose secrets come out of `secrets`, or an access token alone. `tokens` are those of the device: where it has
+    /// the refresh token already, that stays as it is, and the access token lives as long as a new one.
+    pub(crate) fn add_pair(
+        &self,
+        batch: &mut Batch,
+        opening: &Opening<'_>,
+        secrets: &dyn Rng,
+        tokens: &[Found<DeviceTokenRow>],
+    ) -> Login {
         let account = opening.account;
         let lifetime_ms =
             if opening.refresh { Some(self.hooks.lifetimes.refreshable_ms) } else { self.hooks.lifetimes.plain_ms };
@@ -47,15 +59,24 @@ impl Accounts {
             session: account.session,
             rank: opening.rank,
             expires_ms,
+            seed: None,
         };
-        let (access_token, token) = self.fresh_token(ACCESS, opening.generation);
+        let (access_token, token) = token_of(ACCESS, opening.generation, secrets);
         TOKENS.put(batch, token_key(&token), &row);
         add_to_index(batch, &row, &token, false);
         let refresh_token = opening.refresh.then(|| {
-            let (refresh_token, hash) = self.fresh_token(REFRESH, opening.generation);
-            let row = TokenRow { expires_ms: None, ..row };
-            REFRESH_TOKENS.put(batch, refresh_token_key(&hash), &row);
-            add_to_index(batch, &row, &hash, true);
+            let (refresh_token, hash) = token_of(REFRESH, opening.generation, secrets);
+            let in_index = device_token_key(account.user, opening.device, &hash);
+            if tokens.iter().all(|token| token.key != in_index) {
+                let mut seed = Seed::default();
+                self.store.rng().fill(&mut seed);
+                let row = TokenRow { expires_ms: None, seed: Some(seed), ..row };
+                let key = refresh_token_key(&hash);
+                // Another request with the same token may be quicker; its seed is the one.
+                batch.expect(key.clone(), Expect::Absent, Losing::Rebuild);
+                REFRESH_TOKENS.put(batch, key, &row);
+                add_to_index(batch, &row, &hash, true);
+            }
             refresh_token
         });
         let session = Session {
@@ -69,13 +90,6 @@ impl Accounts {
             expires_ms,
         };
         Login { session, access_token, refresh_token, expires_in_ms: lifetime_ms }
-    }
-
-    fn fresh_token(&self, prefix: &str, generation: u64) -> (String, [u8; HASH_BYTES]) {
-        let secret = self.store.rng().alphanumeric(limits::ACCESS_TOKEN_CHARS);
-        let token = floor::token(prefix, generation, &secret);
-        let hash = token_hash(&token);
-        (token, hash)
     }
 
     /// The tokens of a device.
@@ -103,6 +117,12 @@ impl Accounts {
     }
 }
 
+fn token_of(prefix: &str, generation: u64, secrets: &dyn Rng) -> (String, [u8; HASH_BYTES]) {
+    let token = floor::token(prefix, generation, &secrets.alphanumeric(limits::ACCESS_TOKEN_CHARS));
+    let hash = token_hash(&token);
+    (token, hash)
+}
+
 fn add_to_index(batch: &mut Batch, row: &TokenRow, hash: &[u8; HASH_BYTES], refresh: bool) {
     let index = DeviceTokenRow { refresh, rank: row.rank };
     DEVICE_TOKENS.put(batch, device_token_key(row.user, row.device, hash), &index);
@@ -120,14 +140,17 @@ pub(crate) fn remove_tokens<'a>(
     Ok(())
 }
 
-/// Adds the removal of what a device does not need any more whose least rank becomes `least_rank`. The rows of the rank before stay:
-/// a client that still uses one of them is told that it was replaced, not that its device is gone.
+/// Adds the removal of what a device does not need any more whose least rank becomes `least_rank`. The rows of
+/// [`limits::REPLACED_PAIRS`] ranks before stay: a client that still uses one of them is told that it was replaced, not that its device is gone.
 pub(crate) fn remove_replaced(
     batch: &mut Batch,
     tokens: &[Found<DeviceTokenRow>],
     least_rank: u32,
 ) -> Result<(), StoreError> {
-    remove_tokens(batch, tokens.iter().filter(|token| token.row.rank.saturating_add(1) < least_rank))
+    remove_tokens(
+        batch,
+        tokens.iter().filter(|token| token.row.rank.saturating_add(limits::REPLACED_PAIRS) < least_rank),
+    )
 }
 
 /// The key of the token's own row.

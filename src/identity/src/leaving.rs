@@ -108,6 +108,7 @@ impl QueueHandler<RoomCheckRow> for Leaver {
             going.extend(guests.into_iter().filter(joined));
         }
         let mut left = true;
+        for user in going {
             left &= self.leave_rooms(&self.somebody(user).await?, Some(lane)).await?;
         }
         Ok(handled(left, rows.len()))

@@ -49,9 +49,9 @@ pub const DEVICE_VERSION_BITS: u32 = 24;
 pub const ACCESS_TOKEN_LIFETIME_MS: u64 = 60 * 60 * 1_000;
 /// Seconds that an operator may have access tokens live, at least: less, and clients refresh more than they ask.
 pub const ACCESS_TOKEN_LEAST_S: u64 = 60;
-/// Pairs of tokens that a refresh token can be exchanged for and of which none was used: a client that lost an answer asks again. The
-/// next takes the place of all of them.
-pub const PAIRS_UNUSED: usize = 8;
+/// Pairs of tokens of one device that were replaced and whose rows stay, so that who still has one is told to keep its keys: a day of
+/// refreshing each hour, through which a second process of a client may sleep.
+pub const REPLACED_PAIRS: u32 = 24;
 /// Local users on one page of the list.
 pub const USERS_PAGE: usize = 1_000;
 /// Bytes of what a node remembers of the access tokens that it has seen: about 50,000 of them. A token that is forgotten costs one

@@ -63,7 +63,10 @@ async fn a_pair_is_replaced_when_the_next_one_is_refreshed() {
 async fn an_answer_that_was_lost() {
     let (server, first) = with_session().await;
     let one = server.refresh(&first).await.unwrap();
+    server.clock.advance_ms(limits::ACCESS_TOKEN_LIFETIME_MS);
     let two = server.refresh(&first).await.unwrap();
+    assert_eq!((&two.access_token, &two.refresh_token), (&one.access_token, &one.refresh_token));
+    server.clock.advance_ms(limits::ACCESS_TOKEN_LIFETIME_MS - 1);
     assert_eq!((server.lets_in(&two).await, server.lets_in(&one).await), (Ok(()), Ok(())));
     assert_eq!((server.lets_in(&first).await, refused(server.refresh(&first).await)), (SOFT, SOFT));
     let next = server.refresh(&one).await.unwrap();
@@ -73,24 +76,59 @@ async fn an_answer_that_was_lost() {
     }
 }
 
+/// However often a client asks again, and from however many nodes: each pair that it was given is good, and none is signed out.
+#[tokio::test]
+async fn answers_take_nothing_from_each_other() {
+    let (here, first) = with_session().await;
+    let there = here.another().await;
+    let mut pairs = Vec::new();
+    for _ in 0..20 {
+        let (one, two) = tokio::join!(here.refresh(&first), there.refresh(&first));
+        pairs.extend([one.unwrap(), two.unwrap()]);
+    }
+    for pair in &pairs {
+        assert_eq!(there.lets_in(pair).await, Ok(()));
+    }
+    let mut next = Vec::new();
+    for pair in &pairs {
+        next.push(here.refresh(pair).await.unwrap());
+    }
+    for pair in &next {
+        assert_eq!(here.lets_in(pair).await, Ok(()));
+    }
+}
+
+/// A process of a client that slept through many refreshes of another one keeps its keys.
+#[tokio::test]
+async fn who_slept_is_signed_out_softly() {
+    let (server, first) = with_session().await;
+    let mut newest = first.clone();
+    for _ in 0..limits::REPLACED_PAIRS {
+        newest = server.refresh(&newest).await.unwrap();
+        assert_eq!(server.lets_in(&newest).await, Ok(()));
+    }
+    assert_eq!((server.lets_in(&first).await, refused(server.refresh(&first).await)), (SOFT, SOFT));
+}
+
 /// Whatever a client does, a device keeps few tokens.
 #[tokio::test]
 async fn tokens_are_bounded() {
     let (server, first) = with_session().await;
-    for _ in 0..10 * limits::PAIRS_UNUSED {
+    for _ in 0..50 {
         server.refresh(&first).await.unwrap();
     }
     let tables = [TOKENS.id(), REFRESH_TOKENS.id()];
     let tokens = async || server.rows().await.iter().filter(|(key, _)| tables.contains(&key.table())).count();
-    assert!(tokens().await <= 2 * limits::PAIRS_UNUSED + 3, "{}", tokens().await);
+    // Two pairs, and the access token of another session.
+    assert_eq!(tokens().await, 5);
     let mut newest = server.refresh(&first).await.unwrap();
-    for _ in 0..10 {
+    for _ in 0..2 * limits::REPLACED_PAIRS {
         assert_eq!(server.lets_in(&newest).await, Ok(()));
         newest = server.refresh(&newest).await.unwrap();
     }
     assert_eq!(server.lets_in(&newest).await, Ok(()));
-    // The good pair, the one that it replaced, and the access token of another session.
-    assert_eq!(tokens().await, 5);
+    let kept = usize::try_from(limits::REPLACED_PAIRS).unwrap();
+    assert_eq!(tokens().await, 2 * (kept + 1) + 1);
 }
 
 /// Two nodes that are asked at once both answer, and what one of them then sees used the other refuses.
