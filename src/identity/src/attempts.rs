@@ -10,7 +10,7 @@ mod subject;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ruma::UserId;
-use wardstead_accounts::Account;
+use wardstead_accounts::{Account, Client};
 use wardstead_engine::{Batch, Losing, Urgency};
 use wardstead_limits::{Rate, accounts as limits, rates, store as store_limits};
 use wardstead_store::StoreError;
@@ -99,8 +99,21 @@ impl Identity {
         }
         // Who guesses many at once from several nodes is let in by none of them once the wrong ones are counted.
         let judged = self.judge(&subject).await?;
-        self.remember_place(&subject, &judged);
+        if !judged.remembered {
+            self.remember_place(&subject, judged.now_ms);
+        }
         Ok(true)
+    }
+
+    /// Writes down that whoever is at `client` has shown in another way than with a password that the account is theirs. A later sign-in
+    /// there is not delayed by what strangers guess elsewhere.
+    pub(crate) fn know(&self, user_id: &UserId, client: &Client) {
+        // Everybody of whom nothing is known would be in one place.
+        if self.attempts.limits.off() || client.address.is_unspecified() {
+            return;
+        }
+        let subject = Subject::of(Some(user_id), Source::Network(client.network()));
+        self.remember_place(&subject, self.store.clock().now_ms());
     }
 
     /// Reads what an attempt is judged by.
@@ -141,9 +154,9 @@ impl Identity {
 
     /// Writes down that the account has signed in from here, once a window. Nothing is promised by it: if it is lost, the next time
     /// does it.
-    fn remember_place(&self, subject: &Subject, judged: &Judged) {
-        let window = judged.now_ms / limits::KNOWN_WINDOW_MS;
-        let Some(place) = subject.place(window).filter(|_| !judged.remembered) else { return };
+    fn remember_place(&self, subject: &Subject, now_ms: u64) {
+        let window = now_ms / limits::KNOWN_WINDOW_MS;
+        let Some(place) = subject.place(window) else { return };
         let mut batch = Batch { urgency: Urgency::Soon, ..Batch::new() };
         KNOWN_PLACES.put(&mut batch, place, &KnownPlaceRow);
         if self.attempts.swept_places.swap(window, Ordering::Relaxed) != window {

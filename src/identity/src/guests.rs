@@ -41,6 +41,7 @@ impl Identity {
         token: &str,
         request: &Request,
         auth: Option<&Auth>,
+        client: &Client,
     ) -> Result<Registered, RegisterError> {
         let session = match self.accounts.authenticate(token).await {
             Ok(session) if session.guest => session,
@@ -70,6 +71,7 @@ impl Identity {
                 }
                 upgraded => {
                     upgraded?;
+                    self.know(&session.user_id, client);
                     let user_id = session.user_id.clone();
                     let access_token = token.to_owned();
                     let login = Login { session, access_token, refresh_token: None, expires_in_ms: None };

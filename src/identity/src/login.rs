@@ -31,7 +31,7 @@ impl Identity {
         };
         match &request.login_info {
             LoginInfo::Password(password) => self.log_in_by_password(password, &device, client).await,
-            LoginInfo::Token(token) if self.login_tokens => self.log_in_by_token(&token.token, &device).await,
+            LoginInfo::Token(token) if self.login_tokens => self.log_in_by_token(&token.token, &device, client).await,
             // No token is that of an application service that is registered here.
             LoginInfo::ApplicationService(_) => Err(LoginError::NoApplicationService),
             _ => Err(LoginError::UnknownType),
@@ -63,13 +63,17 @@ impl Identity {
     }
 
     /// The use of the token and the session that it opens are one commit, so that it lets in once, whichever nodes are asked.
-    async fn log_in_by_token(&self, token: &str, device: &NewDevice) -> Result<Login, LoginError> {
+    async fn log_in_by_token(&self, token: &str, device: &NewDevice, from: &Client) -> Result<Login, LoginError> {
         for _ in 0..limits::REBUILDS {
             let token = self.find_login_token(token).await?;
             match self.accounts.log_in(&token.account, device.clone(), &token.batch()).await {
                 Err(AccountsError::Changed) => {}
                 Err(AccountsError::Lost(Losing::Fail(LOGIN_TOKEN_USED))) => return Err(LoginError::Forbidden),
-                result => return Ok(result?),
+                result => {
+                    let login = result?;
+                    self.know(&login.session.user_id, from);
+                    return Ok(login);
+                }
             }
         }
         Err(LoginError::Accounts(AccountsError::Contended))

@@ -24,11 +24,20 @@ pub struct Registered {
 }
 
 impl Identity {
-    /// Whether `username` is free (`GET /register/available`).
+    /// Whether somebody could register as `username` (`GET /register/available`).
+    ///
+    /// # Errors
+    /// `RegistrationDisabled`; `Accounts(InvalidUsername)`, `Accounts(UserInUse)`, and the store's.
+    pub async fn may_register(&self, username: &str) -> Result<(), IdentityError> {
+        self.register_flows().await?;
+        self.available(username).await
+    }
+
+    /// Whether `username` is free.
     ///
     /// # Errors
     /// `Accounts(InvalidUsername)`, `Accounts(UserInUse)`, and the store's.
-    pub async fn available(&self, username: &str) -> Result<(), IdentityError> {
+    pub(crate) async fn available(&self, username: &str) -> Result<(), IdentityError> {
         let user_id = self.accounts.local_user_id(username)?;
         let taken = self.accounts.user_short_id(&user_id).await?.is_some();
         if taken { Err(AccountsError::UserInUse.into()) } else { Ok(()) }
@@ -51,7 +60,7 @@ impl Identity {
             _ => return Err(RegisterError::UnknownKind),
         }
         if let Some(token) = &request.guest_access_token {
-            return self.upgrade_guest(token, &request, auth).await;
+            return self.upgrade_guest(token, &request, auth, client).await;
         }
         let flows = self.register_flows().await?;
         if let Some(username) = &request.username {
@@ -78,7 +87,11 @@ impl Identity {
                 Err(AccountsError::Lost(Losing::Rebuild | Losing::Fail(SESSION_USED))) => {
                     done = self.interact(&flows, auth).await?;
                 }
-                made => return Ok(made?),
+                made => {
+                    let made = made?;
+                    self.know(&made.user_id, client);
+                    return Ok(made);
+                }
             }
         }
         Err(IdentityError::Contended.into())

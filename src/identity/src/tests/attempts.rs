@@ -261,3 +261,34 @@ async fn who_is_right_writes_nothing_more() {
     let without = cost(&free).await;
     assert_eq!(with, (without.0 + 2, without.1));
 }
+
+/// Where somebody registered, or signed in with a token from another device, is theirs, too: strangers who guess do not keep them out.
+#[tokio::test]
+async fn who_registered_or_came_with_a_token_is_known_there() {
+    const WARD: &str = "192.0.2.40";
+    for by_token in [false, true] {
+        let node = Node::limited().await;
+        let register = |from: &str| {
+            let auth: crate::Auth = serde_json::from_value(dummy(None)).unwrap();
+            (super::request("alice", None), auth, Client::new(from.parse().unwrap(), None))
+        };
+        let (request, auth, client) = register(if by_token { HOSPITAL } else { WARD });
+        let registered = node.identity.register(request, Some(&auth), &client).await.unwrap();
+        if by_token {
+            let by = registered.login.unwrap().session;
+            let auth: crate::Auth =
+                serde_json::from_value(json!({ "type": "m.login.password", "user": "alice", "password": PASSWORD }))
+                    .unwrap();
+            let confirmed = node.identity.confirm(&by, &crate::Act::MakeLoginToken, Some(&auth)).await.unwrap();
+            let token = node.identity.make_login_token(&by, &confirmed).await.unwrap().login_token;
+            let data = json!({ "token": token }).as_object().unwrap().clone();
+            let request = Request::new(LoginInfo::new("m.login.token", data).unwrap());
+            node.identity.login(request, &Client::new(WARD.parse().unwrap(), None)).await.unwrap();
+        }
+        for at in 1..=20 {
+            node.exhaust("alice", &format!("198.51.100.{at}")).await;
+        }
+        assert!(matches!(node.attempt("alice", PASSWORD, ELSEWHERE).await, Limited(_)));
+        assert_eq!(node.attempt("alice", PASSWORD, WARD).await, In);
+    }
+}
