@@ -261,7 +261,7 @@ struct Children {
 }
 
 /// The position of a live event by the key of its row; zero for others.
-fn position_of(found: &Found<RelationRow>) -> Position {
+pub(super) fn position_of(found: &Found<RelationRow>) -> Position {
     let order = read_timeline_tail(&found.key).map_or(0, |key| key.order);
     Position(u64::try_from(order).unwrap_or_default())
 }

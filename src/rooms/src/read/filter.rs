@@ -26,6 +26,7 @@ pub struct EventFilter {
     not_rel_types: Vec<String>,
     labels: Option<Vec<String>>,
     not_labels: Vec<String>,
+    related: Option<Related>,
     limit: Option<usize>,
     lazy_load_members: bool,
     include_redundant_members: bool,
@@ -36,7 +37,17 @@ pub struct EventFilter {
     open: bool,
 }
 
-/// As JSON states it. Relations are those of [MSC3874](https://github.com/matrix-org/matrix-spec-proposals/pull/3874), labels those of
+/// What has to relate to an event.
+#[derive(Clone, Debug)]
+pub(super) struct Related {
+    /// How it relates; `None`: in any way. Each once.
+    pub(super) rel_types: Option<BTreeSet<String>>,
+    /// Who sent it; `None`: anybody.
+    pub(super) senders: Option<BTreeSet<OwnedUserId>>,
+}
+
+/// As JSON states it. What relates to events is asked for as in
+/// [MSC3440](https://github.com/matrix-org/matrix-spec-proposals/pull/3440). Relations are those of [MSC3874](https://github.com/matrix-org/matrix-spec-proposals/pull/3874), labels those of
 /// [MSC2326](https://github.com/matrix-org/matrix-spec-proposals/pull/2326).
 #[derive(Default, Deserialize)]
 struct Stated {
@@ -57,6 +68,8 @@ struct Stated {
     unstable_rel_types: Option<Vec<String>>,
     #[serde(default, rename = "org.matrix.msc3874.not_rel_types")]
     unstable_not_rel_types: Vec<String>,
+    related_by_rel_types: Option<BTreeSet<String>>,
+    related_by_senders: Option<BTreeSet<OwnedUserId>>,
     #[serde(rename = "org.matrix.labels")]
     labels: Option<Vec<String>>,
     #[serde(default, rename = "org.matrix.not_labels")]
@@ -75,6 +88,10 @@ impl From<Stated> for EventFilter {
         let limit = stated.limit.map(|limit| usize::try_from(u64::from(limit)).unwrap_or(usize::MAX));
         let mut not_rel_types = stated.not_rel_types;
         not_rel_types.extend(stated.unstable_not_rel_types);
+        let related = match (stated.related_by_rel_types, stated.related_by_senders) {
+            (None, None) => None,
+            (rel_types, senders) => Some(Related { rel_types, senders }),
+        };
         let mut filter = Self {
             types: stated.types,
             not_types: stated.not_types,
@@ -87,6 +104,7 @@ impl From<Stated> for EventFilter {
             not_rel_types,
             labels: stated.labels,
             not_labels: stated.not_labels,
+            related,
             limit,
             lazy_load_members: stated.lazy_load_members,
             include_redundant_members: stated.include_redundant_members,
@@ -186,7 +204,12 @@ impl EventFilter {
         Self { open: self.open && ignored.is_empty(), ignored, ..self.clone() }
     }
 
-    /// Whether `event` passes.
+    /// What has to relate to an event that passes, besides.
+    pub(super) fn related(&self) -> Option<&Related> {
+        self.related.as_ref()
+    }
+
+    /// Whether `event` passes, but for what has to relate to it.
     #[must_use]
     pub fn passes(&self, event: &Event) -> bool {
         if event.state_key.is_none() && self.ignored.contains(&event.sender) {
@@ -211,6 +234,7 @@ impl EventFilter {
             && self.not_rel_types.is_empty()
             && self.labels.is_none()
             && self.not_labels.is_empty()
+            && self.related.is_none()
     }
 
     fn passes_relation(&self, content: &RawValue) -> bool {
@@ -345,13 +369,21 @@ mod tests {
         for shut in [json!({ "types": [] }), json!({ "not_types": ["*"] }), json!({ "not_rooms": [room] })] {
             assert!(!filter(&shut).is_open() && filter(&shut).is_shut_in(room), "{shut}");
         }
-        let some = filter(&json!({ "not_types": ["m.room.*"] }));
-        assert!(!some.is_open() && !some.is_shut_in(room));
+        for some in [json!({ "not_types": ["m.room.*"] }), json!({ "related_by_rel_types": ["m.thread"] })] {
+            assert!(!filter(&some).is_open() && !filter(&some).is_shut_in(room), "{some}");
+        }
     }
 
     #[test]
     fn what_is_no_filter() {
-        for json in [r#"{"types":1}"#, r#"{"senders":["anna"]}"#, r#"{"rooms":["ward"]}"#, r#"{"limit":-1}"#, "[]"] {
+        for json in [
+            r#"{"types":1}"#,
+            r#"{"senders":["anna"]}"#,
+            r#"{"rooms":["ward"]}"#,
+            r#"{"limit":-1}"#,
+            "[]",
+            r#"{"related_by_senders":["anna"]}"#,
+        ] {
             assert!(EventFilter::parse(json).is_err(), "{json}");
         }
     }

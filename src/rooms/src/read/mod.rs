@@ -12,6 +12,7 @@ mod lookup;
 mod messages;
 mod moment;
 mod places;
+mod related;
 mod relations;
 mod sight;
 mod state;

@@ -209,7 +209,7 @@ impl Rooms {
                 walked.last = Some(key);
                 scanned += 1;
                 if let Some(seen) = sight.look(self, event).await?
-                    && filter.passes(&seen.0)
+                    && self.passes(filter, &seen.0, sight).await?
                 {
                     walked.events.push(seen);
                 }
@@ -314,7 +314,7 @@ impl Walk<'_> {
                 self.slice.oldest = Some(place);
             }
             let hidden = match sight.look(rooms, event).await? {
-                Some(seen) if self.asked.filter.passes(&seen.0) => {
+                Some(seen) if rooms.passes(self.asked.filter, &seen.0, sight).await? => {
                     if full {
                         self.slice.more = true;
                         return Ok(true);

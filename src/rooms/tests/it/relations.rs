@@ -5,7 +5,7 @@ use ruma::{EventId, OwnedEventId, RoomId};
 use serde_json::{Value, json};
 use wardstead_accounts::Session;
 use wardstead_engine::{AccessPattern, Engine as _, PageLimit, Position, ScanRange, TableId, counting::Reading};
-use wardstead_rooms::{Draft, Messages, Relations, RoomError, Threads};
+use wardstead_rooms::{Asked, Draft, EventFilter, Messages, Relations, RoomError, Sight, Threads};
 
 use crate::support::{Server, kind, raw, server};
 
@@ -216,4 +216,53 @@ fn ids(events: &[(wardstead_rooms::Seen, wardstead_rooms::Membership)]) -> Vec<S
 
 fn json_of(server: &Server, by: &Session, events: &[(wardstead_rooms::Seen, wardstead_rooms::Membership)]) -> String {
     events.iter().map(|(event, membership)| server.client_json(event, by, Some(*membership)).to_json()).collect()
+}
+
+/// Filters by what relates to an event (MSC3440), in `/messages`, `/context` and the timelines of a sync.
+#[tokio::test]
+async fn events_are_found_by_what_relates_to_them() {
+    let server = server().await;
+    let (ada, ben, cy) = (server.user("ada").await, server.user("ben").await, server.user("cy").await);
+    let room = server.room(&[&ada, &ben, &cy]).await;
+    let mut said = Vec::new();
+    for body in ["thread of ben", "thread of cy", "edited", "liked", "alone"] {
+        said.push(server.say(&ada, &room, body).await.unwrap());
+    }
+    let before = server.store.position();
+    for (by, rel_type, parent) in
+        [(&ben, "m.thread", 0), (&cy, "m.thread", 1), (&ada, "m.replace", 2), (&cy, "m.annotation", 3)]
+    {
+        relate(&server, by, &room, rel_type, &said[parent]).await.unwrap();
+    }
+    server.store.caught_up().await.unwrap();
+    for (filter, expected) in [
+        (json!({ "related_by_rel_types": ["m.thread"] }), vec![0, 1]),
+        (json!({ "related_by_rel_types": ["m.thread"], "related_by_senders": [ben.user_id] }), vec![0]),
+        (json!({ "related_by_senders": [cy.user_id] }), vec![1, 3]),
+        (json!({ "related_by_rel_types": ["m.annotation", "m.replace"] }), vec![2, 3]),
+        (json!({ "related_by_rel_types": ["m.thread"], "related_by_senders": [ada.user_id] }), vec![]),
+        (json!({ "related_by_rel_types": ["m.thread"], "not_senders": [ada.user_id] }), vec![]),
+        (json!({ "related_by_rel_types": [] }), vec![]),
+    ] {
+        let expected: Vec<String> = expected.into_iter().map(|at: usize| said[at].to_string()).collect();
+        let parsed = EventFilter::parse(&filter.to_string()).unwrap();
+        let request = Messages { filter: parsed.clone(), backwards: false, limit: Some(50), ..Messages::default() };
+        assert_eq!(ids(&server.messages(&ada, &room, &request).await.unwrap().events), expected, "{filter}");
+        let context = server.context(&ada, &room, &said[4], 50, &parsed).await.unwrap();
+        let mut around = ids(&context.before);
+        around.reverse();
+        assert_eq!(around, expected, "{filter}");
+
+        let access = server.access(&ada, &room).await.unwrap();
+        let mut sight = Sight::new(&ada, &access);
+        let asked = Asked { limit: 50, filter: &parsed, scan: 1_000 };
+        let upto = server.store.position();
+        let slice = server.timeline_range(&access.room, Position::ZERO, upto, asked, &mut sight).await.unwrap();
+        let mut shown = ids(&slice.events);
+        shown.sort();
+        let mut expected = expected;
+        expected.sort();
+        assert_eq!(shown, expected, "{filter}");
+    }
+    assert!(before < server.store.position());
 }
