@@ -28,6 +28,9 @@ pub enum AccountsError {
     /// The value of a profile field is of another type than the field's.
     #[error("the value of the profile field is of another type")]
     InvalidProfileValue,
+    /// The address of a picture is neither an MXC URI nor a plain word.
+    #[error("the address of the picture is not an MXC URI")]
+    InvalidAvatarUrl,
     /// A display name, or the address of a picture, is longer than [`wardstead_limits::profiles`] says.
     #[error("the name or the address of the picture is too long")]
     ProfileValueTooLong,

@@ -18,6 +18,7 @@ use tracing::Instrument as _;
 use crate::{
     ApiError, ApiState, Group,
     access::Access,
+    client::for_people,
     ruma_io::{Answer, Ruma},
 };
 
@@ -77,7 +78,7 @@ impl Routes {
         self.limited(group, |routes| routes.route(handler))
     }
 
-    /// Mounts a page for people, which nobody needs a token for, on `paths`.
+    /// Mounts a page for people, which nobody needs a token for, on `paths`. What goes wrong is told on a page, too.
     pub(crate) fn page<H, T>(mut self, method: &Method, paths: &[&str], handler: &H) -> Self
     where
         H: axum::handler::Handler<T, ApiState>,
@@ -87,10 +88,10 @@ impl Routes {
         for path in paths {
             let handler = handler.clone();
             let served = move |State(state): State<ApiState>, request: Request| async move {
-                match admit(&state, group, &request) {
+                for_people(match admit(&state, group, &request) {
                     Ok(()) => handler.call(request, state).await,
                     Err(error) => error.into_response(),
-                }
+                })
             };
             self.router = self.router.route(path, on(filter(method), served));
             let path = (*path).to_owned();

@@ -36,7 +36,7 @@ impl Accounts {
     /// Sets the field `key` of `user_id`'s profile.
     ///
     /// # Errors
-    /// `ProfileKeyTooLarge`, `InvalidProfileKey`, `InvalidProfileValue`, `ProfileValueTooLong`, `ProfileTooLarge`; `NoAccount`,
+    /// `ProfileKeyTooLarge`, `InvalidProfileKey`, `InvalidProfileValue`, `InvalidAvatarUrl`, `ProfileValueTooLong`, `ProfileTooLarge`; `NoAccount`,
     /// `Deactivated`; `Contended`; the store's.
     pub async fn set_profile_field(&self, user_id: &UserId, key: &str, value: &Value) -> Result<(), AccountsError> {
         check_key(key)?;

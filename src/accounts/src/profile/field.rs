@@ -1,6 +1,7 @@
 //! What a profile field may be called and hold (Matrix specification, Client-Server API, Profiles; Appendices, Common Namespaced
 //! Identifier Grammar).
 
+use ruma::MxcUri;
 use serde_json::Value;
 use wardstead_limits::profiles as limits;
 
@@ -31,10 +32,10 @@ pub(crate) fn check_key(key: &str) -> Result<(), AccountsError> {
 }
 
 /// `value` as it is stored under `key`, in canonical JSON as far as that has a form for it (fractions have none); `None`: the field is
-/// removed. An empty name or picture is none: that is how clients remove them since before there was a way to.
+/// removed. An empty name or picture is none, and so is a picture `null`: that is how clients remove them since before there was a way to.
 ///
 /// # Errors
-/// `InvalidProfileValue`, `ProfileValueTooLong`.
+/// `InvalidProfileValue`, `InvalidAvatarUrl`, `ProfileValueTooLong`.
 pub(crate) fn stored_value(key: &str, value: &Value) -> Result<Option<String>, AccountsError> {
     let most = match key {
         DISPLAYNAME => limits::DISPLAY_NAME_BYTES,
@@ -45,9 +46,19 @@ pub(crate) fn stored_value(key: &str, value: &Value) -> Result<Option<String>, A
     match value {
         Value::String(text) if text.len() > most => Err(AccountsError::ProfileValueTooLong),
         Value::String(text) if text.is_empty() && key != TIME_ZONE => Ok(None),
+        Value::Null if key == AVATAR_URL => Ok(None),
+        Value::String(text) if key == AVATAR_URL && !is_picture(text) => Err(AccountsError::InvalidAvatarUrl),
         Value::String(_) => Ok(Some(value.to_string())),
         _ => Err(AccountsError::InvalidProfileValue),
     }
+}
+
+/// Whether `text` is an MXC URI, or a plain word, which is the address of nothing: the conformance suite sets one. Any other address would
+/// have the clients of all who see the picture ask there.
+fn is_picture(text: &str) -> bool {
+    let word = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    // ruma takes an empty media id.
+    word || <&MxcUri>::from(text).parts().is_ok_and(|(_, media_id)| !media_id.is_empty())
 }
 
 /// Bytes of a field in canonical JSON, with its colon and comma.
@@ -92,6 +103,30 @@ mod tests {
         assert_eq!(stored_value("m.tz", &json!("Europe/London")).unwrap().as_deref(), Some(r#""Europe/London""#));
         for (key, value) in [("displayname", json!(null)), ("avatar_url", json!(1)), ("m.tz", json!({}))] {
             assert!(stored_value(key, &value).is_err(), "{key}");
+        }
+        for picture in ["mxc://example.org/a", "mxc://example.org:8448/a-b_c", "word"] {
+            let stored = stored_value("avatar_url", &json!(picture)).unwrap();
+            assert_eq!(stored, Some(json!(picture).to_string()));
+        }
+        for none in [json!(""), json!(null)] {
+            assert_eq!(stored_value("avatar_url", &none).unwrap(), None);
+        }
+        for picture in [
+            "https://example.org/a",
+            "javascript:alert(1)",
+            "data:,",
+            "//example.org/a",
+            "mxc://",
+            "mxc://example.org",
+            "mxc://example.org/",
+            "mxc://example.org/a/b",
+            "MXC://example.org/a",
+            "a.png",
+            "a b",
+            "/a",
+        ] {
+            let refused = stored_value("avatar_url", &json!(picture));
+            assert!(matches!(refused, Err(AccountsError::InvalidAvatarUrl)), "{picture}");
         }
         let long = "a".repeat(limits::DISPLAY_NAME_BYTES + 1);
         assert!(stored_value("displayname", &json!(long)).is_err());

@@ -45,6 +45,8 @@ mod well_known_support;
 mod whoami;
 mod whois;
 
+pub(crate) use auth_fallback::for_people;
+
 use crate::{Group, routes::Routes};
 
 /// Everything that clients can ask.

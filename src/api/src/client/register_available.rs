@@ -6,8 +6,8 @@ use ruma::api::client::account::get_username_availability::v3::{Request, Respons
 
 use crate::{ApiError, ruma_io::Ruma};
 
-/// A name that is taken or not allowed is answered with the error that registration would give.
+/// A name that is taken or not allowed, and any where nobody can register, is answered with the error that registration would give.
 pub(super) async fn register_available(Ruma { state, request, .. }: Ruma<Request>) -> Result<Response, ApiError> {
-    state.identity.available(&request.username).await?;
+    state.identity.may_register(&request.username).await?;
     Ok(Response::new(true))
 }

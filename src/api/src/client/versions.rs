@@ -18,7 +18,7 @@ const VERSIONS: [&str; 20] = [
 
 /// What clients look for by the name of its proposal, whether it is in the specification by now or not. Each is here in full: a name that
 /// is claimed for a part of it makes a client lose the rest.
-const FEATURES: [&str; 13] = [
+const FEATURES: [&str; 12] = [
     // Receipts that nobody else sees.
     "org.matrix.msc2285.stable",
     // Rooms that somebody is in, too.
@@ -28,9 +28,8 @@ const FEATURES: [&str; 13] = [
     "org.matrix.msc3391",
     // Threads.
     "org.matrix.msc3440.stable",
-    // Receipts and counts of threads.
+    // Receipts of threads.
     "org.matrix.msc3771",
-    "org.matrix.msc3773",
     // Published rooms are found by their type.
     "org.matrix.msc3827.stable",
     // Filters by kind of relation.

@@ -39,6 +39,9 @@ impl From<AccountsError> for ApiError {
             AccountsError::InvalidProfileValue => {
                 Self::bad_json("Display name, address of the picture and time zone are strings.")
             }
+            AccountsError::InvalidAvatarUrl => {
+                Self::invalid_param("The address of a picture is an MXC URI: mxc://server/id.")
+            }
             AccountsError::ProfileValueTooLong => {
                 Self::invalid_param("The display name, or the address of the picture, is too long.")
             }

@@ -228,6 +228,15 @@ async fn an_openid_token() {
     assert_eq!((&made["token_type"], &made["matrix_server_name"]), (&json!("Bearer"), &json!("example.org")));
     assert_eq!(made["expires_in"], 3600);
     server.get(&format!("{V3}/account/whoami"), &token(&made)).await.expect_error(401, "M_UNKNOWN_TOKEN");
+    // Whoever was given it asks whose it is, with nothing else.
+    let asked = format!("/_matrix/federation/v1/openid/userinfo?access_token={}", token(&made));
+    assert_eq!(server.get(&asked, "").await.ok(), json!({ "sub": "@anna:example.org" }));
+    for other in ["nothing", "", &anna, &format!("{}x", token(&made))] {
+        let asked = format!("/_matrix/federation/v1/openid/userinfo?access_token={other}");
+        server.get(&asked, "").await.expect_error(401, "M_UNKNOWN_TOKEN");
+    }
+    server.clock.advance_ms(3_600_000);
+    server.get(&asked, "").await.expect_error(401, "M_UNKNOWN_TOKEN");
     let path = format!("{V3}/user/@bert:example.org/openid/request_token");
     server.post(&path, &anna, &json!({})).await.expect_error(403, "M_FORBIDDEN");
 }

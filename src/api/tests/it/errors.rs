@@ -39,7 +39,7 @@ async fn every_other_endpoint_demands_a_token() {
         "/_matrix/client/v3/register/available",
     ];
     // What everybody may look up.
-    const OPEN_GET: [&str; 18] = [
+    const OPEN_GET: [&str; 20] = [
         "/_matrix/client/r0/profile/@user:example.org",
         "/_matrix/client/v3/profile/@user:example.org",
         "/_matrix/client/r0/profile/@user:example.org/field",
@@ -56,6 +56,8 @@ async fn every_other_endpoint_demands_a_token() {
         "/_matrix/client/v3/publicRooms",
         "/_matrix/client/v1/room_summary/%23alias:example.org",
         "/_matrix/key/v2/server",
+        "/_matrix/federation/v1/openid/userinfo",
+        "/_matrix/client/unstable/uk.tcpip.msc4133/profile/@user:example.org",
         "/_matrix/client/unstable/im.nheko.summary/rooms/%23alias:example.org/summary",
         "/_matrix/client/unstable/im.nheko.summary/summary/%23alias:example.org",
     ];

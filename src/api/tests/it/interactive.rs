@@ -3,7 +3,11 @@
 use http::{Method, Request, header};
 use serde_json::json;
 
-use crate::server::{Answer, Server};
+use wardstead_api::{Group, GroupRates, RateLimits};
+use wardstead_identity::{FailedLogins, Registration};
+use wardstead_limits::Rate;
+
+use crate::server::{Answer, Options, Server};
 
 const REGISTER: &str = "/_matrix/client/v3/register";
 
@@ -67,7 +71,9 @@ async fn pages_bear_whatever_they_are_sent() {
     assert!(!shown.contains("<script>alert"), "{shown}");
     assert_eq!(server.get("/_matrix/client/v3/auth/%ff/fallback/web", "").await.status, 404);
     let large = format!("session={}", "a".repeat(wardstead_limits::api::BODY_BYTES + 1));
-    assert_eq!(submit(&server, "m.login.dummy", &large).await.status, 413);
+    let refused = submit(&server, "m.login.dummy", &large).await;
+    assert_eq!(refused.status, 413);
+    assert!(text(&refused).contains("too long"));
 }
 
 #[tokio::test]
@@ -76,4 +82,47 @@ async fn whether_a_registration_token_is_good() {
     let path = "/_matrix/client/v1/register/m.login.registration_token/validity";
     assert_eq!(server.get(&format!("{path}?token=wrong"), "").await.ok(), json!({ "valid": false }));
     server.get(path, "").await.expect_error(400, "M_MISSING_PARAM");
+}
+
+/// Whoever asks too often is told so as a person, and their browser when to come back.
+#[tokio::test]
+async fn a_page_that_is_refused_is_a_page() {
+    let rate = Some(Rate::per_minute(1, 3));
+    let limits = RateLimits::default().with(Group::Password, GroupRates { account: None, address: rate });
+    let server = Server::with(Options { limits, ..Options::default() }).await;
+    for _ in 0..3 {
+        assert_eq!(server.get(&page("m.login.dummy", "x"), "").await.status, 404);
+    }
+    let asked = server.get(&page("m.login.dummy", "x"), "").await;
+    let submitted = submit(&server, "m.login.dummy", "session=x").await;
+
+    // Or too often with a wrong password.
+    let failed_logins = FailedLogins { pair: rate, account: None, address: None };
+    let server = Server::with(Options { failed_logins, ..Options::default() }).await;
+    let anna = server.token("anna").await;
+    let body = json!({ "new_password": "another horse" });
+    let challenge = server.post("/_matrix/client/v3/account/password", &anna, &body).await.json();
+    let form = format!("session={}&entered=wrong", challenge["session"].as_str().unwrap());
+    for _ in 0..3 {
+        assert_eq!(submit(&server, "m.login.password", &form).await.status, 200);
+    }
+    let guessed = submit(&server, "m.login.password", &form).await;
+    for refused in [asked, submitted, guessed] {
+        assert_eq!(refused.status, 429);
+        assert!(text(&refused).contains("Please wait"), "{refused:?}");
+        assert!(refused.headers[header::RETRY_AFTER].to_str().unwrap().parse::<u32>().unwrap() > 0);
+    }
+}
+
+/// Where nobody can register, no name is available to anybody, whether or not it is taken.
+#[tokio::test]
+async fn no_name_is_available_where_nobody_registers() {
+    let server = Server::with(Options { registration: Registration::Closed, ..Options::default() }).await;
+    let path = |name: &str| format!("/_matrix/client/v3/register/available?username={name}");
+    // The first account can be made.
+    assert_eq!(server.get(&path("anna"), "").await.ok(), json!({ "available": true }));
+    server.token("anna").await;
+    for name in ["anna", "bert", "B%20C"] {
+        server.get(&path(name), "").await.expect_error(403, "M_FORBIDDEN");
+    }
 }

@@ -38,6 +38,7 @@ async fn fields_are_set_read_by_everybody_and_removed() {
     let whole = server.get(&profile(V3, "anna", ""), "").await.ok();
     assert_eq!(whole["org.example.job"]["grade"], 1.5);
     assert_eq!(whole.as_object().unwrap().len(), 5);
+    assert_eq!(server.get(&profile(UNSTABLE, "anna", ""), "").await.ok(), whole);
     // Twice: what is not there is removed.
     for _ in 0..2 {
         for (version, key) in [(V3, "avatar_url"), (V3, "m.tz"), (UNSTABLE, "org.example.job")] {
@@ -45,7 +46,12 @@ async fn fields_are_set_read_by_everybody_and_removed() {
             assert_eq!(server.ask(Method::DELETE, &path, &anna, "").await.ok(), json!({}));
         }
     }
-    // An empty name is none.
+    // A picture that is null or empty is none, and so is an empty name.
+    for none in [json!(null), json!("")] {
+        put(&server, &anna, "avatar_url", json!("mxc://example.org/a")).await.ok();
+        put(&server, &anna, "avatar_url", none).await.ok();
+        server.get(&profile(V3, "anna", "/avatar_url"), "").await.expect_error(404, "M_NOT_FOUND");
+    }
     put(&server, &anna, "displayname", json!("")).await.ok();
     assert_eq!(server.get(&profile(V3, "anna", ""), "").await.ok(), json!({ "org.example.nothing": null }));
 }
@@ -60,6 +66,9 @@ async fn what_cannot_be_set_is_refused_as_specified() {
         ("displayname", json!(null), "M_BAD_JSON"),
         ("avatar_url", json!({}), "M_BAD_JSON"),
         ("m.tz", json!([]), "M_BAD_JSON"),
+        ("avatar_url", json!("https://example.org/a.png"), "M_INVALID_PARAM"),
+        ("avatar_url", json!("javascript:alert(1)"), "M_INVALID_PARAM"),
+        ("avatar_url", json!("mxc://example.org"), "M_INVALID_PARAM"),
         ("pronouns", json!("she"), "M_INVALID_PARAM"),
         ("Org.example", json!(1), "M_INVALID_PARAM"),
         ("displayname", json!("x".repeat(1_025)), "M_INVALID_PARAM"),
@@ -70,6 +79,8 @@ async fn what_cannot_be_set_is_refused_as_specified() {
     }
     let path = profile(V3, "anna", "/displayname");
     server.put(&path, &anna, &json!({ "avatar_url": "x" })).await.expect_error(400, "M_MISSING_PARAM");
+    let two = json!({ "displayname": "x", "avatar_url": "mxc://example.org/a" });
+    server.put(&path, &anna, &two).await.expect_error(400, "M_BAD_JSON");
     server.put(&path, &bert, &json!({ "displayname": "x" })).await.expect_error(403, "M_FORBIDDEN");
     server.put(&path, "", &json!({ "displayname": "x" })).await.expect_error(401, "M_MISSING_TOKEN");
     server.ask(Method::DELETE, &path, &bert, "").await.expect_error(403, "M_FORBIDDEN");

@@ -53,14 +53,15 @@ pub struct Options {
     pub login_tokens: bool,
     /// Whether those who have to leave rooms do so on this node.
     pub departures: bool,
+    pub registration: Registration,
 }
 
 impl Default for Options {
     /// Presence, and no limits.
     fn default() -> Self {
         let (config, limits) = (ApiConfig::default(), RateLimits::default());
-        let failed_logins = FailedLogins::default();
-        Self { config, presence: true, limits, failed_logins, login_tokens: true, departures: true }
+        let (failed_logins, registration) = (FailedLogins::default(), Registration::Open);
+        Self { config, presence: true, limits, failed_logins, login_tokens: true, departures: true, registration }
     }
 }
 
@@ -172,7 +173,7 @@ impl Server {
     }
 
     pub async fn over(engine: Arc<MemoryEngine>, clock: ManualClock, seed: u64, options: Options) -> Self {
-        let Options { config: chosen, presence, limits, failed_logins, login_tokens, departures } = options.clone();
+        let Options { config: chosen, presence, limits, failed_logins, login_tokens, departures, registration } = options.clone();
         let held = Held::default();
         let faults = engine.faults();
         let store = testing::over(Arc::clone(&engine) as _, "example.org", clock.clone(), seed).await.unwrap();
@@ -182,7 +183,7 @@ impl Server {
         let accounts = Accounts::with_hooks(store.clone(), server_name!("example.org").to_owned(), hooks);
         accounts.run_removals();
         let config = IdentityConfig {
-            registration: Registration::Open,
+            registration,
             hash: HashCost::Cheap,
             failed_logins,
             login_tokens,

@@ -1,5 +1,6 @@
 //! The pages themselves.
 
+use http::StatusCode;
 use wardstead_identity::{Asked, Policy, Purpose, Stage};
 
 /// Tells the client that the stage is done, in the words of the specification. Its SHA-256 stands in
@@ -73,6 +74,21 @@ pub(super) fn nothing_asked() -> String {
         "Nothing to confirm",
         "<p>This page has served its purpose or has expired. Please go back to your app and try again.</p>",
     )
+}
+
+/// What is shown instead of an error that was meant for a program.
+pub(super) fn refused(status: StatusCode) -> String {
+    let (title, sentence) = match status {
+        StatusCode::TOO_MANY_REQUESTS => {
+            ("Please wait", "There were too many attempts. Please wait a moment, then go back and try again.")
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => ("Too long", "What was entered is too long. Please go back and try again."),
+        status if status.is_client_error() => {
+            ("Not understood", "This could not be understood. Please go back to your app and try again.")
+        }
+        _ => ("Please try again", "The server cannot answer this now. Please go back and try again."),
+    };
+    page(title, &format!("<p role=\"alert\">{sentence}</p>"))
 }
 
 /// Too many people sign in at this moment.

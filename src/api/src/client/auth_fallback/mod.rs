@@ -14,7 +14,7 @@ use axum::{
     extract::{FromRequestParts, Path, rejection::PathRejection},
     response::{IntoResponse as _, Response},
 };
-use http::{Request, StatusCode, header, request::Parts};
+use http::{HeaderName, HeaderValue, Request, StatusCode, header, request::Parts};
 use wardstead_accounts::Client;
 use wardstead_identity::{Asked, HashError, PageError};
 
@@ -57,11 +57,31 @@ fn answered(asked: Result<Asked, PageError>, session: &str) -> Result<Response, 
         Err(PageError::Identity(error)) => return Err(error.into()),
         Err(error) => return Err(ApiError::internal(error)),
     };
-    let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, html::CONTENT_SECURITY_POLICY),
-        // The session stands in the address.
-        (header::REFERRER_POLICY, "no-referrer"),
-    ];
-    Ok((status, headers, Body::from(page)).into_response())
+    Ok((status, HEADERS, Body::from(page)).into_response())
+}
+
+const HEADERS: [(HeaderName, &str); 3] = [
+    (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+    (header::CONTENT_SECURITY_POLICY, html::CONTENT_SECURITY_POLICY),
+    // The session stands in the address.
+    (header::REFERRER_POLICY, "no-referrer"),
+];
+
+/// `response` as people can read it: an error that was meant for a program becomes a page, with its status and what else it says in its
+/// headers.
+pub(crate) fn for_people(response: Response) -> Response {
+    if response.status().is_success() || response.headers().get(header::CONTENT_TYPE).is_none_or(is_html) {
+        return response;
+    }
+    let (mut head, _) = response.into_parts();
+    head.headers.remove(header::CONTENT_LENGTH);
+    for (name, value) in HEADERS {
+        head.headers.insert(name, HeaderValue::from_static(value));
+    }
+    let page = html::refused(head.status);
+    Response::from_parts(head, Body::from(page))
+}
+
+fn is_html(content_type: &HeaderValue) -> bool {
+    content_type.as_bytes().starts_with(b"text/html")
 }

@@ -37,6 +37,10 @@ impl IncomingRequest for Request {
         let (user_id, key) = (UserId::parse(argument(0))?, argument(1).to_owned());
         let mut body: Map<String, Value> = serde_json::from_slice(request.body())?;
         let value = body.remove(&key).ok_or_else(|| serde_json::Error::custom(format!("missing field `{key}`")))?;
+        if !body.is_empty() {
+            let sentence = format!("the body has other properties beside `{key}`");
+            return Err(serde_json::Error::custom(sentence).into());
+        }
         Ok(Self { user_id, key, value })
     }
 }

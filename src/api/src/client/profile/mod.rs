@@ -10,14 +10,19 @@ use crate::{ApiError, routes::Routes, state::ApiState};
 /// Adds the endpoints of profiles.
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
-        .route(get::get)
+        .route_also(get::get, unstable_path)
         .route_also(field_get::field_get, unstable_paths)
         .route_also(field_set::field_set, unstable_paths)
         .route_also(field_remove::field_remove, unstable_paths)
 }
 
-/// The path of [MSC4133](https://github.com/matrix-org/matrix-spec-proposals/pull/4133) before it was accepted: clients ask there for
+/// The paths of [MSC4133](https://github.com/matrix-org/matrix-spec-proposals/pull/4133) before it was accepted: clients ask there for
 /// other fields than name and picture where a server does not say that it knows version 1.16 of the specification.
+fn unstable_path(_: &str) -> Vec<String> {
+    vec!["/_matrix/client/unstable/uk.tcpip.msc4133/profile/{user_id}".to_owned()]
+}
+
+/// The same, of one field.
 fn unstable_paths(_: &str) -> Vec<String> {
     vec!["/_matrix/client/unstable/uk.tcpip.msc4133/profile/{user_id}/{field}".to_owned()]
 }

@@ -209,6 +209,7 @@ pub const ROWS: &[Row] = &[
     row("POST", "/rooms/{room_id}/upgrade")
         .body(r#"{"!new_version":"12","additional_creators":["@bert:example.org"]}"#),
     row("GET", "/_matrix/key/v2/server"),
+    row("GET", "/_matrix/federation/v1/openid/userinfo").query("access_token=x", &[("access_token", Text)]),
 ];
 
 /// A new endpoint gets a line above, and what is not mounted any more has none.
