@@ -14,6 +14,7 @@ pub use change::Change;
 use crate::{
     Accounts, AccountsError,
     ignored::IGNORED_USER_LIST,
+    invitations::INVITE_PERMISSION,
     tables::{
         ACCOUNT_DATA, ACCOUNT_DATA_LOG, AccountDataLogRow, AccountDataRow, BeforeRow, account_data_key,
         account_data_log_key as log_key,
@@ -51,6 +52,22 @@ impl Accounts {
         let key = account_data_key(user, room, event_type);
         let found = self.store.get(&ACCOUNT_DATA, &key).await?;
         Ok(found.as_ref().map(opened).transpose()?)
+    }
+
+    /// The account data of `user` for `room` (0: no room) of each of `types`, in their order. One read.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn account_data_named(
+        &self,
+        user: u64,
+        room: u64,
+        types: &[&str],
+    ) -> Result<Vec<Option<AccountData>>, AccountsError> {
+        let keys: Vec<Key> = types.iter().map(|event_type| account_data_key(user, room, event_type)).collect();
+        let found = self.store.get_many(&ACCOUNT_DATA, &keys).await?;
+        let opened = found.iter().map(|found| found.as_ref().map(opened).transpose());
+        Ok(opened.collect::<Result<_, StoreError>>()?)
     }
 
     /// The account data of `user` whose last change lies after `since` and not after `upto`, in the order of the changes. What
@@ -122,7 +139,7 @@ impl Accounts {
         let room_key = room.to_be_bytes().to_vec().into();
         let entry = batch.journal(JournalEntry { kind: kind::ACCOUNT_DATA, scope: user, key: room_key });
         let at = [PositionSlot::Entry(entry)];
-        let kept = before.filter(|_| event_type == IGNORED_USER_LIST && room == 0);
+        let kept = before.filter(|_| [IGNORED_USER_LIST, INVITE_PERMISSION].contains(&event_type) && room == 0);
         let kept = kept
             .map(|before| BeforeRow { position: before.position.0, content: before.content.as_deref().map(sealed) });
         let row = AccountDataRow { content: content.map(sealed), before: kept };

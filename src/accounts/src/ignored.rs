@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use wardstead_engine::Position;
 
-use crate::{Accounts, AccountsError};
+use crate::{AccountData, Accounts, AccountsError};
 
 /// The account data that says whom its user ignores.
 pub(crate) const IGNORED_USER_LIST: &str = "m.ignored_user_list";
@@ -76,10 +76,13 @@ impl Accounts {
     /// # Errors
     /// The store's.
     pub async fn ignored_by_at(&self, user: u64, user_id: &UserId, at: Position) -> Result<Ignored, AccountsError> {
-        let Some(data) = self.account_data(user, 0, IGNORED_USER_LIST).await? else { return Ok(Ignored::default()) };
-        let content = if data.position <= at { data.content } else { data.before.and_then(|(_, content)| content) };
-        Ok(Ignored::of(content.as_deref(), user_id))
+        Ok(ignored_as_of(self.account_data(user, 0, IGNORED_USER_LIST).await?, user_id, at))
     }
+}
+
+/// Whom the list in `data` had the user `user_id` ignore at `at`.
+pub(crate) fn ignored_as_of(data: Option<AccountData>, user_id: &UserId, at: Position) -> Ignored {
+    Ignored::of(data.and_then(|data| data.as_of(at)).as_deref(), user_id)
 }
 
 #[cfg(test)]

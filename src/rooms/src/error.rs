@@ -15,6 +15,9 @@ pub enum RoomError {
     /// The room lets no guests in: `M_GUEST_ACCESS_FORBIDDEN`.
     #[error("This room lets no guests in.")]
     GuestsForbidden,
+    /// Whom the invitation is for wants none: `M_INVITE_BLOCKED`.
+    #[error("This user does not want to be invited.")]
+    InviteBlocked,
     /// This server's own policy does not want it: `M_FORBIDDEN`.
     #[error("{0}")]
     Refused(String),

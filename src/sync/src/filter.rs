@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ruma::{RoomId, UserId};
 use serde::{Deserialize, de::Error as _};
 use serde_json::value::RawValue;
-use wardstead_accounts::Ignored;
+use wardstead_accounts::{Ignored, Unwelcome};
 use wardstead_limits::{rooms, sync as limits};
 use wardstead_rooms::{Asked, Event, EventFilter};
 
@@ -80,6 +80,8 @@ pub(crate) struct Filter {
     /// Whom the user ignores, and what is asked of timelines then.
     ignored: Ignored,
     ignoring: Option<Arc<EventFilter>>,
+    /// The user wants no invitations.
+    blocks_invitations: bool,
 }
 
 /// Members that are wanted of a room's state.
@@ -98,16 +100,23 @@ impl Filter {
         let federation = definition.event_format == EventFormat::Federation;
         let shape = Shape::new(definition.event_fields.as_deref(), federation);
         let own = (definition.account_data.passes_sender(user), definition.room.account_data.passes_sender(user));
-        Self { definition, shape, own, ignored: Ignored::default(), ignoring: None }
+        Self { definition, shape, own, ignored: Ignored::default(), ignoring: None, blocks_invitations: false }
     }
 
-    /// From now on for a user who ignores these.
-    pub(crate) fn ignore(&mut self, ignored: Ignored) {
+    /// From now on for a user who wants to hear nothing from these.
+    pub(crate) fn ignore(&mut self, unwelcome: Unwelcome) {
+        let Unwelcome { ignored, invitations } = unwelcome;
+        self.blocks_invitations = invitations;
         if ignored != self.ignored {
             let timeline = &self.definition.room.timeline;
             self.ignoring = (!ignored.is_empty()).then(|| Arc::new(timeline.ignoring(ignored.clone())));
             self.ignored = ignored;
         }
+    }
+
+    /// Whether the user wants no invitations.
+    pub(crate) fn blocks_invitations(&self) -> bool {
+        self.blocks_invitations
     }
 
     /// Whom the user ignores.

@@ -1,4 +1,5 @@
-//! Whom a user ignores, as of the position of an answer (Client-Server API, Ignoring Users).
+//! Whom a user ignores, and whether they want invitations, as of the position of an answer (Client-Server API, Ignoring Users; Invite
+//! permission).
 //!
 //! What they do is not shown: events that are no state, invitations, typing, presence. Receipts are: a receipt says that what the
 //! user wrote has been read, and leaving it out would say that it has not.
@@ -6,7 +7,7 @@
 use quick_cache::{Weighter, sync::Cache};
 use ruma::OwnedUserId;
 use serde::Deserialize;
-use wardstead_accounts::{Ignored, Session};
+use wardstead_accounts::{Session, Unwelcome};
 use wardstead_engine::Position;
 use wardstead_limits::own_data as limits;
 use wardstead_rooms::{Membership, UserRoom};
@@ -17,7 +18,7 @@ use crate::{SyncError, Syncer, filter::Filter};
 struct Entry {
     /// So it was up to here.
     as_of: Position,
-    ignored: Ignored,
+    unwelcome: Unwelcome,
 }
 
 #[derive(Clone)]
@@ -25,7 +26,7 @@ struct Bytes;
 
 impl Weighter<u64, Entry> for Bytes {
     fn weight(&self, _: &u64, entry: &Entry) -> u64 {
-        limits::IGNORED_ENTRY_BYTES + limits::IGNORED_USER_BYTES * entry.ignored.len() as u64
+        limits::IGNORED_ENTRY_BYTES + limits::IGNORED_USER_BYTES * entry.unwelcome.ignored.len() as u64
     }
 }
 
@@ -45,22 +46,22 @@ impl IgnoredCache {
 }
 
 impl Syncer {
-    /// Whom `by` ignores as of `upto`. One read after each change in the user's own scope, and where the list has changed since.
-    pub(crate) async fn ignored(&self, by: &Session, upto: Position) -> Result<Ignored, SyncError> {
+    /// From whom `by` wants to hear nothing, as of `upto`. One read after each change in the user's own scope, and where the list has changed since.
+    pub(crate) async fn ignored(&self, by: &Session, upto: Position) -> Result<Unwelcome, SyncError> {
         if let Some(entry) = self.ignored.0.get(&by.user)
             && entry.as_of <= upto
             && self.store.user_changed(by.user, entry.as_of) == Some(false)
         {
-            return Ok(entry.ignored);
+            return Ok(entry.unwelcome);
         }
-        let ignored = self.accounts.ignored_by_at(by.user, &by.user_id, upto).await?;
+        let unwelcome = self.accounts.unwelcome_at(by.user, &by.user_id, upto).await?;
         // Of what comes later nothing was asked.
-        self.ignored.0.insert(by.user, Entry { as_of: upto, ignored: ignored.clone() });
-        Ok(ignored)
+        self.ignored.0.insert(by.user, Entry { as_of: upto, unwelcome: unwelcome.clone() });
+        Ok(unwelcome)
     }
 }
 
-/// Whether `room` is an invitation from somebody whom the user ignores.
+/// Whether `room` is an invitation from somebody whom the user ignores, or one to a user who wants none.
 pub(crate) fn is_unwelcome(room: &UserRoom, by: &Session, filter: &Filter) -> bool {
     #[derive(Deserialize)]
     struct Stripped<'a> {
@@ -68,13 +69,16 @@ pub(crate) fn is_unwelcome(room: &UserRoom, by: &Session, filter: &Filter) -> bo
         state_key: std::borrow::Cow<'a, str>,
         sender: OwnedUserId,
     }
-    room.membership == Membership::Invite
-        && !filter.ignored().is_empty()
-        && room.stripped.iter().filter_map(|event| serde_json::from_str::<Stripped<'_>>(event.get()).ok()).any(
-            |event| {
-                event.r#type == "m.room.member"
-                    && event.state_key == by.user_id.as_str()
-                    && filter.ignored().contains(&event.sender)
-            },
-        )
+    if room.membership != Membership::Invite {
+        return false;
+    }
+    filter.blocks_invitations()
+        || !filter.ignored().is_empty()
+            && room.stripped.iter().filter_map(|event| serde_json::from_str::<Stripped<'_>>(event.get()).ok()).any(
+                |event| {
+                    event.r#type == "m.room.member"
+                        && event.state_key == by.user_id.as_str()
+                        && filter.ignored().contains(&event.sender)
+                },
+            )
 }

@@ -14,6 +14,7 @@ impl From<RoomError> for ApiError {
             RoomError::GuestsForbidden => {
                 Self::new(StatusCode::FORBIDDEN, ErrorKind::GuestAccessForbidden, error.to_string())
             }
+            RoomError::InviteBlocked => Self::new(StatusCode::FORBIDDEN, ErrorKind::InviteBlocked, error.to_string()),
             RoomError::NotFound(sentence) => Self::not_found(sentence),
             RoomError::BadJson(sentence) => Self::bad_json(sentence),
             RoomError::InvalidParam(sentence) => Self::invalid_param(sentence),

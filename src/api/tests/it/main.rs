@@ -22,6 +22,7 @@ mod garbage;
 mod guests;
 mod headers;
 mod interactive;
+mod invitations;
 mod keys;
 mod limits;
 mod log;

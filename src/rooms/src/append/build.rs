@@ -90,6 +90,7 @@ impl<'a> Build<'a> {
         let event_type = TimelineEventType::from(proposal.event_type.as_str());
         let new = self.make(author, &proposal, &event_type, &content).await?;
         self.judge(author, &new.event).await?;
+        self.check_welcome(author, &new.event).await?;
         self.remember_hash(&new.event.event_id, new.hash);
         let event = Arc::new(new.event);
         let effects = self.effects(Some(author), &event).await?;
@@ -254,7 +255,21 @@ impl<'a> Build<'a> {
                 events[at] = Some(Arc::clone(&event.event));
             }
         }
+        for event in events.iter_mut().flatten() {
+            self.redacted_in_queue(event)?;
+        }
         Ok(events)
+    }
+
+    /// Takes from `event` what a redaction that is queued takes from it.
+    fn redacted_in_queue(&self, event: &mut Arc<Event>) -> Result<(), RoomError> {
+        let Some(changed) = self.pending.changed(&event.event_id) else { return Ok(()) };
+        if changed.row.redacted_by.is_some() {
+            let (event_id, room_id) = (event.event_id.clone(), event.room_id.clone());
+            let corrupt = |_| RoomError::corrupt(&event_key(self.room, event.event_id.as_str()), "not an event");
+            *event = Arc::new(Event::parse(event_id, room_id, &changed.row.pdu.0).map_err(corrupt)?);
+        }
+        Ok(())
     }
 
     /// The key's short id, if it has one.

@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use ruma::{CanonicalJsonValue, OwnedUserId, UserId};
+use ruma::{CanonicalJsonValue, OwnedUserId, UserId, events::TimelineEventType};
 use wardstead_engine::{Key, KeyReader, PageLimit, ScanRange};
 use wardstead_limits::rooms as limits;
 
@@ -53,6 +53,20 @@ impl Build<'_> {
             Ok(())
         } else {
             Err(RoomError::GuestsForbidden)
+        }
+    }
+
+    /// Who wants no invitations is sent none (Matrix specification, Client-Server API, Invite permission). Asked after the rules of the
+    /// room, so that only those learn of it who could have invited the user.
+    pub(crate) async fn check_welcome(&self, author: &Author, event: &Event) -> Result<(), RoomError> {
+        if event.event_type != TimelineEventType::RoomMember || content::membership(event) != Some(Membership::Invite) {
+            return Ok(());
+        }
+        let target = event.state_key.as_deref().and_then(|target| UserId::parse(target).ok());
+        let Some(target) = target else { return Ok(()) };
+        match self.user(author, &target).await? {
+            Some(user) if self.inner.accounts.blocks_invitations(user).await? => Err(RoomError::InviteBlocked),
+            _ => Ok(()),
         }
     }
 

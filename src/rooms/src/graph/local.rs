@@ -39,6 +39,7 @@ impl Grapher<'_> {
         if !self.wanted(&event).await? {
             return Err(RoomError::forbidden("The room's current state does not allow that."));
         }
+        self.build.check_welcome(&author, &event).await?;
         self.build.remember_hash(&event.event_id, hash);
         let event = Arc::new(event);
         let attached = Attached {

@@ -180,6 +180,7 @@ pub fn kind<T>(result: Result<T, RoomError>) -> &'static str {
         Ok(_) => "ok",
         Err(RoomError::Forbidden(_)) => "forbidden",
         Err(RoomError::Refused(_)) => "refused",
+        Err(RoomError::InviteBlocked) => "invite blocked",
         Err(RoomError::NotFound(_)) => "not found",
         Err(RoomError::BadJson(_)) => "bad json",
         Err(RoomError::InvalidParam(_)) => "invalid param",
