@@ -11,7 +11,7 @@ use wardstead_engine::EngineError;
 use wardstead_identity::{Doorkeeper, Identity, IdentityConfig, IdentityError, NewRegistrationToken, run_departures};
 use wardstead_limits::api as limits;
 use wardstead_push::{Counter, Push, RuleKeeper};
-use wardstead_rooms::{Hooks, RoomChange, RoomError, Rooms, Rotated, Typing, signing};
+use wardstead_rooms::{Hooks, Mover, RoomChange, RoomError, Rooms, Rotated, Typing, signing};
 use wardstead_store::{CommitContributor, Contributors, Store};
 use wardstead_sync::Syncer;
 
@@ -223,10 +223,11 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
     let version = config.rooms.default_version.id().clone();
     let counter = Counter::new(store.clone(), accounts.clone());
     let contributors: Vec<Arc<dyn CommitContributor<RoomChange>>> =
-        vec![Arc::new(Publisher), Arc::new(counter.clone()), Arc::new(Doorkeeper)];
+        vec![Arc::new(Publisher), Arc::new(counter.clone()), Arc::new(Doorkeeper), Arc::new(Mover)];
     let hooks = Hooks { contributors: Arc::new(Contributors::new(contributors)), ..Hooks::default() };
     let rooms = Rooms::with_hooks(store.clone(), accounts.clone(), name.clone(), key, version, hooks);
     run_departures(store, &accounts, &rooms);
+    rooms.run_moves();
     let push = Push::new(&counter);
     push.run_changes(&rooms);
     store.set_audience(Arc::new(rooms.clone()));

@@ -22,7 +22,7 @@ use wardstead_identity::{
 };
 use wardstead_limits::ManualClock;
 use wardstead_push::{Counter, Push, RuleKeeper};
-use wardstead_rooms::{Hooks, Proposed, RoomChange, RoomError, RoomPolicy, Rooms, Typing, Verdict, signing};
+use wardstead_rooms::{Hooks, Mover, Proposed, RoomChange, RoomError, RoomPolicy, Rooms, Typing, Verdict, signing};
 use wardstead_store::{CommitContributor, Contributors, Store, testing};
 use wardstead_sync::Syncer;
 
@@ -196,7 +196,7 @@ impl Server {
         let name = server_name!("example.org").to_owned();
         let counter = Counter::new(store.clone(), accounts.clone());
         let contributors: Vec<Arc<dyn CommitContributor<RoomChange>>> =
-            vec![Arc::new(Publisher), Arc::new(counter.clone()), Arc::new(Doorkeeper)];
+            vec![Arc::new(Publisher), Arc::new(counter.clone()), Arc::new(Doorkeeper), Arc::new(Mover)];
         let hooks = Hooks {
             policy: Some(Arc::new(NoIdentifiers(held.clone()))),
             contributors: Arc::new(Contributors::new(contributors)),
@@ -205,6 +205,7 @@ impl Server {
         if departures {
             run_departures(&store, &accounts, &rooms);
         }
+        rooms.run_moves();
         store.set_audience(Arc::new(rooms.clone()));
         let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), presence));
         let syncer = Syncer::new(store.clone(), accounts.clone(), rooms.clone(), typing, presence);

@@ -19,6 +19,7 @@ pub(crate) const TOPIC: u64 = 7;
 pub(crate) const AVATAR: u64 = 8;
 pub(crate) const CANONICAL_ALIAS: u64 = 9;
 pub(crate) const ENCRYPTION: u64 = 10;
+pub(crate) const TOMBSTONE: u64 = 11;
 
 /// Types with an empty state key, by number. Numbers are stored: add at the end, never change one.
 const WELL_KNOWN: [(&str, u64); 15] = [
@@ -32,7 +33,7 @@ const WELL_KNOWN: [(&str, u64); 15] = [
     ("m.room.avatar", AVATAR),
     ("m.room.canonical_alias", CANONICAL_ALIAS),
     ("m.room.encryption", ENCRYPTION),
-    ("m.room.tombstone", 11),
+    ("m.room.tombstone", TOMBSTONE),
     ("m.room.server_acl", 12),
     ("m.room.pinned_events", 13),
     ("org.wardstead.org", 14),

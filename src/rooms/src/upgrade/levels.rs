@@ -59,11 +59,26 @@ pub(super) fn transferred(
     new
 }
 
-/// Gives those power by name who had it without.
+/// Gives those power by name who had all of it without: for everything that the levels ask for, and above everybody else who is listed.
 pub(super) fn list(levels: &mut CanonicalJsonObject, creators: &[OwnedUserId]) {
+    let is_creator = |user_id: &str| creators.iter().any(|creator| creator == user_id);
+    let mut highest = int!(100);
+    let mut see = |level: Int| highest = highest.max(level);
+    for (name, value) in &*levels {
+        match value {
+            CanonicalJsonValue::Object(of) if name == "users" => {
+                let others = of.iter().filter(|(user_id, _)| !is_creator(user_id));
+                others
+                    .filter_map(|(_, value)| level(value))
+                    .for_each(|level| see(level.checked_add(int!(1)).unwrap_or(Int::MAX)));
+            }
+            CanonicalJsonValue::Object(of) => of.values().filter_map(level).for_each(&mut see),
+            value => level(value).into_iter().for_each(&mut see),
+        }
+    }
     users(levels, |users| {
         for user_id in creators {
-            users.entry(user_id.to_string()).or_insert_with(|| int!(100).into());
+            users.insert(user_id.to_string(), highest.into());
         }
     });
 }
@@ -142,6 +157,22 @@ mod tests {
         let mut new = transferred(&object(json!({ "users": {} })), &[ben.to_owned()], &rules);
         list(&mut new, &[ben.to_owned()]);
         assert_eq!(shown(&new)["users"], json!({ "@ben:a": 100 }));
+    }
+
+    #[test]
+    fn creators_can_do_in_an_older_version_what_they_could() {
+        let rules = RoomVersionId::V11.rules().unwrap().authorization;
+        let creators = [owned_user_id!("@ada:a"), owned_user_id!("@eve:a")];
+        let listed = |old: Value| {
+            let mut new = transferred(&object(old), &creators[..1], &rules);
+            list(&mut new, &creators);
+            shown(&new)["users"].clone()
+        };
+        let upgrade = json!({ "events": { "m.room.tombstone": 150 }, "users": { "@ben:a": 50 } });
+        assert_eq!(listed(upgrade), json!({ "@ada:a": 150, "@eve:a": 150, "@ben:a": 50 }));
+        assert_eq!(listed(json!({ "ban": 200 })), json!({ "@ada:a": 200, "@eve:a": 200 }));
+        let admin = json!({ "users": { "@ben:a": 100 } });
+        assert_eq!(listed(admin), json!({ "@ada:a": 101, "@eve:a": 101, "@ben:a": 100 }));
     }
 
     #[test]

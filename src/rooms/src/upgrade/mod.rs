@@ -4,6 +4,9 @@
 //! old room) is done again when the same request is repeated, so that an answer that was lost costs nothing.
 
 mod levels;
+mod settings;
+
+pub use settings::Mover;
 
 use std::sync::Arc;
 
@@ -163,8 +166,7 @@ impl Rooms {
         let mut levels = levels::transferred(&stated, &creators, authorization);
         let was = &old.room.rules.authorization;
         if was.explicitly_privilege_room_creators && !authorization.explicitly_privilege_room_creators {
-            creators.extend(power::creators(was, &old.made));
-            levels::list(&mut levels, &creators);
+            levels::list(&mut levels, &power::creators(was, &old.made));
         }
         let first = levels::first(&levels, &by.user_id, authorization);
         let mut proposals = vec![

@@ -16,6 +16,7 @@ mod redaction;
 mod relations;
 mod renewal;
 mod rules;
+mod settings;
 mod shares;
 mod signing;
 mod support;

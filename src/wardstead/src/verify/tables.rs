@@ -57,6 +57,7 @@ const NAMES: &[(u16, &str)] = &[
     (0x060, "aliases"),
     (0x061, "room_aliases"),
     (0x064, "moments"),
+    (0x065, "settings_moves"),
     (0x080, "registration_tokens"),
     (0x081, "first_registration_token"),
     (0x082, "uia_session_key"),
