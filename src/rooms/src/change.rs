@@ -53,6 +53,8 @@ pub struct EventAppended {
     pub power: PowerSource,
     /// Position of the live event that it redacts, where it is what redacted that.
     pub redacts: Option<Position>,
+    /// That event, as it was before, if it is state.
+    pub taken_back: Option<Arc<Event>>,
     /// Whether it came redacted: the redaction was here first.
     pub redacted: bool,
 }

@@ -187,9 +187,8 @@ impl Syncer {
                 let section = self.section(&wanted).await?;
                 self.joined(answer, &wanted, Some(section), own, true).await
             }
-            Membership::Invite => Ok(invited(user_room)),
+            Membership::Invite | Membership::Knock => self.asked_in(&wanted.room, user_room).await,
             Membership::Leave | Membership::Ban => self.left(&wanted, own).await,
-            Membership::Knock => Ok(knocked(user_room)),
         }
     }
 
@@ -257,9 +256,8 @@ impl Syncer {
                 let section = if news.events { Some(self.section(&wanted).await?) } else { None };
                 self.joined(answer, &wanted, section, own, full_state).await
             }
-            Membership::Invite => Ok(invited(user_room)),
+            Membership::Invite | Membership::Knock => self.asked_in(&wanted.room, user_room).await,
             Membership::Leave | Membership::Ban => self.left(&wanted, own).await,
-            Membership::Knock => Ok(knocked(user_room)),
         }
     }
 
@@ -304,6 +302,17 @@ impl Syncer {
         Ok(Shown::Joined(JoinedRoom { timeline, state, summary, unread, ephemeral, account_data }))
     }
 
+    /// An invitation or a knock.
+    async fn asked_in(&self, room: &Room, user_room: UserRoom) -> Result<Shown, SyncError> {
+        let events = self.rooms.stripped_state(room, &user_room).await?;
+        let stripped = Events { events, whole: false };
+        Ok(if user_room.membership == Membership::Invite {
+            Shown::Invited(InvitedRoom { invite_state: stripped })
+        } else {
+            Shown::Knocked(KnockedRoom { knock_state: stripped })
+        })
+    }
+
     async fn left(&self, wanted: &Wanted<'_>, own: OwnRoomNews) -> Result<Shown, SyncError> {
         let Section { timeline, state, .. } = self.section(wanted).await?;
         let account_data = room_events(own.account_data, &wanted.room.room_id, wanted.filter)?;
@@ -319,14 +328,6 @@ fn archived_room(own: OwnRoomNews, room: &Room, answer: Answer<'_>) -> Result<Sh
     }
     let state = answer.state_name.is_after().then(|| State::new(answer.state_name, Vec::new()));
     Ok(Shown::Left(LeftRoom { timeline: None, state, account_data }))
-}
-
-fn invited(room: UserRoom) -> Shown {
-    Shown::Invited(InvitedRoom { invite_state: Events { events: room.stripped, whole: false } })
-}
-
-fn knocked(room: UserRoom) -> Shown {
-    Shown::Knocked(KnockedRoom { knock_state: Events { events: room.stripped, whole: false } })
 }
 
 async fn add(mut rooms: Rooms, (room_id, shown): (OwnedRoomId, Shown)) -> Result<Rooms, SyncError> {

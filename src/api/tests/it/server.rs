@@ -173,7 +173,8 @@ impl Server {
     }
 
     pub async fn over(engine: Arc<MemoryEngine>, clock: ManualClock, seed: u64, options: Options) -> Self {
-        let Options { config: chosen, presence, limits, failed_logins, login_tokens, departures, registration } = options.clone();
+        let Options { config: chosen, presence, limits, failed_logins, login_tokens, departures, registration } =
+            options.clone();
         let held = Held::default();
         let faults = engine.faults();
         let store = testing::over(Arc::clone(&engine) as _, "example.org", clock.clone(), seed).await.unwrap();

@@ -92,6 +92,7 @@ impl Build<'_> {
             levels: power.next().flatten(),
             rules: self.rules.authorization.clone(),
         };
+        let taken_back = redacts.filter(|target| target.state_key.is_some()).map(|target| Arc::clone(&target.event));
         let appended = EventAppended {
             room: self.room,
             event: Arc::clone(event),
@@ -107,6 +108,7 @@ impl Build<'_> {
             thread: self.thread_of(event).await?,
             power,
             redacts: redacts.map(|target| target.position).filter(|position| *position > Position::ZERO),
+            taken_back,
             redacted: self.pending.own.changed.iter().any(is_redacted),
         };
         self.contribute(RoomChange::Event(Box::new(appended)), entry).await

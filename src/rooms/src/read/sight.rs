@@ -158,7 +158,9 @@ impl Sight {
             after.membership = content::membership(&event.event).unwrap_or(Membership::Leave);
         }
         let joined_later = self.joined_after(event.position);
-        let seen = (own && self.tells_own) || sees(before, joined_later) || sees(after, joined_later);
+        // What is done to the user while they are not in the room, only a sync tells.
+        let told = own && self.tells_own && !joined_later;
+        let seen = told || sees(before, joined_later) || sees(after, joined_later);
         if !seen {
             return Ok(None);
         }

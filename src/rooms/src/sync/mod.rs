@@ -4,6 +4,7 @@
 mod audience;
 mod memberships;
 mod state;
+mod stripped;
 
 pub use memberships::{LastMoved, MembershipMove, UserRoom};
 pub use state::{StateAt, Summary};

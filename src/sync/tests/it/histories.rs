@@ -185,7 +185,7 @@ impl World {
         let state = &self.truth[room].state;
         let name = state.get(&("m.room.name".to_owned(), String::new()));
         let any = || state.values().nth(self.index(state.len())).unwrap();
-        name.filter(|_| self.below(2) == 0).unwrap_or_else(any).clone()
+        name.filter(|_| self.below(4) > 0).unwrap_or_else(any).clone()
     }
 
     /// Lets `act` happen, unless the room does not allow it, and notes it.

@@ -1,5 +1,6 @@
 //! The user's own memberships, as an incremental sync tells them.
 
+use serde_json::json;
 use wardstead_accounts::Session;
 use wardstead_rooms::Membership;
 
@@ -309,4 +310,60 @@ async fn a_changed_profile_is_no_arrival() {
     only(&answer, "join");
     assert_eq!(answer.joined(&room).timeline(), [changed.to_string()]);
     assert!(answer.joined(&room).state().is_empty());
+}
+
+/// What was redacted is in no invitation and no knock any more, and what came after them is in none.
+#[tokio::test(start_paused = true)]
+async fn what_is_redacted_leaves_invitations() {
+    let (server, anna, ben) = two().await;
+    let room = server.open_room(&anna, "shared").await;
+    let set = |event_type: &'static str, content: serde_json::Value| {
+        let (server, anna, room) = (&server, &anna, &room);
+        async move { server.try_send(anna, room, crate::support::state(event_type, "", &content)).await.unwrap() }
+    };
+    let name = set("m.room.name", json!({ "name": "Jane Doe" })).await;
+    let topic = set("m.room.topic", json!({ "topic": "fell on Tuesday" })).await;
+    let picture = set("m.room.avatar", json!({ "url": "mxc://example.org/jane" })).await;
+    server.member(&anna, &room, &ben, Membership::Invite).await;
+    let later = "what came later is nobody's business";
+    set("m.room.topic", json!({ "topic": later })).await;
+    let told = |answer: &Answer| answer.invited(&room).0["invite_state"]["events"].clone();
+    let before = told(&server.sync(&ben, None).await);
+    let stored = server.rooms.user_rooms(ben.user).await.unwrap().remove(0).stripped;
+    assert_eq!(before, serde_json::to_value(stored).unwrap(), "nothing but what was stored");
+    assert!(before.to_string().contains("Jane Doe") && !before.to_string().contains(later));
+    let beside = server.beside(7).await;
+    for (number, event) in [&name, &topic, &picture].into_iter().enumerate() {
+        server.rooms.redact(&anna, &room, event, None, format!("t{number}").into()).await.unwrap();
+    }
+    for server in [&server, &beside, &server.node(8).await] {
+        let answer = told(&server.sync(&ben, None).await);
+        let text = answer.to_string();
+        for gone in ["Jane Doe", "Tuesday", "mxc:", later] {
+            assert!(!text.contains(gone), "{gone}: {text}");
+        }
+        assert_eq!(answer.as_array().unwrap().len(), before.as_array().unwrap().len());
+    }
+}
+
+/// What /event, /messages and receipts do not know of, /sync does not show: one rule. What is done to the user while they are out is
+/// told by a sync alone.
+#[tokio::test(start_paused = true)]
+async fn one_rule_for_ones_own_memberships() {
+    let (server, anna, ben) = two().await;
+    for visibility in ["joined", "invited", "shared"] {
+        let room = server.open_room(&anna, visibility).await;
+        let invited = server.member(&anna, &room, &ben, Membership::Invite).await;
+        let joined = server.join(&ben, &room).await;
+        let told = server.sync(&ben, None).await.joined(&room).timeline();
+        let known = server.rooms.event(&ben, &room, &invited).await.is_ok();
+        assert_eq!(known, visibility != "joined");
+        assert_eq!(told.contains(&invited.to_string()), known, "{visibility}");
+        assert!(told.contains(&joined.to_string()));
+        let since = server.sync(&ben, None).await;
+        server.leave(&ben, &room).await;
+        let banned = server.member(&anna, &room, &ben, Membership::Ban).await;
+        let left = server.sync(&ben, Some(&since)).await.left(&room).timeline();
+        assert_eq!(left.last(), Some(&banned.to_string()));
+    }
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 use wardstead_rooms::Draft;
 use wardstead_sync::SyncRequest;
 
-use crate::support::{message, server, state_of};
+use crate::support::{message, server, state, state_of};
 
 #[tokio::test(start_paused = true)]
 async fn a_message_and_a_state_change() {
@@ -63,4 +63,36 @@ async fn full_state_tells_all_joined_rooms() {
     assert_eq!(answer.joined(&room).state(), before);
     assert!(answer.joined(&silent).events().is_empty() && !answer.joined(&silent).limited());
     assert_eq!(answer.joined(&silent).state(), state_of(&server, &ben, &silent).await);
+}
+
+/// A room's name goes by a redaction, and no event under the name's key says so.
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_redacted_brings_the_heroes() {
+    let server = server().await;
+    let [anna, ben] = server.users(["anna", "ben"]).await;
+    let named = json!({ "room": { "timeline": { "types": ["m.room.message"] } } });
+    let silent = json!({ "room": { "timeline": { "limit": 0 } } });
+    for filter in [json!({}), named, silent] {
+        let room = server.room(&[&anna, &ben]).await;
+        let name = server.try_send(&anna, &room, state("m.room.name", "", &json!({ "name": "Ward 7" }))).await.unwrap();
+        let since = server.filtered(&ben, None, &filter).await;
+        assert_eq!(since.joined(&room).0["summary"].get("m.heroes"), None);
+        let said = server.say(&anna, &room, "hello").await;
+        let since = server.filtered(&ben, Some(&since), &filter).await;
+        assert!(since.joined(&room).0.get("summary").is_none());
+        server.rooms.redact(&anna, &room, &said, None, "t0".into()).await.unwrap();
+        let since = server.filtered(&ben, Some(&since), &filter).await;
+        assert!(since.joined(&room).0.get("summary").is_none());
+        server.rooms.redact(&anna, &room, &name, None, "t1".into()).await.unwrap();
+        let answer = server.filtered(&ben, Some(&since), &filter).await;
+        let initial = server.filtered(&ben, None, &filter).await;
+        let summary = &answer.joined(&room).0["summary"];
+        assert_eq!(summary["m.heroes"], json!(["@anna:example.org"]), "{filter}");
+        assert_eq!(summary, &initial.joined(&room).0["summary"]);
+        // Told once.
+        let after = server.say(&anna, &room, "hello").await;
+        server.rooms.redact(&anna, &room, &after, None, "t2".into()).await.unwrap();
+        let later = server.filtered(&ben, Some(&answer), &filter).await;
+        assert!(later.joined(&room).0.get("summary").is_none());
+    }
 }
