@@ -2,7 +2,7 @@
 
 use ruma::UserId;
 use serde_json::Value;
-use wardstead_engine::{Batch, Expect, JournalEntry, Key, Losing, PositionSlot};
+use wardstead_engine::{Batch, Expect, JournalEntry, Key, Losing, Position, PositionSlot};
 use wardstead_limits::store::REBUILDS;
 use wardstead_store::{Found, StoreError, kind};
 
@@ -177,11 +177,13 @@ pub(crate) fn first_name(name: Option<&str>) -> Result<Option<String>, AccountsE
 /// Adds the profile of `user`, whose account `batch` makes. There is no room yet that would have to be told.
 pub(crate) fn add_first_name(batch: &mut Batch, user: u64, json: Option<&str>) {
     let Some(json) = json else { return };
-    let entry = batch.journal(changed(user, DISPLAYNAME));
+    let entry = batch.journal(news(user, DISPLAYNAME));
+    // The picture never changed.
+    let at = [PositionSlot::Entry(entry), PositionSlot::Known(Position::ZERO)];
     // It fits, so it has few bytes.
     let bytes = u32::try_from(field_bytes(DISPLAYNAME, json.len())).unwrap_or(u32::MAX);
     let profile = ProfileRow { displayname: Some(sealed(json)), bytes, ..ProfileRow::default() };
-    PROFILES.put_with(batch, profile_key(user), 1, &[PositionSlot::Entry(entry)], &profile);
+    PROFILES.put_with(batch, profile_key(user), 1, &at, &profile);
 }
 
 fn name_in(user: u64, stored: &[u8]) -> Result<String, StoreError> {
