@@ -150,6 +150,11 @@ impl Filter {
         self.timeline().is_shut_in(room)
     }
 
+    /// Whether every event of every timeline passes, for certain.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.timeline().is_open()
+    }
+
     /// Whether left rooms belong into an initial answer.
     pub(crate) fn include_leave(&self) -> bool {
         self.definition.room.include_leave

@@ -232,7 +232,7 @@ impl Syncer {
     /// Whether a redaction took the room's name or alias after the token: no event under those keys says so. Looked at only where there
     /// may be a redaction.
     async fn lost_name(&self, wanted: &Wanted<'_>, slice: &Slice, ends: &Ends) -> Result<bool, SyncError> {
-        let hidden = slice.more || slice.filtered || wanted.filter.no_timeline(&wanted.room.room_id);
+        let hidden = slice.more || !wanted.filter.is_whole();
         let redaction = |(event, _): &(Seen, Membership)| event.event_type == TimelineEventType::RoomRedaction;
         if !wanted.joined || !(hidden || slice.events.iter().any(redaction)) {
             return Ok(false);

@@ -127,7 +127,7 @@ async fn creators_of_version_12() {
     server.set(&ada, &room, "m.room.power_levels", json!({ "users": { "@ben:example.org": 150 } })).await.unwrap();
     let new = upgraded(&server, &ben, &room, &RoomVersionId::V11).await;
     let levels = of(&server, &ben, &new, "m.room.power_levels").await;
-    assert_eq!(levels["users"], json!({ "@ada:example.org": 100, "@ben:example.org": 150 }));
+    assert_eq!(levels["users"], json!({ "@ada:example.org": 151, "@ben:example.org": 150 }), "above all others");
 }
 
 /// Whatever of its commits fails: the same request, made again, ends with one new room, to which everything leads.
