@@ -218,7 +218,7 @@ mod tests {
         for term in ["", "  ", "@", "@:example.org", "!?", "\u{301}"] {
             assert!(Term::of(term).lookups().is_empty(), "{term:?}");
         }
-        assert_eq!(Term::of("a smith").key(), Some("smith"));
+        assert_eq!(Term::of("a smith").lookups(), ["smith", "a"]);
     }
 
     #[test]
