@@ -82,7 +82,7 @@ impl Accounts {
 
 /// Whom the list in `data` had the user `user_id` ignore at `at`.
 pub(crate) fn ignored_as_of(data: Option<AccountData>, user_id: &UserId, at: Position) -> Ignored {
-    Ignored::of(data.and_then(|data| data.as_of(at)).as_deref(), user_id)
+    Ignored::of(data.and_then(|data| data.content_at(at)).as_deref(), user_id)
 }
 
 #[cfg(test)]

@@ -52,14 +52,14 @@ impl Accounts {
         let types = [IGNORED_USER_LIST, INVITE_PERMISSION];
         let mut found = self.account_data_named(user, 0, &types).await?.into_iter();
         let ignored = ignored_as_of(found.next().flatten(), user_id, at);
-        let invitations = blocks(found.next().flatten().and_then(|data| data.as_of(at)).as_deref());
+        let invitations = blocks(found.next().flatten().and_then(|data| data.content_at(at)).as_deref());
         Ok(Unwelcome { ignored, invitations })
     }
 }
 
 impl AccountData {
     /// The content at `at`, of types of which what stood there before is kept.
-    pub(crate) fn as_of(self, at: Position) -> Option<Box<RawValue>> {
+    pub(crate) fn content_at(self, at: Position) -> Option<Box<RawValue>> {
         if self.position <= at { self.content } else { self.before.and_then(|(_, content)| content) }
     }
 }
