@@ -187,7 +187,7 @@ async fn a_failing_read_is_never_a_smaller_answer() {
                 1 => node.relations(&ada, &room, &request(true)).await.map(|page| format!("{:?}", ids(&page.events))),
                 2 => node.threads(&ada, &room, &Threads::default()).await.map(|page| json_of(&node, &ada, &page.roots)),
                 3 => node
-                    .context(&ada, &room, &start, 20, &wardstead_rooms::EventFilter::default())
+                    .context(&ada, &room, &start, 20, &EventFilter::default())
                     .await
                     .map(|context| json_of(&node, &ada, &context.after) + &context.state.len().to_string()),
                 4 => node
