@@ -2,7 +2,6 @@
 
 use wardstead_engine::{Key, PageLimit, ScanRange};
 use wardstead_limits::rooms as limits;
-use wardstead_store::StoreError;
 
 use super::{bundle::position_of, filter::Related};
 use crate::{
@@ -56,7 +55,7 @@ impl Rooms {
         let (mut scanned, mut rest) = (0, Some(ScanRange::prefix(prefix)));
         while let Some(range) = rest.take().filter(|_| scanned < limits::THREAD_EVENTS_SCANNED) {
             let page = PageLimit::rows(limits::MESSAGES_LEAST_ROWS);
-            let (rows, resume) = self.inner.store.scan(&RELATIONS, &range, page).await.map_err(StoreError::from)?;
+            let (rows, resume) = self.inner.store.scan(&RELATIONS, &range, page).await?;
             scanned += rows.len();
             for found in rows {
                 if wanted(&found.row.sender) && sight.sees(self, found.row.state_before, position_of(&found)).await? {

@@ -57,15 +57,17 @@ fn answered(asked: Result<Asked, PageError>, session: &str) -> Result<Response, 
         Err(PageError::Identity(error)) => return Err(error.into()),
         Err(error) => return Err(ApiError::internal(error)),
     };
-    Ok((status, HEADERS, Body::from(page)).into_response())
+    Ok((status, headers(), Body::from(page)).into_response())
 }
 
-const HEADERS: [(HeaderName, &str); 3] = [
-    (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-    (header::CONTENT_SECURITY_POLICY, html::CONTENT_SECURITY_POLICY),
-    // The session stands in the address.
-    (header::REFERRER_POLICY, "no-referrer"),
-];
+fn headers() -> [(HeaderName, &'static str); 3] {
+    [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, html::CONTENT_SECURITY_POLICY),
+        // The session stands in the address.
+        (header::REFERRER_POLICY, "no-referrer"),
+    ]
+}
 
 /// `response` as people can read it: an error that was meant for a program becomes a page, with its status and what else it says in its
 /// headers.
@@ -75,7 +77,7 @@ pub(crate) fn for_people(response: Response) -> Response {
     }
     let (mut head, _) = response.into_parts();
     head.headers.remove(header::CONTENT_LENGTH);
-    for (name, value) in HEADERS {
+    for (name, value) in headers() {
         head.headers.insert(name, HeaderValue::from_static(value));
     }
     let page = html::refused(head.status);
