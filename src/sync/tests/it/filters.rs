@@ -4,7 +4,7 @@ use ruma::OwnedRoomId;
 use serde_json::{Value, json};
 use wardstead_accounts::Session;
 
-use crate::support::{Answer, Server, server};
+use crate::support::{Answer, Server, raw, server};
 
 struct Talk {
     server: Server,
@@ -183,4 +183,37 @@ async fn state_has_its_own_filter() {
     assert_eq!(answer.joined(&talk.room).state_events().len(), 1);
     assert_eq!(talk.types(&answer), ["topic"]);
     assert_eq!(answer.joined(&talk.room).0["summary"]["m.joined_member_count"], 2, "the summary does not suffer");
+}
+
+/// A limit of a section that cannot be paged leaves nothing out: neither of a first answer nor of a later one.
+#[tokio::test(start_paused = true)]
+async fn limits_of_other_sections_leave_nothing_out() {
+    let server = server().await;
+    let [anna, bert, carl] = server.users(["anna", "bert", "carl"]).await;
+    let room = server.room(&[&anna, &bert, &carl]).await;
+    let short = server.rooms.user_rooms(anna.user).await.unwrap()[0].room;
+    let one = json!({ "limit": 1 });
+    let room_filter = json!({ "state": one, "ephemeral": one, "account_data": one });
+    let filter = json!({ "presence": one, "account_data": one, "room": room_filter });
+    let mut since = None;
+    for round in 0..2 {
+        for event_type in ["org.a", "org.b"] {
+            let content = raw(&json!({ "round": round }));
+            server.accounts.set_account_data(anna.user, 0, event_type, &content).await.unwrap();
+            server.accounts.set_account_data(anna.user, short, event_type, &content).await.unwrap();
+        }
+        server.topic(&anna, &room, &format!("topic {round}")).await;
+        let said = server.say_many(&anna, &room, 30).await;
+        for reader in [&bert, &carl] {
+            server.read(reader, &room, &said[0]).await;
+        }
+        let all = server.sync(&anna, since.as_ref()).await;
+        let limited = server.filtered(&anna, since.as_ref(), &filter).await;
+        assert_eq!(limited.said(), all.said());
+        let told = &all.0["rooms"]["join"][room.as_str()];
+        let receipts = &told["ephemeral"]["events"][0]["content"][said[0].as_str()]["m.read"];
+        assert_eq!(receipts.as_object().unwrap().len(), 2, "{told}");
+        assert_eq!(told["account_data"]["events"].as_array().unwrap().len(), 2);
+        since = Some(all);
+    }
 }
