@@ -30,7 +30,7 @@ async fn who_wants_no_invitations_gets_none() {
     let invite = format!("{V3}/rooms/{}/invite", encoded(&room));
     let state = format!("{V3}/rooms/{}/state/m.room.member/{BEN}", encoded(&room));
     let (before, has) = invitations(&server, &ben, None).await;
-    assert_eq!(before, [pending.clone()]);
+    assert_eq!(before, std::slice::from_ref(&pending));
 
     // What is not the word does not block.
     for config in [json!({ "default_action": "allow" }), json!({ "default_action": ["block"] })] {
