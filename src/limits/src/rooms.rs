@@ -75,7 +75,7 @@ pub const REFERENCE_IDS: usize = 100;
 /// Replies that are counted one by one where some of a thread are hidden from some members.
 pub const THREAD_EVENTS_SCANNED: usize = 1_000;
 /// Kinds of relation that a filter of what relates to events names and that are looked for; there are not that many.
-pub const RELATED_BY_TYPES: usize = 16;
+pub const RELATED_BY_TYPE_KEYS: usize = 16;
 /// Events of which what relates to them is read side by side.
 pub const BUNDLED_EVENTS_AT_ONCE: usize = 16;
 /// Threads of one page of `/threads`.

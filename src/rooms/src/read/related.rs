@@ -38,7 +38,7 @@ impl Rooms {
             REFERENCE => event.marks.has(Marks::REFERENCE),
             _ => true,
         };
-        for rel_type in rel_types.iter().take(limits::RELATED_BY_TYPES).filter(possible) {
+        for rel_type in rel_types.iter().take(limits::RELATED_BY_TYPE_KEYS).filter(possible) {
             if self.is_related(relations_of(room, parent, rel_type).key(), related, sight).await? {
                 return Ok(true);
             }
