@@ -64,7 +64,7 @@ pub struct Sight {
     left: Position,
     /// Positions after the first up to the second at which the user was in the room.
     throughout: Option<(Position, Position)>,
-    /// What is done to the user's own membership is told although the rules hide it.
+    /// What is done to the user while they are not in the room is told although the rules hide it.
     tells_own: bool,
     /// What came later is not shown.
     upto: Option<Position>,
