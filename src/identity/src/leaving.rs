@@ -135,10 +135,10 @@ impl CommitContributor<RoomChange> for Doorkeeper {
     }
 }
 
-/// Whether the event closes a room to guests.
+/// Whether the event closes a room to guests: it says so, or it redacts what let them in, or came redacted itself.
 fn closes(appended: &EventAppended) -> bool {
-    let was_open = appended.replaced.as_ref().is_some_and(|replaced| lets_guests_in(replaced));
-    was_open && !lets_guests_in(&appended.event)
+    let mut before = [&appended.replaced, &appended.taken_back].into_iter().flatten();
+    before.any(|before| lets_guests_in(before)) && (appended.redacted || !lets_guests_in(&appended.event))
 }
 
 /// Whether another server's user invites one of this server's. What is said here asserts the account of whom it is about.

@@ -260,6 +260,32 @@ async fn guests_leave_a_room_that_a_merge_closes() {
 }
 
 /// A closing that loses against another event closes nothing: no guest is removed.
+/// A redaction leaves nothing of `guest_access`, and what is not said lets nobody in. One of what is not so any more removes nobody.
+#[tokio::test(start_paused = true)]
+async fn guests_leave_when_what_let_them_in_is_redacted() {
+    let server = Server::new().await;
+    let anna = account(&server, "anna").await;
+    let room = room(&server, &anna, &json!({ "preset": "public_chat" })).await;
+    let access = at(&format!("{room}/state/m.room.guest_access"));
+    let mut opened = Vec::new();
+    for number in 0..2 {
+        let stated = json!({ "guest_access": "can_join", "number": number });
+        let stated = server.put(&access, &anna, &stated).await.ok();
+        opened.push(stated["event_id"].as_str().unwrap().to_owned());
+    }
+    let (user_id, token) = guest(&server).await;
+    server.post(&at(&format!("{room}/join")), &token, &json!({})).await.ok();
+    for (number, (event, expected)) in opened.iter().zip(["join", "leave"]).enumerate() {
+        let path = at(&format!("{room}/redact/{}/{number}", encoded(event)));
+        server.put(&path, &anna, &json!({})).await.ok();
+        until_all_left(&server).await;
+        assert_eq!(membership(&server, &anna, &room, &user_id).await, expected);
+    }
+    assert_eq!(membership(&server, &anna, &room, "@anna:example.org").await, "join");
+    let again = server.post(&at(&format!("{room}/join")), &token, &json!({})).await;
+    again.expect_error(403, "M_GUEST_ACCESS_FORBIDDEN");
+}
+
 #[tokio::test(start_paused = true)]
 async fn guests_stay_where_the_room_stays_open() {
     let server = Server::new().await;
