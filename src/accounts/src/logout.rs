@@ -126,9 +126,6 @@ impl Accounts {
             }
             USERS.put_with(&mut batch, key.clone(), version + 1, &[], &row);
             if let Some(change) = change(user_id) {
-                if matches!(change, AccountChange::Deactivated(_)) {
-                    self.empty_profile(&mut batch, edit.user).await?;
-                }
                 self.follow(&mut batch, &change, entry).await?;
             }
             match self.store.commit(batch).await {

@@ -99,7 +99,7 @@ impl Counter {
         match appended.sender.filter(|_| speaks(&appended.event)) {
             Some(user) => {
                 let thread = appended.thread.as_ref().map(|root| root.as_str());
-                Ok(counts.and(self.core.spoke(appended.room, user, thread).await?))
+                Ok(counts.and(self.core.spoke(appended.room, user, thread, queued).await?))
             }
             None => Ok(counts),
         }

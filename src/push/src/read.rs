@@ -3,7 +3,7 @@
 use wardstead_engine::{Key, Position, PositionSlot};
 use wardstead_limits::push as limits;
 use wardstead_rooms::ReceiptMoved;
-use wardstead_store::{Contribution, StoreError};
+use wardstead_store::{Contribution, Overlay, StoreError};
 
 use crate::{
     core::Core,
@@ -72,7 +72,17 @@ impl Core {
 
     /// Takes part in the commit of what `user` says in `thread`: who answers has read what was said there (Client-Server API, Receiving
     /// notifications). Of other threads nothing is known.
-    pub(crate) async fn spoke(&self, room: u64, user: u64, thread: Option<&str>) -> Result<Contribution, StoreError> {
+    pub(crate) async fn spoke(
+        &self,
+        room: u64,
+        user: u64,
+        thread: Option<&str>,
+        queued: &Overlay<'_>,
+    ) -> Result<Contribution, StoreError> {
+        // A message of theirs is being committed: what came since then nobody has read yet.
+        if queued.is_queued(&reader_key(room, user)) {
+            return Ok(Contribution::nothing());
+        }
         let read = self.look(room, user).await?;
         let reader = &read.reader;
         let quiet = reader.row.unread.is_empty()

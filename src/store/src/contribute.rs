@@ -162,6 +162,16 @@ impl<'a> Overlay<'a> {
         Ok(rows)
     }
 
+    /// Whether queued batches write the row under `key`.
+    #[must_use]
+    pub fn is_queued(&self, key: &Key) -> bool {
+        self.queued.iter().flat_map(|writes| writes.iter()).any(|write| match write {
+            Write::Put { key: put, .. } => put.slot().is_none() && put.key() == key,
+            Write::Delete(deleted) => deleted == key,
+            Write::DeleteRange { from, to } => from <= key && key < to,
+        })
+    }
+
     /// The row under `key`. At most one read.
     ///
     /// # Errors
