@@ -19,8 +19,9 @@ use crate::{
     core::Core,
     error::of_accounts,
     index::{Looked, Member},
+    read::{Read, read_keys},
     split::{evaluate, flattened},
-    tables::{Counted, DEFAULT_CLASS, MEMBERS, Outcome, TallyRow},
+    tables::{Counted, DEFAULT_CLASS, MEMBERS, Outcome, TallyRow, reader_key, tally_key},
     work::{Person, Work},
 };
 
@@ -82,7 +83,7 @@ impl Counter {
     }
 
     async fn event(&self, appended: &EventAppended, queued: &Overlay<'_>) -> Result<Contribution, StoreError> {
-        let mut work = Work::load(appended.room, queued).await?;
+        let (mut work, spoken) = self.load(appended, queued).await?;
         if !appended.redacted
             && let Some(counted) = self.judge(appended, &work.tally, queued).await?
         {
@@ -96,13 +97,30 @@ impl Counter {
             self.member(&mut work, change, event, before, &appended.event.room_id, queued).await?;
         }
         let counts = work.finish(&self.core);
-        match appended.sender.filter(|_| speaks(&appended.event)) {
-            Some(user) => {
-                let thread = appended.thread.as_ref().map(|root| root.as_str());
-                Ok(counts.and(self.core.spoke(appended.room, user, thread, queued).await?))
-            }
-            None => Ok(counts),
-        }
+        let Some(read) = spoken else { return Ok(counts) };
+        let thread = appended.thread.as_ref().map(|root| root.as_str());
+        Ok(counts.and(self.core.spoke(&read, thread).await?))
+    }
+
+    /// The room's counts, and what the sender has read, where that may have changed: one read of the engine.
+    async fn load(&self, appended: &EventAppended, queued: &Overlay<'_>) -> Result<(Work, Option<Read>), StoreError> {
+        let room = appended.room;
+        let speaker = appended.sender.filter(|_| speaks(&appended.event));
+        // A message of theirs is being committed: what came since then nobody has read yet.
+        let Some(user) = speaker.filter(|user| !queued.is_queued(&reader_key(room, *user))) else {
+            return Ok((Work::load(room, queued).await?, None));
+        };
+        let cells = self.core.store.cells(&read_keys(room, user)).await?;
+        let read = match self.core.assemble(room, user, &cells).await? {
+            Some(read) => read,
+            None => self.core.look(room, user).await?,
+        };
+        let work = if queued.is_queued(&tally_key(room)) {
+            Work::load(room, queued).await?
+        } else {
+            Work::on(room, read.tally.clone(), read.tally_version)
+        };
+        Ok((work, Some(read)))
     }
 
     async fn resolved(&self, resolved: &StateResolved, queued: &Overlay<'_>) -> Result<Contribution, StoreError> {

@@ -1,9 +1,9 @@
 //! Receipts, and what a user says: the user's row is written anew with what is unread after them.
 
-use wardstead_engine::{Key, Position, PositionSlot};
+use wardstead_engine::{Cell, Key, Position, PositionSlot};
 use wardstead_limits::push as limits;
 use wardstead_rooms::ReceiptMoved;
-use wardstead_store::{Contribution, Overlay, StoreError};
+use wardstead_store::{Contribution, StoreError};
 
 use crate::{
     core::Core,
@@ -32,35 +32,50 @@ impl Read {
     }
 }
 
+/// Of a room's tally and a user's row.
+pub(crate) fn read_keys(room: u64, user: u64) -> [Key; 2] {
+    [tally_key(room), reader_key(room, user)]
+}
+
 impl Core {
     /// What is known of `user`'s reading in `room`. Two reads, one more in rooms where many speak.
     pub(crate) async fn look(&self, room: u64, user: u64) -> Result<Read, StoreError> {
         for _ in 0..limits::READ_TRIES {
-            let keys: [Key; 2] = [tally_key(room), reader_key(room, user)];
-            let mut cells = self.store.cells(&keys).await?.into_iter();
-            let mut read = Read::nothing(room, user)?;
-            if let Some(cell) = cells.next().flatten() {
-                read.tally = TALLIES.decode(&keys[0], &cell)?;
-                (read.at, read.tally_version) = (cell.position(), cell.version);
-            }
-            let cell = cells.next().flatten();
-            read.reader = Reader::of(room, user, cell.as_ref())?;
-            read.version = cell.map_or(0, |cell| cell.version);
-            if let Some((_, aside)) = read.tally.asides.iter().find(|(of, _)| *of == user) {
-                read.aside = aside.clone();
-                return Ok(read);
-            }
-            if !read.tally.spilled {
-                return Ok(read);
-            }
-            let Some(found) = self.store.get(&ASIDES, &aside_key(room, user)).await? else { return Ok(read) };
-            // Written after the tally that was read: they do not belong together.
-            if found.position() <= read.at {
-                read.aside = found.row;
+            let cells = self.store.cells(&read_keys(room, user)).await?;
+            if let Some(read) = self.assemble(room, user, &cells).await? {
                 return Ok(read);
             }
         }
         Err(StoreError::Engine(wardstead_engine::EngineError::Busy("a room's counts change too fast")))
+    }
+
+    /// The same from what stands under [`read_keys`]; `None`: by now there is something else.
+    pub(crate) async fn assemble(
+        &self,
+        room: u64,
+        user: u64,
+        cells: &[Option<Cell>],
+    ) -> Result<Option<Read>, StoreError> {
+        let cell = |at: usize| cells.get(at).and_then(Option::as_ref);
+        let mut read = Read::nothing(room, user)?;
+        if let Some(cell) = cell(0) {
+            read.tally = TALLIES.decode(&tally_key(room), cell)?;
+            (read.at, read.tally_version) = (cell.position(), cell.version);
+        }
+        read.reader = Reader::of(room, user, cell(1))?;
+        read.version = cell(1).map_or(0, |cell| cell.version);
+        if let Some((_, aside)) = read.tally.asides.iter().find(|(of, _)| *of == user) {
+            read.aside = aside.clone();
+            return Ok(Some(read));
+        }
+        if !read.tally.spilled {
+            return Ok(Some(read));
+        }
+        let Some(found) = self.store.get(&ASIDES, &aside_key(room, user)).await? else { return Ok(Some(read)) };
+        // Written after the tally that was read: they do not belong together.
+        let together = found.position() <= read.at;
+        read.aside = found.row;
+        Ok(together.then_some(read))
     }
 
     /// Takes part in the commit that moves receipts.
@@ -70,20 +85,9 @@ impl Core {
         Ok(row.map(|row| self.rewrite(&read, row)).unwrap_or_default())
     }
 
-    /// Takes part in the commit of what `user` says in `thread`: who answers has read what was said there (Client-Server API, Receiving
+    /// Takes part in the commit of what the user says in `thread`: who answers has read what was said there (Client-Server API, Receiving
     /// notifications). Of other threads nothing is known.
-    pub(crate) async fn spoke(
-        &self,
-        room: u64,
-        user: u64,
-        thread: Option<&str>,
-        queued: &Overlay<'_>,
-    ) -> Result<Contribution, StoreError> {
-        // A message of theirs is being committed: what came since then nobody has read yet.
-        if queued.is_queued(&reader_key(room, user)) {
-            return Ok(Contribution::nothing());
-        }
-        let read = self.look(room, user).await?;
+    pub(crate) async fn spoke(&self, read: &Read, thread: Option<&str>) -> Result<Contribution, StoreError> {
         let reader = &read.reader;
         let quiet = reader.row.unread.is_empty()
             && read.base(reader.row.class) == reader.row.base
@@ -92,12 +96,12 @@ impl Core {
             return Ok(Contribution::nothing());
         }
         let mark = (Some(thread.unwrap_or(MAIN).to_owned()), read.at);
-        let Some(mut row) = self.marked(&read, &[mark]).await? else { return Ok(Contribution::nothing()) };
+        let Some(mut row) = self.marked(read, &[mark]).await? else { return Ok(Contribution::nothing()) };
         let thread = thread.map(str::to_owned);
         row.spoke.retain(|(of, _)| *of != thread);
         row.spoke.insert(0, (thread, read.at.0));
         row.spoke.truncate(limits::READER_SPOKE_THREADS);
-        Ok(self.rewrite(&read, row))
+        Ok(self.rewrite(read, row))
     }
 
     /// The user's row once `marks` are read; `None`: it stays.
