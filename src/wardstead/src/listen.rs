@@ -49,8 +49,8 @@ pub(crate) async fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, (
 pub(crate) async fn serve(listeners: Vec<TcpListener>, router: Router, stop: watch::Receiver<bool>) {
     let server = Server {
         router,
-        http1: http1(),
-        http2: http2(),
+        http1: Arc::new(http1()),
+        http2: Arc::new(http2()),
         open: Arc::new(GracefulShutdown::new()),
         places: Arc::new(Semaphore::new(limits::CONNECTIONS)),
     };
@@ -84,8 +84,9 @@ fn http2() -> http2::Builder<TokioExecutor> {
 #[derive(Clone)]
 struct Server {
     router: Router,
-    http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
+    // Shared: each connection holds them as long as it lasts.
+    http1: Arc<http1::Builder>,
+    http2: Arc<http2::Builder<TokioExecutor>>,
     open: Arc<GracefulShutdown>,
     places: Arc<Semaphore>,
 }
