@@ -11,6 +11,7 @@ mod rng;
 pub mod accounts;
 pub mod api;
 pub mod directory;
+pub mod e2ee;
 pub mod engine;
 pub mod ephemeral;
 pub mod own_data;

@@ -1,0 +1,42 @@
+//! How keys, backups and messages to devices fail.
+
+use wardstead_accounts::AccountsError;
+use wardstead_engine::EngineError;
+use wardstead_rooms::RoomError;
+use wardstead_store::StoreError;
+
+/// Why something was not done. The sentences are meant for the person at the client.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum E2eeError {
+    /// Keys that cannot be: `M_INVALID_PARAM`.
+    #[error("{0}")]
+    InvalidParam(&'static str),
+    /// A signature that does not verify, or is missing where there must be one: `M_INVALID_SIGNATURE`.
+    #[error("{0}")]
+    InvalidSignature(&'static str),
+    /// No such thing: `M_NOT_FOUND`.
+    #[error("{0}")]
+    NotFound(&'static str),
+    /// More than is kept: `M_TOO_LARGE`.
+    #[error("{0}")]
+    TooLarge(&'static str),
+    /// Others changed the same at the same time, again and again.
+    #[error("others change the same; try again")]
+    Contended,
+    /// The accounts'.
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
+    /// The rooms'.
+    #[error(transparent)]
+    Room(#[from] RoomError),
+    /// The store's.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<EngineError> for E2eeError {
+    fn from(error: EngineError) -> Self {
+        Self::Store(error.into())
+    }
+}

@@ -1,0 +1,9 @@
+//! What clients with end-to-end encryption need of their server (Client-Server API, End-to-end encryption; Send-to-Device messaging).
+//!
+//! The server never sees a secret: it keeps public keys, hands them out, and carries ciphertext from device to device. What it vouches
+//! for is that it hands out only what its owner signed ([`signature`]).
+
+mod error;
+pub mod signature;
+
+pub use error::E2eeError;

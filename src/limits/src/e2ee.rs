@@ -1,0 +1,1 @@
+//! Bounds of device keys, key backups and messages to devices.
