@@ -4,6 +4,8 @@
 //! for is that it hands out only what its owner signed ([`signature`]).
 
 mod error;
+mod lists;
 pub mod signature;
 
 pub use error::E2eeError;
+pub use lists::{Company, DeviceListLog, ListChange, Moved, OwnMoves};

@@ -20,7 +20,7 @@ pub const ACCOUNT: u16 = 0x0202;
 pub const PRIVATE_RECEIPT: u16 = 0x0203;
 /// A message waits for a device of a local user. Scope: the user. Key: the device's short id, eight bytes big-endian.
 pub const TO_DEVICE: u16 = 0x0205;
-/// Whose devices a local user has to know changed. Scope: that user. Key: empty.
+/// A local user's devices or keys changed. Scope: the user, whom whoever shares a room with them has to ask about again. Key: empty.
 pub const DEVICE_LIST: u16 = 0x0206;
 /// A local user's account data changed. Scope: the user. Key: the room's short id, eight bytes big-endian; 0: that of no room.
 pub const ACCOUNT_DATA: u16 = 0x0204;
@@ -29,6 +29,8 @@ pub const PUSH_RULES: u16 = 0x0210;
 /// A local user's unread counts of a room are counted otherwise, because push rules changed. Key: the room's short id, eight bytes
 /// big-endian.
 pub const RECOUNTED: u16 = 0x0211;
+/// A local user signed the keys of another with their user-signing key, which nobody else is told. Scope: who signed. Key: empty.
+pub const SIGNED: u16 = 0x0208;
 
 /// The stored form of an event changed: it was redacted, or got a first relation of some kind. Scope: the room. Key: a byte that is 1
 /// when other events show parts of it, then the event's id. No sync reads it: nodes forget what they have of the event in memory.
