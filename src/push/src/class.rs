@@ -72,6 +72,7 @@ struct Rule {
     legacy: bool,
     conditions: Vec<Condition>,
     outcome: Outcome,
+    actions: String,
 }
 
 /// A class.
@@ -83,16 +84,17 @@ impl Class {
             legacy: rule.legacy,
             conditions: rule.conditions.iter().map(|condition| compiled(condition)).collect(),
             outcome: rule.outcome,
+            actions: rule.actions.clone(),
         });
         Self(rules.collect())
     }
 
-    /// What the event is to those who have the class and did not send it.
-    pub(crate) fn outcome(&self, asked: &Asked<'_>) -> Outcome {
+    /// What the event is to those who have the class and did not send it, and what is done about it.
+    pub(crate) fn outcome(&self, asked: &Asked<'_>) -> (Outcome, &str) {
         let holds = |rule: &&Rule| {
             !(rule.legacy && asked.has_mentions) && rule.conditions.iter().all(|condition| condition.holds(asked))
         };
-        self.0.iter().find(holds).map(|rule| rule.outcome).unwrap_or_default()
+        self.0.iter().find(holds).map(|rule| (rule.outcome, rule.actions.as_str())).unwrap_or_default()
     }
 }
 

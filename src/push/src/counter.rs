@@ -20,6 +20,7 @@ use crate::{
     error::of_accounts,
     index::{Looked, Member},
     read::{Read, read_keys},
+    rules,
     split::{evaluate, flattened},
     tables::{Counted, DEFAULT_CLASS, MEMBERS, Outcome, TallyRow, reader_key, tally_key},
     work::{Person, Work},
@@ -89,6 +90,9 @@ impl Counter {
         {
             work.add(counted, queued).await?;
         }
+        if let Some((user, counted)) = self.invited(appended).await? {
+            work.invite(user, counted);
+        }
         if let Some(position) = appended.redacts {
             work.take_back(position, queued).await?;
         }
@@ -149,48 +153,77 @@ impl Counter {
             joined: appended.joined,
             power: &power,
         };
-        let mut classes = Vec::new();
+        let mut counted = Counted::default();
         let kept = tally.classes.iter().map(|(class, _)| *class);
         for id in std::iter::once(DEFAULT_CLASS).chain(kept) {
             let Some(class) = self.core.class(id, queued).await? else { continue };
-            let outcome = class.outcome(&asked);
+            let (outcome, actions) = class.outcome(&asked);
             if outcome != Outcome::Silent {
-                classes.push((id, outcome));
+                let verdict = counted.verdict(outcome, actions);
+                counted.classes.push((id, verdict));
             }
         }
-        let users = self.users(&judged, tally, &classes, &power, queued).await?;
-        if classes.is_empty() && users.is_empty() {
+        self.users(&judged, tally, &mut counted, &power, queued).await?;
+        if counted.classes.is_empty() && counted.users.is_empty() {
             return Ok(None);
         }
-        let thread = appended.thread.as_ref().map(|root| root.as_str().to_owned());
-        Ok(Some(Counted { thread, sender: appended.sender.unwrap_or_default(), classes, users }))
+        counted.thread = appended.thread.as_ref().map(|root| root.as_str().to_owned());
+        counted.sender = appended.sender.unwrap_or_default();
+        Ok(Some(counted))
     }
 
-    /// The members to whom the event is something else than to their class.
+    /// What the event is to the local user whom it invites, and who does not count in the room: the user's own rules are asked, as
+    /// they are now. `None`: it invites nobody here, or notifies nobody.
+    async fn invited(&self, appended: &EventAppended) -> Result<Option<(u64, Counted)>, StoreError> {
+        let Some(user) =
+            appended.membership.filter(|change| change.now == Membership::Invite).map(|change| change.user)
+        else {
+            return Ok(None);
+        };
+        let user_id = self.user_id(user, Some(&appended.event)).await?;
+        let (_, own) = rules::current(&self.core.store, user, &user_id).await?;
+        if appended.event.sender == user_id || own.ignored.contains(&appended.event.sender) {
+            return Ok(None);
+        }
+        let (room_id, joined) = (appended.event.room_id.clone(), appended.joined.into());
+        let context = PushConditionRoomCtx::new(room_id, joined, user_id.clone(), user_id.as_str().to_owned());
+        let power = appended.power.notifications();
+        let context = power.into_iter().fold(context, PushConditionRoomCtx::with_power_levels);
+        let (outcome, actions) = evaluate(&own.rules, &flattened(&Judged::new(appended).event), &context).await;
+        if outcome == Outcome::Silent {
+            return Ok(None);
+        }
+        let mut counted = Counted { sender: appended.sender.unwrap_or_default(), ..Counted::default() };
+        let verdict = counted.verdict(outcome, &actions);
+        counted.users.push((user, verdict));
+        Ok(Some((user, counted)))
+    }
+
+    /// Adds the members to whom the event is something else than to their class.
     async fn users(
         &self,
         judged: &Judged<'_>,
         tally: &TallyRow,
-        classes: &[(u64, Outcome)],
+        counted: &mut Counted,
         power: &(dyn Fn() -> Option<Arc<PushConditionPowerLevelsCtx>> + Send + Sync),
         queued: &Overlay<'_>,
-    ) -> Result<Vec<(u64, Outcome)>, StoreError> {
+    ) -> Result<(), StoreError> {
         let appended = judged.appended;
         let text = judged.body.as_deref().filter(|_| !judged.has_mentions || tally.watched > 0);
         let mentioned = mentioned(&judged.event);
         if text.is_none() && tally.watched == 0 && mentioned.is_empty() {
             self.core.count_evaluated(1 + tally.classes.len(), 0);
-            return Ok(Vec::new());
+            return Ok(());
         }
         let members = queued.queued(&MEMBERS, appended.room)?;
         let index = self.core.index(appended.room, &appended.event.room_id, tally, members).await?;
         let looked = Looked { sender: &appended.event.sender, text, mentioned: &mentioned };
-        let (mut users, mut flat, mut asked) = (Vec::new(), None, 0);
+        let (mut flat, mut asked) = (None, 0);
         for user in index.concerned(&looked) {
             let Some(member) = index.member(user) else { continue };
             let ignores = member.own.as_ref().is_some_and(|own| own.ignored.contains(&appended.event.sender));
-            let outcome = if ignores {
-                Outcome::Silent
+            let (outcome, actions) = if ignores {
+                Default::default()
             } else {
                 asked += 1;
                 let flat = flat.get_or_insert_with(|| flattened(&judged.event));
@@ -200,13 +233,14 @@ impl Counter {
                     None => evaluate(&crate::default_rules(&member.user_id), flat, &context).await,
                 }
             };
-            let of_class = classes.iter().find(|(class, _)| *class == member.class);
-            if outcome != of_class.map(|(_, outcome)| *outcome).unwrap_or_default() {
-                users.push((user, outcome));
+            let verdict = counted.verdict(outcome, &actions);
+            let of_class = counted.classes.iter().find(|(class, _)| *class == member.class);
+            if verdict != of_class.map(|(_, verdict)| *verdict).unwrap_or_default() {
+                counted.users.push((user, verdict));
             }
         }
         self.core.count_evaluated(1 + tally.classes.len(), asked);
-        Ok(users)
+        Ok(())
     }
 
     /// A local user's membership is another, or the same in another form.

@@ -8,7 +8,7 @@ use wardstead_store::{Found, Store, StoreError};
 
 use crate::{
     error::corrupt,
-    tables::{COUNTED, Count, Counted, CountedRow, Outcome, READERS, ReaderRow, counted_key, reader_key},
+    tables::{COUNTED, Count, Counted, CountedRow, READERS, ReaderRow, Verdict, counted_key, reader_key},
 };
 
 /// Counts by thread; `None`: the main timeline.
@@ -90,7 +90,7 @@ impl Reader {
     }
 
     /// What the event at `position` is to the user, by the class that the user had then.
-    fn outcome(&self, position: Position, event: &Counted) -> Outcome {
+    pub(crate) fn verdict(&self, position: Position, event: &Counted) -> Verdict {
         let past = self.row.past.iter().find(|(_, upto)| position.0 <= *upto);
         event.to(self.user, past.map_or(self.row.class, |(class, _)| *class))
     }
@@ -111,7 +111,7 @@ impl Reader {
             if position <= self.upto && position <= starts.of(event.thread.as_ref()).await? {
                 continue;
             }
-            unread.entry(event.thread.clone()).or_default().add(self.outcome(position, event), sign);
+            unread.entry(event.thread.clone()).or_default().add(self.verdict(position, event).outcome, sign);
         }
         if !marks.is_empty() {
             self.mark(&mut starts, &mut unread, rows, upto, marks).await?;
@@ -144,7 +144,7 @@ impl Reader {
         unread.retain(|thread, _| !again.contains_key(thread));
         for (position, event, sign) in older.iter().chain(rows).flat_map(events) {
             if again.get(&event.thread).is_some_and(|read| position > *read) {
-                unread.entry(event.thread.clone()).or_default().add(self.outcome(position, event), sign);
+                unread.entry(event.thread.clone()).or_default().add(self.verdict(position, event).outcome, sign);
             }
         }
         Ok(())

@@ -202,6 +202,13 @@ impl Index {
         self.recent.members.get(&user).or_else(|| self.base.members.get(&user))?.as_ref()
     }
 
+    /// All members, each with the class.
+    pub(crate) fn classes(&self) -> impl Iterator<Item = (u64, u64)> {
+        let recent = &self.recent.members;
+        let base = self.base.members.iter().filter(|(user, _)| !recent.contains_key(*user));
+        recent.iter().chain(base).filter_map(|(user, member)| Some((*user, member.as_ref()?.class)))
+    }
+
     /// Members to whom an event may be something else than to their class.
     pub(crate) fn concerned(&self, looked: &Looked<'_>) -> BTreeSet<u64> {
         let mut found = BTreeSet::new();

@@ -78,7 +78,9 @@ pub(crate) fn split(rules: &Ruleset, user_id: &UserId, room_id: &RoomId) -> Spli
         let Some(conditions) = conditions.map(|(_, stored)| stored).collect::<Option<Vec<String>>>() else { continue };
         let legacy = is_legacy(rule.rule_id());
         let matches_all = conditions.is_empty() && !legacy;
-        split.class.rules.push(ClassRuleRow { legacy, conditions, outcome: outcome(rule) });
+        let outcome = outcome(rule);
+        let actions = if outcome == Outcome::Silent { String::new() } else { actions(rule) };
+        split.class.rules.push(ClassRuleRow { legacy, conditions, outcome, actions });
         if matches_all {
             break;
         }
@@ -138,14 +140,23 @@ fn part(condition: &PushCondition, rule_id: &str, user_id: &UserId, room_id: &Ro
     }
 }
 
-/// What `rules` make of an event for one user, whoever sent it.
-pub(crate) async fn evaluate(rules: &Ruleset, event: &FlattenedJson, context: &PushConditionRoomCtx) -> Outcome {
+/// What a rule has done, in the form of the specification.
+fn actions(rule: AnyPushRuleRef<'_>) -> String {
+    serde_json::to_string(rule.actions()).unwrap_or_default()
+}
+
+/// What `rules` make of an event for one user, whoever sent it, and what is done about it.
+pub(crate) async fn evaluate(
+    rules: &Ruleset,
+    event: &FlattenedJson,
+    context: &PushConditionRoomCtx,
+) -> (Outcome, String) {
     for rule in rules {
         if rule.applies(event, context).await {
-            return outcome(rule);
+            return (outcome(rule), actions(rule));
         }
     }
-    Outcome::Silent
+    Default::default()
 }
 
 /// The event as conditions see it.

@@ -123,20 +123,58 @@ pub(crate) struct Counted {
     /// Short id of the sender, to whom it is nothing; 0: no account here.
     pub(crate) sender: u64,
     /// To the classes that it notifies.
-    pub(crate) classes: Vec<(u64, Outcome)>,
+    pub(crate) classes: Vec<(u64, Verdict)>,
     /// To users to whom it is something else than to their class.
-    pub(crate) users: Vec<(u64, Outcome)>,
+    pub(crate) users: Vec<(u64, Verdict)>,
+    /// Actions of verdicts beside those of [`KNOWN_ACTIONS`], as JSON.
+    pub(crate) actions: Vec<String>,
 }
+
+/// What an event is to somebody, and what is done about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Verdict {
+    pub(crate) outcome: Outcome,
+    /// Number of the actions: first [`KNOWN_ACTIONS`], then those of the row.
+    pub(crate) actions: u16,
+}
+
+/// What nearly every rule has done. Never changed: rows have their numbers.
+pub(crate) const KNOWN_ACTIONS: [&str; 4] = [
+    r#"["notify"]"#,
+    r#"["notify",{"set_tweak":"sound","value":"default"}]"#,
+    r#"["notify",{"set_tweak":"highlight"}]"#,
+    r#"["notify",{"set_tweak":"sound","value":"default"},{"set_tweak":"highlight"}]"#,
+];
 
 impl Counted {
     /// What it is to `user` of `class`.
-    pub(crate) fn to(&self, user: u64, class: u64) -> Outcome {
+    pub(crate) fn to(&self, user: u64, class: u64) -> Verdict {
         if self.sender == user {
-            return Outcome::Silent;
+            return Verdict::default();
         }
         let own = self.users.iter().find(|(to, _)| *to == user);
         let of_class = || self.classes.iter().find(|(to, _)| *to == class);
-        own.or_else(of_class).map(|(_, outcome)| *outcome).unwrap_or_default()
+        own.or_else(of_class).map(|(_, verdict)| *verdict).unwrap_or_default()
+    }
+
+    /// The verdict of a rule with this outcome and these actions.
+    pub(crate) fn verdict(&mut self, outcome: Outcome, actions: &str) -> Verdict {
+        if outcome == Outcome::Silent {
+            return Verdict::default();
+        }
+        let all = KNOWN_ACTIONS.iter().copied().chain(self.actions.iter().map(String::as_str));
+        let at = all.into_iter().position(|known| known == actions).unwrap_or_else(|| {
+            self.actions.push(actions.to_owned());
+            KNOWN_ACTIONS.len() + self.actions.len() - 1
+        });
+        Verdict { outcome, actions: u16::try_from(at).unwrap_or_default() }
+    }
+
+    /// What is done about it, as JSON.
+    pub(crate) fn actions(&self, verdict: Verdict) -> &str {
+        let at = usize::from(verdict.actions);
+        let own = || self.actions.get(at.saturating_sub(KNOWN_ACTIONS.len())).map(String::as_str);
+        KNOWN_ACTIONS.get(at).copied().or_else(own).unwrap_or(KNOWN_ACTIONS[0])
     }
 }
 
@@ -146,8 +184,10 @@ pub(crate) struct CountedRow {
     pub(crate) event: Option<Counted>,
     /// The one that was redacted by it: its position, and what it was.
     pub(crate) redacted: Option<(u64, Counted)>,
+    /// The user whom it invited, and what it is to that user. Nothing of it is counted.
+    pub(crate) invited: Option<(u64, Counted)>,
 }
-row!(CountedRow, 1);
+row!(CountedRow, 2);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ReaderRow {
@@ -222,7 +262,7 @@ row!(ChangeRow, 1);
 pub(crate) struct ClassRow {
     pub(crate) rules: Vec<ClassRuleRow>,
 }
-row!(ClassRow, 1);
+row!(ClassRow, 2);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ClassRuleRow {
@@ -231,6 +271,8 @@ pub(crate) struct ClassRuleRow {
     /// Conditions in the JSON of the specification.
     pub(crate) conditions: Vec<String>,
     pub(crate) outcome: Outcome,
+    /// What is done, in the JSON of the specification; empty where nothing is.
+    pub(crate) actions: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use crate::{
     core::{Core, Standing},
     tables::{
         ASIDES, AsideRow, CLASSES, COUNTED, ClassRow, Counted, CountedRow, DEFAULT_CLASS, Held, MEMBERS, MemberRow,
-        NO_CLASS, Outcome, READERS, ReaderRow, TALLIES, TallyRow, aside_key, class_key, counted_key, reader_key,
+        NO_CLASS, READERS, ReaderRow, TALLIES, TallyRow, Verdict, aside_key, class_key, counted_key, reader_key,
         rules_key, tally_key, total, total_mut,
     },
 };
@@ -67,6 +67,11 @@ impl Work {
         Ok(())
     }
 
+    /// Notes what an event is to the user whom it invites.
+    pub(crate) fn invite(&mut self, user: u64, counted: Counted) {
+        self.counted.invited = Some((user, counted));
+    }
+
     /// Takes the event at `position` back, if it was counted.
     pub(crate) async fn take_back(&mut self, position: Position, queued: &Overlay<'_>) -> Result<(), StoreError> {
         let key = counted_key(self.room).position(position).key();
@@ -82,18 +87,18 @@ impl Work {
         self.changed = true;
         let is_kept = |class: u64| class == DEFAULT_CLASS || self.tally.classes.iter().any(|(kept, _)| *kept == class);
         let classes: Vec<_> = counted.classes.iter().copied().filter(|(class, _)| is_kept(*class)).collect();
-        for (class, outcome) in &classes {
-            total_mut(&mut self.tally.totals, *class).add(*outcome, sign);
+        for (class, verdict) in &classes {
+            total_mut(&mut self.tally.totals, *class).add(verdict.outcome, sign);
         }
         let sender =
-            (counted.sender != 0 && !counted.classes.is_empty()).then_some((counted.sender, Outcome::default()));
+            (counted.sender != 0 && !counted.classes.is_empty()).then_some((counted.sender, Verdict::default()));
         let kept: Vec<u64> = self.tally.classes.iter().map(|(class, _)| *class).collect();
-        for (user, outcome) in sender.into_iter().chain(counted.users.iter().copied()) {
+        for (user, verdict) in sender.into_iter().chain(counted.users.iter().copied()) {
             let mut aside = self.take_aside(user, queued).await?;
-            aside.own.add(outcome, sign);
+            aside.own.add(verdict.outcome, sign);
             aside.instead.retain(|(class, _)| *class == DEFAULT_CLASS || kept.contains(class));
-            for (class, outcome) in &classes {
-                total_mut(&mut aside.instead, *class).add(*outcome, sign);
+            for (class, verdict) in &classes {
+                total_mut(&mut aside.instead, *class).add(verdict.outcome, sign);
             }
             self.put_aside(user, aside);
         }
@@ -219,6 +224,9 @@ impl Work {
         for (user, version) in &self.rules {
             expect(batch, rules_key(*user), *version);
         }
+        if self.counted != CountedRow::default() {
+            COUNTED.put(batch, counted_key(room).slot(entry).template(), &self.counted);
+        }
         if !self.changed {
             return;
         }
@@ -226,9 +234,6 @@ impl Work {
             self.tally.names = names;
         }
         TALLIES.put_with(batch, tally_key(room), version, &at, &self.tally);
-        if self.counted != CountedRow::default() {
-            COUNTED.put(batch, counted_key(room).slot(entry).template(), &self.counted);
-        }
         for (user, reader) in &self.readers {
             let key = reader_key(room, *user);
             match reader {

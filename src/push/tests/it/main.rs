@@ -7,4 +7,5 @@ mod costs;
 mod counts;
 mod histories;
 mod naive;
+mod notices;
 mod support;
