@@ -8,7 +8,10 @@ mod receipts;
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,7 +19,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use quick_cache::sync::Cache;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use wardstead_limits::store as limits;
 
 use crate::StoreError;
@@ -34,16 +37,23 @@ pub trait Audience: Send + Sync + 'static {
     async fn local_members(&self, room: u64) -> Result<Vec<u64>, StoreError>;
 }
 
-/// The waiting requests of one user.
-#[derive(Debug)]
-struct User {
-    /// Sent at each wake-up; holds the number of the oldest listener that may go on waiting.
-    signal: watch::Sender<u64>,
-    /// Number of the next listener.
-    next: u64,
+/// A request that waits. Thousands do at once, so it is small.
+#[derive(Debug, Default)]
+struct Signal {
+    /// Keeps a wake-up for who does not wait yet.
+    woken: Notify,
+    ended: AtomicBool,
 }
 
-type Users = Arc<Mutex<HashMap<u64, User>>>;
+impl Signal {
+    fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.woken.notify_one();
+    }
+}
+
+/// The waiting requests of each user, the oldest first. Nobody is in it without one.
+type Users = Arc<Mutex<HashMap<u64, Vec<Arc<Signal>>>>>;
 
 pub(crate) struct Notifier {
     users: Users,
@@ -69,27 +79,26 @@ pub enum Woken {
 #[derive(Debug)]
 pub struct Listener {
     user: u64,
-    number: u64,
-    signal: Option<watch::Receiver<u64>>,
+    signal: Arc<Signal>,
     users: Users,
 }
 
 impl Listener {
     /// Returns when something of the user's may have changed since the listener was made or last returned.
     pub async fn woken(&mut self) -> Woken {
-        let Some(signal) = &mut self.signal else { return Woken::Ended };
-        match signal.changed().await {
-            Ok(()) if *signal.borrow_and_update() <= self.number => Woken::News,
-            _ => Woken::Ended,
+        if !self.signal.ended.load(Ordering::Acquire) {
+            self.signal.woken.notified().await;
         }
+        if self.signal.ended.load(Ordering::Acquire) { Woken::Ended } else { Woken::News }
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
         let mut users = self.users.lock();
-        self.signal = None;
-        if users.get(&self.user).is_some_and(|user| user.signal.receiver_count() == 0) {
+        let Some(waiting) = users.get_mut(&self.user) else { return };
+        waiting.retain(|signal| !Arc::ptr_eq(signal, &self.signal));
+        if waiting.is_empty() {
             users.remove(&self.user);
         }
     }
@@ -115,21 +124,17 @@ impl Notifier {
     /// A listener for `user`. Beyond [`limits::WAITERS_PER_USER`] the oldest is ended.
     pub(crate) fn listen(&self, user: u64) -> Listener {
         let mut users = self.users.lock();
-        let entry = users.entry(user).or_insert_with(|| User { signal: watch::Sender::new(0), next: 0 });
-        let number = entry.next;
-        entry.next += 1;
-        let signal = entry.signal.subscribe();
-        if entry.signal.receiver_count() > limits::WAITERS_PER_USER {
-            let oldest = (number + 1).saturating_sub(limits::WAITERS_PER_USER as u64);
-            entry.signal.send_replace(oldest);
-        }
-        let signal = Some(signal);
-        Listener { user, number, signal, users: Arc::clone(&self.users) }
+        let waiting = users.entry(user).or_insert_with(|| Vec::with_capacity(1));
+        let signal = Arc::<Signal>::default();
+        waiting.push(Arc::clone(&signal));
+        let beyond = waiting.len().saturating_sub(limits::WAITERS_PER_USER);
+        waiting.iter().take(beyond).for_each(|oldest| oldest.end());
+        Listener { user, signal, users: Arc::clone(&self.users) }
     }
 
     /// Requests that wait.
     pub(crate) fn waiting(&self) -> usize {
-        self.users.lock().values().map(|user| user.signal.receiver_count()).sum()
+        self.users.lock().values().map(Vec::len).sum()
     }
 
     /// Bytes of the cache of who is in which room.
@@ -145,9 +150,7 @@ impl Notifier {
 
     /// Ends every wait.
     pub(crate) fn end_all(&self) {
-        self.users.lock().values().for_each(|user| {
-            user.signal.send_replace(u64::MAX);
-        });
+        self.users.lock().values().flatten().for_each(|signal| signal.end());
     }
 
     /// `user` is in `room` now, or not any more: as `is_in`, the rest of the journal entry's key, says.
@@ -250,7 +253,7 @@ impl Notifier {
 
 fn wake_all(listening: &Users, users: &[u64]) {
     let listening = listening.lock();
-    users.iter().filter_map(|user| listening.get(user)).for_each(|user| user.signal.send_modify(|_| ()));
+    users.iter().filter_map(|user| listening.get(user)).flatten().for_each(|signal| signal.woken.notify_one());
 }
 
 #[cfg(test)]
@@ -292,7 +295,7 @@ mod tests {
         let notifier = Notifier::new(Counter::default());
         let mut listeners: Vec<_> = (0..=limits::WAITERS_PER_USER).map(|_| notifier.listen(1)).collect();
         assert_eq!(is_woken(&mut listeners[0]).await, Some(Woken::Ended));
-        assert_eq!(is_woken(&mut listeners[1]).await, Some(Woken::News));
+        assert_eq!(is_woken(&mut listeners[1]).await, None, "the others wait on");
         drop(listeners);
         assert!(notifier.users.lock().is_empty());
     }

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use wardstead_accounts::{Accounts, Presence, PresenceState, Session};
+use tokio::time::Instant;
+use wardstead_accounts::{Accounts, Presence, PresenceState, Present, Session};
 use wardstead_engine::Position;
 use wardstead_limits::{own_data, sync as limits};
 use wardstead_push::Push;
@@ -137,25 +138,39 @@ impl Syncer {
     /// # Errors
     /// [`SyncError`]; the client may repeat the request with the same token.
     pub async fn sync(&self, by: &Session, request: SyncRequest) -> Result<Bytes, SyncError> {
-        let mut filter = Box::new(Filter::new(request.filter, &by.user_id));
+        // What surrounds the wait is in places of its own, which are given back before it: thousands wait at once.
+        match Box::pin(self.begin(by, request)).await? {
+            Begun::Answered(answer) => Ok(answer),
+            Begun::Waits(asked) => self.wait(by, asked).await,
+        }
+    }
+
+    /// Answers what needs no waiting.
+    async fn begin(&self, by: &Session, request: SyncRequest) -> Result<Begun, SyncError> {
+        let mut filter = Filter::new(request.filter, &by.user_id);
         let since = request.since.as_deref();
         let token =
             since.map(|since| self.store.tokens().read_sync(since).map_err(|_| SyncError::Since)).transpose()?;
-        let _present = self.presence.syncing(by, request.set_presence);
+        let present = self.presence.syncing(by, request.set_presence);
         // Before the first look: what is committed from here on wakes it.
         let listener = self.store.listen(by.user);
         let upto = self.store.caught_up().await?;
         filter.ignore(Box::pin(self.ignored(by, upto)).await?);
         let own = token.filter(|token| token.user == by.user);
         let has = self.members_of(by, &filter, since.filter(|_| own.is_some()));
-        let question = Waiting { by, state_name: request.state, since, has: has.as_ref() };
         if let Some(token) = own {
-            let full_state = request.full_state;
-            let timeout_ms = if full_state { 0 } else { request.timeout_ms.min(limits::TIMEOUT_MS) };
-            let timeout = Duration::from_millis(timeout_ms);
-            return self.wait(Asked { question, filter, token, full_state, timeout }, listener, upto).await;
+            let at = self.standing(by, &token, upto);
+            self.acknowledge(by, at.inbox).await;
+            let SyncRequest { since, timeout_ms, full_state, state, .. } = request;
+            let timeout_ms = if full_state { 0 } else { timeout_ms.min(limits::TIMEOUT_MS) };
+            // Nobody is told anything for a token that has expired meanwhile.
+            let good_ms = by.expires_ms.map_or(u64::MAX, |ms| ms.saturating_sub(self.store.clock().now_ms()));
+            let timeout = tokio::time::sleep(Duration::from_millis(timeout_ms.min(good_ms))).deadline();
+            let last = timeout_ms == 0;
+            let asked = Asked { since, state, has, filter, full_state, at, timeout, last, listener, _present: present };
+            return Ok(Begun::Waits(Box::new(asked)));
         }
-        let question = question.with(&filter);
+        let question = Question { by, filter: &filter, state_name: request.state, since, has: has.as_ref() };
         let mut ephemeral = Box::pin(self.ephemeral(by, Told::default(), &filter, token.is_some())).await?;
         Box::pin(self.name_present(&mut ephemeral)).await?;
         let mut sections = match token {
@@ -167,7 +182,7 @@ impl Syncer {
             None => Box::pin(self.initial(&question, upto, Position::ZERO)).await?,
         };
         sections.to_device = Box::pin(self.to_device(by, Inbox::unread(), upto)).await?;
-        self.respond(&question, upto, sections, ephemeral)
+        self.respond(&question, upto, sections, ephemeral).map(Begun::Answered)
     }
 
     /// The members that the client has which comes with `since`, where it is not to be told them again.
@@ -180,41 +195,67 @@ impl Syncer {
     }
 
     /// Looks, waits until there may be something to tell, and looks again.
-    async fn wait(&self, asked: Asked<'_>, mut listener: Listener, upto: Position) -> Result<Bytes, SyncError> {
-        let Asked { question, mut filter, token, full_state, timeout } = asked;
-        let mut at = self.standing(question.by, &token, upto);
-        self.acknowledge(question.by, at.inbox).await;
-        let mut last = timeout.is_zero();
-        // Nobody is told anything for a token that has expired meanwhile.
-        let good_ms = question.by.expires_ms.map(|expires_ms| expires_ms.saturating_sub(self.store.clock().now_ms()));
-        let timeout = tokio::time::sleep(good_ms.map_or(timeout, |ms| timeout.min(Duration::from_millis(ms))));
-        tokio::pin!(timeout);
+    async fn wait(&self, by: &Session, mut asked: Box<Asked>) -> Result<Bytes, SyncError> {
         loop {
-            // In a place of its own, which is given back before it waits: thousands wait at once.
-            let again = match Box::pin(self.look(question, &mut filter, &mut at, full_state, last)).await? {
+            let again = match Box::pin(self.look(by, &mut asked)).await? {
                 Look::Found(answer) => return Ok(answer),
                 Look::Nothing(again) => again,
             };
-            tokio::select! {
-                biased;
-                // First: news that the filter hides must not keep the client waiting for ever. One more look: it moves the
-                // token of a client that nothing wakes, and finds what a lost wake-up was about.
-                () = &mut timeout => {
-                    last = true;
-                    if question.by.expires_ms.is_some() {
-                        Box::pin(self.accounts.check(question.by)).await?;
+            match self.rest(&mut asked, again).await {
+                Rested::Enough => {
+                    // One more look: it moves the token of a client that nothing wakes, and finds what a lost wake-up was about.
+                    asked.last = true;
+                    if by.expires_ms.is_some() {
+                        Box::pin(self.accounts.check(by)).await?;
                     }
                 }
-                woken = listener.woken() => if woken == Woken::Ended {
-                    let question = question.with(&filter);
-                    return self.respond(&question, at.upto, Sections::default(), Ephemeral::nothing(at.told));
-                },
-                () = self.until(again.typing_ms) => {}
-                () = self.until_presence(again.presence) => {}
+                Rested::Ended => {
+                    let nothing = Ephemeral::nothing(asked.at.told);
+                    return self.respond(&asked.question(by), asked.at.upto, Sections::default(), nothing);
+                }
+                Rested::News => {}
             }
-            at.upto = self.store.position();
-            Box::pin(self.still_good(question.by, &mut at)).await?;
+            asked.at.upto = self.store.position();
+            Box::pin(self.still_good(by, &mut asked.at)).await?;
         }
+    }
+
+    /// Returns when there may be something to tell. One alarm for whatever comes first, since each takes its place in memory.
+    async fn rest(&self, asked: &mut Asked, again: Again) -> Rested {
+        let timeout = asked.timeout;
+        let mut alarm = again.typing_ms.map_or(timeout, |ms| timeout.min(self.deadline(ms)));
+        let mut presence = again.presence;
+        loop {
+            let settled = async {
+                match presence {
+                    Some(PresenceAgain { settled_ms, .. }) => self.presence.settled_since(settled_ms).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                // First: news that the filter hides must not keep the client waiting for ever.
+                () = tokio::time::sleep_until(alarm) => {
+                    return if alarm == timeout { Rested::Enough } else { Rested::News };
+                }
+                woken = asked.listener.woken() => return match woken {
+                    Woken::Ended => Rested::Ended,
+                    Woken::News => Rested::News,
+                },
+                () = settled => {}
+            }
+            let due_ms = presence.take().map_or(0, |presence| presence.due_ms);
+            if due_ms <= self.store.clock().now_ms() {
+                return Rested::News;
+            }
+            alarm = alarm.min(self.deadline(due_ms));
+        }
+    }
+
+    /// A Unix millisecond as alarms take it, at least one millisecond from now.
+    fn deadline(&self, ms: u64) -> Instant {
+        let pause = ms.saturating_sub(self.store.clock().now_ms()).max(1);
+        tokio::time::sleep(Duration::from_millis(pause)).deadline()
     }
 
     /// Where a client stands that comes with `token`, for a first look up to `upto`.
@@ -240,17 +281,11 @@ impl Syncer {
     }
 
     /// One look for something to tell, up to `at.upto`; the next starts where it ended. `last`: there is an answer whatever it finds.
-    async fn look(
-        &self,
-        question: Waiting<'_>,
-        filter: &mut Filter,
-        at: &mut Standing,
-        full_state: bool,
-        last: bool,
-    ) -> Result<Look, SyncError> {
-        let (Waiting { by, .. }, Standing { since, upto, told, inbox, .. }) = (question, *at);
-        filter.ignore(self.ignored(by, upto).await?);
-        let question = question.with(filter);
+    async fn look(&self, by: &Session, asked: &mut Asked) -> Result<Look, SyncError> {
+        let Standing { since, upto, told, inbox, .. } = asked.at;
+        asked.filter.ignore(self.ignored(by, upto).await?);
+        let question = asked.question(by);
+        let Asked { filter, at, full_state, last, .. } = &*asked;
         // The epoch may end while the client waits.
         if let Err(true_upto) = self.reach_of(at) {
             let mut ephemeral = self.ephemeral(by, told, filter, true).await?;
@@ -260,17 +295,18 @@ impl Syncer {
             return self.respond(&question, upto, sections, ephemeral).map(Look::Found);
         }
         let range = Range { since: since.min(upto), upto };
-        let mut sections = Box::pin(self.incremental(&question, range, full_state)).await?;
+        let mut sections = Box::pin(self.incremental(&question, range, *full_state)).await?;
         sections.to_device = self.to_device(by, inbox, upto).await?;
         sections.device_lists = self.device_lists(by, range).await?;
         let mut ephemeral = self.ephemeral(by, told, filter, !sections.is_empty()).await?;
         ephemeral.also(self.newly_shared(by, range, &sections, filter).await?);
-        if !sections.is_empty() || ephemeral.ready || last {
+        if !sections.is_empty() || ephemeral.ready || *last {
             self.name_present(&mut ephemeral).await?;
             let (rooms, typing) = (&mut sections.rooms, &ephemeral.typing);
             Box::pin(self.count_typing(&question, rooms, typing, upto)).await?;
             return self.respond(&question, upto, sections, ephemeral).map(Look::Found);
         }
+        let at = &mut asked.at;
         self.still_good(by, at).await?;
         // Nothing up to here concerns this user.
         (at.epoch, at.since, at.told, at.inbox) = (self.store.epoch(), upto, ephemeral.looked, inbox.looked(upto));
@@ -290,26 +326,6 @@ impl Syncer {
     fn is_forgotten(&self, token: &SyncToken) -> bool {
         let kept_ms = own_data::TOMBSTONE_MS - own_data::TOMBSTONE_MARGIN_MS;
         token.presence_s != 0 && u64::from(token.presence_s) * 1_000 + kept_ms < self.store.clock().now_ms()
-    }
-
-    /// Returns at a Unix millisecond; `None`: never.
-    async fn until(&self, ms: Option<u64>) {
-        match ms {
-            None => std::future::pending().await,
-            Some(ms) => {
-                let pause = ms.saturating_sub(self.store.clock().now_ms()).max(1);
-                tokio::time::sleep(Duration::from_millis(pause)).await;
-            }
-        }
-    }
-
-    /// Returns when presence may have something to tell; `None`: never.
-    async fn until_presence(&self, again: Option<PresenceAgain>) {
-        let Some(PresenceAgain { settled_ms, due_ms }) = again else { return std::future::pending().await };
-        self.presence.settled_since(settled_ms).await;
-        if self.store.clock().now_ms() < due_ms {
-            self.until(Some(due_ms)).await;
-        }
     }
 
     fn respond(
@@ -346,32 +362,45 @@ impl Syncer {
     }
 }
 
-/// A request with a token.
-struct Asked<'a> {
-    question: Waiting<'a>,
-    filter: Box<Filter>,
-    token: SyncToken,
+/// What became of a request at its beginning.
+enum Begun {
+    Answered(Bytes),
+    /// It has a token, and may have to wait.
+    Waits(Box<Asked>),
+}
+
+/// A request with a token. All that is kept while it waits is here.
+struct Asked {
+    since: Option<String>,
+    state: StateName,
+    /// The members that the client has; `None`: it does not load them lazily.
+    has: Option<Members>,
+    /// It changes when the user ignores others than before.
+    filter: Filter,
     full_state: bool,
-    timeout: Duration,
+    at: Standing,
+    timeout: Instant,
+    /// There is an answer to the next look, whatever it finds.
+    last: bool,
+    listener: Listener,
+    _present: Present,
 }
 
-/// A question whose filter may change while it waits: whom the user ignores is in it.
-#[derive(Clone, Copy)]
-struct Waiting<'a> {
-    by: &'a Session,
-    state_name: StateName,
-    since: Option<&'a str>,
-    has: Option<&'a Members>,
-}
-
-impl<'a> Waiting<'a> {
-    fn with<'b>(self, filter: &'b Filter) -> Question<'b>
-    where
-        'a: 'b,
-    {
-        let Self { by, state_name, since, has } = self;
-        Question { by, filter, state_name, since, has }
+impl Asked {
+    fn question<'a>(&'a self, by: &'a Session) -> Question<'a> {
+        let Self { since, state, has, filter, .. } = self;
+        Question { by, filter, state_name: *state, since: since.as_deref(), has: has.as_ref() }
     }
+}
+
+/// Why a request does not wait any longer.
+enum Rested {
+    /// There may be something to tell.
+    News,
+    /// It has waited as long as it may.
+    Enough,
+    /// It is to be answered with nothing, at once.
+    Ended,
 }
 
 /// Where a request that waits stands.

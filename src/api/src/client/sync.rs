@@ -52,24 +52,29 @@ impl IncomingRequest for Request {
 
 /// A client that hangs up ends its wait; a server that
 /// shuts down answers it with what there is.
-pub(super) async fn sync(Ruma { state, request, caller, .. }: Ruma<Request>) -> Result<JsonBytes, ApiError> {
+pub(super) async fn sync(ruma: Ruma<Request>) -> Result<JsonBytes, ApiError> {
+    let Ruma { state, request, caller, .. } = ruma;
+    let asked = Box::pin(asked(&state, &caller, request)).await?;
+    Ok(JsonBytes(state.syncer.sync(&caller, asked).await?))
+}
+
+async fn asked(state: &ApiState, caller: &Session, request: Request) -> Result<SyncRequest, ApiError> {
     let name = match (request.use_state_after, request.unstable_use_state_after) {
         (true, _) => StateName::After,
         (false, true) => StateName::AfterUnstable,
         (false, false) => StateName::Before,
     };
-    let asked = SyncRequest {
+    Ok(SyncRequest {
         since: request.since,
         timeout_ms: request.timeout.unwrap_or_default(),
         full_state: request.full_state,
         filter: match &request.filter {
-            Some(text) => filter(&state, &caller, text).await?,
+            Some(text) => filter(state, caller, text).await?,
             None => SyncFilter::default(),
         },
         state: name,
         set_presence: presence::state(&request.set_presence)?,
-    };
-    Ok(JsonBytes(state.syncer.sync(&caller, asked).await?))
+    })
 }
 
 /// The filter, given whole or by its id. An id never starts with a brace.
