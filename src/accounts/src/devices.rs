@@ -92,6 +92,30 @@ impl Accounts {
         Err(AccountsError::Contended)
     }
 
+    /// What the user calls the session's device.
+    ///
+    /// # Errors
+    /// `NoDevice` when it is gone meanwhile, and the store's.
+    pub async fn device_name(&self, of: &Session) -> Result<Option<String>, AccountsError> {
+        Ok(self.standing(of).await?.row.display_name)
+    }
+
+    /// Adds to `batch` that the session's device is there, is called what it is called, and is no other than before: what is kept for a
+    /// device is never left behind by its removal. A batch that loses with [`Losing::Rebuild`] because of it is built again.
+    ///
+    /// # Errors
+    /// `NoDevice` when it is gone meanwhile, and the store's.
+    pub async fn assert_device(&self, batch: &mut Batch, of: &Session) -> Result<(), AccountsError> {
+        let Found { key, version, .. } = self.standing(of).await?;
+        batch.expect(key, Expect::Version(version), Losing::Rebuild);
+        Ok(())
+    }
+
+    async fn standing(&self, of: &Session) -> Result<Found<DeviceRow>, AccountsError> {
+        let found = self.good_device(of, &of.device_id).await?;
+        if found.row.device == of.device { Ok(found) } else { Err(AccountsError::NoDevice) }
+    }
+
     /// The row of a device that is not void: the session is good, so devices of a lower session number than its own are.
     async fn good_device(&self, of: &Session, device_id: &DeviceId) -> Result<Found<DeviceRow>, AccountsError> {
         if !(1..=limits::DEVICE_ID_BYTES).contains(&device_id.as_str().len()) {

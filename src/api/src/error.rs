@@ -4,6 +4,7 @@
 
 mod accounts;
 mod directory;
+mod e2ee;
 mod identity;
 mod push;
 mod rooms;

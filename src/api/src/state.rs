@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ruma::OwnedServerName;
 use wardstead_accounts::Accounts;
 use wardstead_directory::Directory;
+use wardstead_e2ee::Keys;
 use wardstead_identity::Identity;
 use wardstead_limits::{Clock, Rng};
 use wardstead_push::Push;
@@ -27,6 +28,8 @@ pub struct ApiParts {
     pub rooms: Rooms,
     /// How rooms are found.
     pub directory: Directory,
+    /// Device keys, one-time keys, cross-signing.
+    pub keys: Keys,
     /// Push rules, and what was not read.
     pub push: Push,
     /// What clients have not been sent yet.

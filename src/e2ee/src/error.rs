@@ -15,6 +15,18 @@ pub enum E2eeError {
     /// A signature that does not verify, or is missing where there must be one: `M_INVALID_SIGNATURE`.
     #[error("{0}")]
     InvalidSignature(&'static str),
+    /// Not what the specification says such keys are: `M_BAD_JSON`.
+    #[error("{0}")]
+    BadJson(&'static str),
+    /// A one-time key with this name is there already and is another one: `M_UNKNOWN`, with a sentence that clients look for.
+    #[error("One time key {0} already exists and is another one")]
+    KeyExists(String),
+    /// A device and a cross-signing key would have one name: `M_FORBIDDEN`.
+    #[error("a device has the name of a cross-signing key")]
+    NameTaken,
+    /// A key is signed with one that is not there: `M_MISSING_PARAM`.
+    #[error("{0}")]
+    Missing(&'static str),
     /// No such thing: `M_NOT_FOUND`.
     #[error("{0}")]
     NotFound(&'static str),

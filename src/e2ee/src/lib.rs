@@ -4,8 +4,13 @@
 //! for is that it hands out only what its owner signed ([`signature`]).
 
 mod error;
+mod keys;
 mod lists;
 pub mod signature;
 
 pub use error::E2eeError;
+pub use keys::{
+    ClaimWanted, Claimed, CrossSigned, CrossSigningUpload, KeyCounts, KeyKeeper, KeyUpload, Keys, KeysWanted, NotKept,
+    Queried, SignedKeys,
+};
 pub use lists::{Company, DeviceListLog, ListChange, Moved, OwnMoves};

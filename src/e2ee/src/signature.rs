@@ -26,16 +26,21 @@ pub fn verify(object: &CanonicalJsonObject, user: &str, key_id: &str, key: &str)
         .and_then(|of_user| of_user.get(key_id));
     let Some(given) = given else { return Verdict::Missing };
     let verified = given.as_str().is_some_and(|signature| {
-        let (Ok(key), Ok(signature)) = (Ed25519PublicKey::from_base64(key), Ed25519Signature::from_base64(signature))
-        else {
-            return false;
-        };
         let mut signed = object.clone();
         signed.remove("signatures");
         signed.remove("unsigned");
-        serde_json::to_vec(&signed).is_ok_and(|bytes| key.verify(&bytes, &signature).is_ok())
+        serde_json::to_vec(&signed).is_ok_and(|bytes| is_of(signature, key, &bytes))
     });
     if verified { Verdict::Verified } else { Verdict::Forged }
+}
+
+/// Whether `signature` is that of `key` over `signed`; both in unpadded base64.
+#[must_use]
+pub fn is_of(signature: &str, key: &str, signed: &[u8]) -> bool {
+    match (Ed25519PublicKey::from_base64(key), Ed25519Signature::from_base64(signature)) {
+        (Ok(key), Ok(signature)) => key.verify(signed, &signature).is_ok(),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

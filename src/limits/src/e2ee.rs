@@ -1,1 +1,48 @@
 //! Bounds of device keys, key backups and messages to devices.
+
+/// Bytes of what a node remembers of how many keys devices have.
+pub const COUNTED_DEVICES_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes that such an entry takes with the overhead of the cache.
+pub const COUNTED_DEVICE_BYTES: usize = 400;
+/// Bytes of a device's keys, or of a cross-signing key, with their signatures. Today's have below 1 KiB; keys that withstand a quantum computer
+/// have some KiB.
+pub const KEY_OBJECT_BYTES: usize = 16 * 1024;
+/// One-time keys in one upload. Clients make 50 or 100.
+pub const ONE_TIME_KEYS_PER_UPLOAD: usize = 500;
+/// Bytes of a one-time or fallback key with its signature. 500 of them, with their ids, fit into one batch.
+pub const ONE_TIME_KEY_BYTES: usize = 1_536;
+/// Bytes of the id of a one-time or fallback key.
+pub const KEY_ID_BYTES: usize = 128;
+/// Bytes of the name of an algorithm.
+pub const ALGORITHM_BYTES: usize = 64;
+/// One-time keys that wait for one device: what a client uploads when it counts wrongly, a few times over.
+pub const ONE_TIME_KEYS_PER_DEVICE: u64 = 2_000;
+/// Fallback keys of one device, each of another algorithm. There is one today.
+pub const FALLBACK_KEYS_PER_DEVICE: usize = 8;
+/// Keys verified before others get their turn: some 0.5 ms.
+pub const KEYS_VERIFIED_AT_ONCE: usize = 8;
+/// Milliseconds for which the id of a claimed one-time key is remembered: 30 days. An upload that is repeated later would have the key claimed
+/// twice; clients repeat within seconds.
+pub const CLAIMED_ID_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
+/// Ids that one upload looks at to forget old ones: more than are claimed between two uploads.
+pub const CLAIMED_IDS_LOOKED_AT: usize = 256;
+/// Users in one query. Clients ask for 250.
+pub const QUERY_USERS: usize = 5_000;
+/// Devices named in one query or claim.
+pub const QUERY_DEVICES: usize = 20_000;
+/// Bytes of the keys in one answer: 10,000 devices.
+pub const QUERY_BYTES: usize = 16 * 1024 * 1024;
+/// Reads of one query or claim under way at a time.
+pub const KEY_READ_REQUESTS: usize = 8;
+/// Devices whose keys are claimed in one commit: three rows and a journal entry each.
+pub const CLAIM_DEVICES_PER_BATCH: usize = 100;
+/// One-time keys that a claim looks at beyond those that others on this node are just claiming.
+pub const CLAIM_KEYS_AHEAD: usize = 4;
+/// Times that a claim tries again when another node was quicker. Each time somebody got a key, so this many in a row happen to nobody.
+pub const CLAIM_TRIES: usize = 256;
+/// Keys in one upload of signatures.
+pub const SIGNED_KEYS_PER_UPLOAD: usize = 500;
+/// Signatures over one object in an upload: each is a verification.
+pub const SIGNATURE_ENTRIES: usize = 100;
+/// Signatures of devices that are kept over one master key.
+pub const MASTER_SIGNATURE_ENTRIES: usize = 500;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use wardstead_engine::{
     Engine, EngineError, Position,
-    system::{self, EndedEpoch},
+    system::{self, EndedEpoch, EpochReason},
 };
+use wardstead_limits::engine::EPOCH_ENTRIES;
 
 /// How a sync token can be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,18 @@ impl Epochs {
     #[must_use]
     pub fn ended(&self) -> &[EndedEpoch] {
         &self.ended
+    }
+
+    /// From which position on what is written is not older than the last restore or import: what stands below may have been used up
+    /// since, without a trace. Zero where there was none that is remembered.
+    ///
+    /// A failover is none: what was acknowledged stands on the standby, too.
+    #[must_use]
+    pub fn restored_at(&self) -> Position {
+        let restored = self.ended.iter().rfind(|ended| ended.reason != EpochReason::Failover);
+        // What came before the oldest that is remembered may have been a restore.
+        let forgotten = self.ended.first().filter(|_| self.ended.len() >= EPOCH_ENTRIES);
+        restored.or(forgotten).map_or(Position::ZERO, |ended| ended.next)
     }
 
     /// How a token of `epoch` and `position` can be answered: incrementally when everything up to its position is part of
@@ -96,8 +109,6 @@ impl SeenEpochs {
 
 #[cfg(test)]
 mod tests {
-    use wardstead_engine::system::EpochReason;
-
     use super::*;
 
     fn ended(epoch: u64, last: u64, next: u64) -> EndedEpoch {
@@ -128,5 +139,17 @@ mod tests {
         }
         assert_eq!(Epochs::default().readable(0, Position(5)), Reach::Incremental);
         assert_eq!(Epochs::default().readable(1, Position(5)), Reach::Gappy);
+    }
+
+    #[test]
+    fn what_is_older_than_a_restore_is_known_by_its_position() {
+        let restore = |epoch, last, next| EndedEpoch { reason: EpochReason::Restore, ..ended(epoch, last, next) };
+        let of = |ended: &[EndedEpoch]| Epochs { current: 99, ended: ended.into() }.restored_at();
+        assert_eq!(of(&[]), Position::ZERO);
+        assert_eq!(of(&[ended(0, 50, 1_000)]), Position::ZERO, "a failover loses nothing");
+        assert_eq!(of(&[restore(0, 50, 1_000), ended(7, 1_200, 5_000)]), Position(1_000));
+        assert_eq!(of(&[restore(0, 50, 1_000), restore(7, 1_200, 5_000)]), Position(5_000));
+        let many: Vec<_> = (0..EPOCH_ENTRIES as u64).map(|n| ended(n, n * 100, n * 100 + 50)).collect();
+        assert_eq!(of(&many), Position(50), "what is forgotten may have been a restore");
     }
 }

@@ -22,6 +22,9 @@ pub const PRIVATE_RECEIPT: u16 = 0x0203;
 pub const TO_DEVICE: u16 = 0x0205;
 /// A local user's devices or keys changed. Scope: the user, whom whoever shares a room with them has to ask about again. Key: empty.
 pub const DEVICE_LIST: u16 = 0x0206;
+/// One-time or fallback keys of a local user's device changed: uploaded, claimed, or gone. Scope: the user. Key: the device's short id,
+/// eight bytes big-endian.
+pub const KEY_COUNTS: u16 = 0x0207;
 /// A local user's account data changed. Scope: the user. Key: the room's short id, eight bytes big-endian; 0: that of no room.
 pub const ACCOUNT_DATA: u16 = 0x0204;
 /// A local user's push rules changed. Key: empty.

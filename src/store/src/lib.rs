@@ -6,7 +6,7 @@
 //! resolves. The way of news: the tail reads the journal, moves the change window and wakes the users concerned.
 //!
 //! A table's owner is the only part that names it. Numbers of tables: store 0x010–0x01f, accounts 0x020–0x03f, rooms
-//! 0x040–0x07f, identity 0x080–0x08f, directory 0x0c0–0x0cf.
+//! 0x040–0x07f, identity 0x080–0x08f, e2ee 0x0a0–0x0bf, directory 0x0c0–0x0cf, push 0x0e0–0x0ef.
 
 mod commit;
 mod contribute;

@@ -7,6 +7,7 @@ use tokio::{net::TcpListener, sync::watch};
 use wardstead_accounts::{AccountChange, AccountHooks, Accounts, Presence};
 use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures, Limiter, RateLimits, TrustedProxies};
 use wardstead_directory::{Directory, PeopleIndex, Publisher};
+use wardstead_e2ee::{KeyKeeper, Keys};
 use wardstead_engine::EngineError;
 use wardstead_identity::{Doorkeeper, Identity, IdentityConfig, IdentityError, NewRegistrationToken, run_departures};
 use wardstead_limits::api as limits;
@@ -207,7 +208,8 @@ struct Wired {
 /// The parts over `data`.
 async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy) -> Result<Wired, ServerError> {
     let (store, name) = (&data.store, &config.server.name);
-    let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> = vec![Arc::new(PeopleIndex), Arc::new(RuleKeeper)];
+    let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> =
+        vec![Arc::new(PeopleIndex), Arc::new(RuleKeeper), Arc::new(KeyKeeper)];
     let followers = Arc::new(Contributors::new(followers));
     let hooks = AccountHooks { contributors: followers, lifetimes: config.sessions.lifetimes() };
     let accounts = Accounts::with_hooks(store.clone(), name.clone(), hooks);
@@ -251,11 +253,13 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
         nodes: Arc::clone(&nodes),
     };
     let registry = metrics::registry(looked, &figures, config.durability());
+    let keys = Keys::new(store.clone(), accounts.clone());
     let state = ApiState::new(ApiParts {
         accounts,
         identity,
         rooms,
         directory,
+        keys,
         push,
         syncer,
         availability: Availability::watching(health.available()),

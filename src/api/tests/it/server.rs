@@ -15,6 +15,7 @@ use tower::ServiceExt as _;
 use wardstead_accounts::{AccountChange, AccountHooks, Accounts, NewAccount, Presence};
 use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures, Limiter, RateLimits, router};
 use wardstead_directory::{Directory, PeopleIndex, Publisher, VisiblePeople};
+use wardstead_e2ee::{KeyKeeper, Keys};
 use wardstead_engine::{Batch, Key};
 use wardstead_engine_memory::{Faults, MemoryEngine};
 use wardstead_identity::{
@@ -179,7 +180,7 @@ impl Server {
         let faults = engine.faults();
         let store = testing::over(Arc::clone(&engine) as _, "example.org", clock.clone(), seed).await.unwrap();
         let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> =
-            vec![Arc::new(PeopleIndex), Arc::new(RuleKeeper)];
+            vec![Arc::new(PeopleIndex), Arc::new(RuleKeeper), Arc::new(KeyKeeper)];
         let hooks = AccountHooks { contributors: Arc::new(Contributors::new(followers)), ..AccountHooks::default() };
         let accounts = Accounts::with_hooks(store.clone(), server_name!("example.org").to_owned(), hooks);
         accounts.run_removals();
@@ -216,6 +217,7 @@ impl Server {
             identity,
             directory: Directory::new(store.clone(), accounts.clone(), rooms.clone(), VisiblePeople::All),
             rooms: rooms.clone(),
+            keys: Keys::new(store.clone(), accounts.clone()),
             push: Push::new(&counter),
             syncer,
             availability: Availability::watching(available.subscribe()),

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use super::{Tree, assert_caught, assert_passes, assert_tidy, source};
 
 /// Numbers that a crate may give, from and to.
-const NUMBERS: [(&str, u16, u16); 6] = [
+const NUMBERS: [(&str, u16, u16); 7] = [
     ("store", 0x010, 0x01f),
     ("accounts", 0x020, 0x03f),
     ("rooms", 0x040, 0x07f),
     ("identity", 0x080, 0x08f),
     ("directory", 0x0c0, 0x0cf),
     ("push", 0x0e0, 0x0ef),
+    ("e2ee", 0x0a0, 0x0bf),
 ];
 
 /// Crates that may name a row of the engine without a typed table: what engines themselves read and write.
