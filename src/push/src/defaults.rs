@@ -35,7 +35,27 @@ pub fn default_rules(user_id: &UserId) -> Ruleset {
         rules.override_.shift_insert(at, rule);
     }
     rules.content.insert(contains_user_name(user_id));
+    rules.override_.extend(poll_rule("poll_response", "response", false, false));
+    let polls = [("poll_start", "start"), ("poll_end", "end")];
+    for (rule, event) in polls {
+        // That for two stands first.
+        rules.underride.extend(poll_rule(&format!("{rule}_one_to_one"), event, true, true));
+        rules.underride.extend(poll_rule(rule, event, true, false));
+    }
     rules
+}
+
+/// A rule about polls ([MSC3930](https://github.com/matrix-org/matrix-spec-proposals/pull/3930)), under the names that it has until it is
+/// accepted.
+fn poll_rule(name: &str, event: &str, notifies: bool, of_two: bool) -> Option<ConditionalPushRule> {
+    let of_type =
+        json!({ "kind": "event_match", "key": "type", "pattern": format!("org.matrix.msc3381.poll.{event}") });
+    let members = of_two.then(|| json!({ "kind": "room_member_count", "is": "2" }));
+    let conditions = members.into_iter().chain([of_type]).map(serde_json::from_value).collect::<Result<_, _>>().ok()?;
+    let notify = notifies.then_some(Action::Notify);
+    let actions = notify.into_iter().chain(of_two.then(sound)).collect();
+    let rule_id = format!(".org.matrix.msc3930.rule.{name}");
+    Some(ConditionalPushRuleInit { actions, default: true, enabled: true, rule_id, conditions }.into())
 }
 
 fn highlight() -> Action {
@@ -102,9 +122,22 @@ mod tests {
             ".m.rule.reaction",
             ".m.rule.room.server_acl",
             ".m.rule.suppress_edits",
+            ".org.matrix.msc3930.rule.poll_response",
         ];
         assert_eq!(ids, expected);
         assert_eq!(rules.content.first().map(|rule| rule.pattern.as_str()), Some("anna"));
-        assert_eq!(rules.underride.len(), 5);
+        let ids: Vec<&str> = rules.underride.iter().map(|rule| rule.rule_id.as_str()).collect();
+        let expected = [
+            ".m.rule.call",
+            ".m.rule.encrypted_room_one_to_one",
+            ".m.rule.room_one_to_one",
+            ".m.rule.message",
+            ".m.rule.encrypted",
+            ".org.matrix.msc3930.rule.poll_start_one_to_one",
+            ".org.matrix.msc3930.rule.poll_start",
+            ".org.matrix.msc3930.rule.poll_end_one_to_one",
+            ".org.matrix.msc3930.rule.poll_end",
+        ];
+        assert_eq!(ids, expected);
     }
 }

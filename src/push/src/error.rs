@@ -12,6 +12,15 @@ pub enum PushError {
     /// More rules, or larger ones, than a user may have.
     #[error("too many push rules: {0}")]
     TooLarge(&'static str),
+    /// There is no rule with this kind and id.
+    #[error("no such push rule")]
+    NoSuchRule,
+    /// A rule that cannot be, or cannot be removed.
+    #[error("{0}")]
+    BadRule(&'static str),
+    /// A rule is to stand beside one that is not there, or is none of the user's own.
+    #[error("the rule to stand beside is not there, or is the server's")]
+    NoSuchNeighbour,
     /// Others changed the same too often meanwhile; the same call may succeed later.
     #[error("others changed it too often meanwhile")]
     Busy,

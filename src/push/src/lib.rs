@@ -8,6 +8,7 @@ mod class;
 mod core;
 mod counter;
 mod defaults;
+mod edits;
 mod error;
 mod fold;
 mod glob;
@@ -23,6 +24,7 @@ mod work;
 
 pub use counter::Counter;
 pub use defaults::default_rules;
+pub use edits::Place;
 pub use error::PushError;
 pub use notices::{Notice, Notified};
 pub use rules::RuleKeeper;

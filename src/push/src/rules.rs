@@ -52,7 +52,13 @@ pub(crate) async fn head(store: &Store, user: u64) -> Result<Head, StoreError> {
 
 /// The rules number `number`; `None`: no room counts by them any more.
 async fn rules(store: &Store, user: u64, user_id: &UserId, number: u64) -> Result<Option<Ruleset>, StoreError> {
-    if number == 0 { Ok(Some(default_rules(user_id))) } else { content(store, user, number).await }
+    if number == 0 {
+        return Ok(Some(default_rules(user_id)));
+    }
+    let mut rules: Option<Ruleset> = content(store, user, number).await?;
+    // Whoever changed a rule has those that the server got since then, too.
+    rules.iter_mut().for_each(|rules| rules.update_with_server_default(default_rules(user_id)));
+    Ok(rules)
 }
 
 async fn ignored(store: &Store, user: u64, number: u64) -> Result<Option<Ignored>, StoreError> {

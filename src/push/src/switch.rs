@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
-use ruma::{OwnedUserId, UserId, push::Ruleset};
+use ruma::{
+    OwnedUserId, UserId,
+    push::{ConditionalPushRule, PushCondition, Ruleset},
+};
 use wardstead_engine::{Batch, JournalEntry, Losing, Position, PositionSlot};
 use wardstead_limits::{push as limits, store::REBUILDS};
 use wardstead_rooms::{Membership, Rooms, UserRoom};
@@ -20,6 +23,7 @@ use crate::{
     defaults::default_rules,
     error::{of_accounts, of_push},
     fold::counted,
+    glob::has_wildcards,
     read::Read,
     rules::{self, Part},
     tables::{CHANGES, ChangeRow, NO_CLASS, READERS, RECOUNTED, ReaderRow, RecountedRow, reader_key, rules_key},
@@ -58,9 +62,13 @@ impl Push {
     {
         let store = &self.core.store;
         for _ in 0..=REBUILDS {
-            let (head, mut rules) = rules::current_rules(store, user, user_id).await?;
+            let (head, before) = rules::current_rules(store, user, user_id).await?;
+            let mut rules = before.clone();
             change(&mut rules)?;
             let content = checked(&rules)?;
+            if written(&before)? == content {
+                return Ok(());
+            }
             // Who has the rules of everybody has those of later versions, too.
             let content = (content != checked(&default_rules(user_id))?).then_some(content);
             let mut batch = Batch::new();
@@ -229,16 +237,27 @@ impl QueueHandler<ChangeRow> for Follower {
     }
 }
 
-/// The rules as they are stored.
+fn names_a_room(condition: &PushCondition) -> bool {
+    matches!(condition, PushCondition::EventMatch(of) if of.key == "room_id" && !has_wildcards(&of.pattern))
+}
+
+fn written(rules: &Ruleset) -> Result<Vec<u8>, PushError> {
+    serde_json::to_vec(rules).map_err(|_| PushError::TooLarge("rules that cannot be stored"))
+}
+
+/// The rules as they are stored, if they are within bounds.
 fn checked(rules: &Ruleset) -> Result<Vec<u8>, PushError> {
-    let words = rules.content.len() + rules.override_.len() + rules.underride.len();
+    // A rule that names a room looks for nothing elsewhere.
+    let elsewhere = |rule: &&ConditionalPushRule| !rule.conditions.iter().any(names_a_room);
+    let conditional = rules.override_.iter().chain(&rules.underride).filter(elsewhere);
+    let words = rules.content.len() + conditional.count();
     if rules.iter().count() > limits::USER_RULE_ENTRIES {
         return Err(PushError::TooLarge("more rules than a user may have"));
     }
     if words > limits::USER_WORD_ENTRIES {
         return Err(PushError::TooLarge("more words and conditions than a user's rules may look for"));
     }
-    let content = serde_json::to_vec(rules).map_err(|_| PushError::TooLarge("rules that cannot be stored"))?;
+    let content = written(rules)?;
     if content.len() > limits::RULES_BYTES {
         return Err(PushError::TooLarge("larger rules than a user may have"));
     }

@@ -81,7 +81,6 @@ pub(crate) fn routes() -> Routes {
         .route(presence_set::presence_set)
         .route(public_rooms::public_rooms)
         .route_limited(Group::Search, public_rooms_search::public_rooms_search)
-        .route(push_rules::push_rules)
         .route_also(room_summary::room_summary, room_summary::unstable_paths)
         .route_also(mutual_rooms::mutual_rooms, mutual_rooms::unstable_paths)
         .route(report_user::report_user)
@@ -89,5 +88,5 @@ pub(crate) fn routes() -> Routes {
         .route(sync::sync);
     let routes = account_data::routes(profile::routes(thirdparty::routes(routes)));
     let routes = login_page::routes(devices::routes(routes.limited(Group::Password, auth_fallback::routes)));
-    rooms::routes(directory::routes(routes))
+    rooms::routes(directory::routes(push_rules::routes(routes)))
 }

@@ -47,6 +47,7 @@ pub fn example(variable: &str) -> &'static str {
         "event_type" => "m.room.message",
         "receipt_type" => "m.read",
         "rel_type" => "m.annotation",
+        "kind" => "content",
         "field" => "displayname",
         _ => "1",
     }

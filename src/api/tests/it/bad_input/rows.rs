@@ -141,6 +141,16 @@ pub const ROWS: &[Row] = &[
     row("POST", "/join/{room_id_or_alias}").body(r#"{"reason":"r"}"#).outside(NOT_FOUND, FORBIDDEN),
     row("GET", "/v3/joined_rooms"),
     row("GET", "/v3/pushrules/"),
+    row("GET", "/v3/pushrules/global/"),
+    row("GET", "/pushrules/global/{kind}/{rule_id}"),
+    row("PUT", "/pushrules/global/{kind}/{rule_id}")
+        .body(r#"{"!actions":["notify","coalesce"],"conditions":[],"pattern":"sepsis"}"#)
+        .query("", &[("before", Text), ("after", Text)]),
+    row("DELETE", "/pushrules/global/{kind}/{rule_id}"),
+    row("GET", "/pushrules/global/{kind}/{rule_id}/enabled"),
+    row("PUT", "/pushrules/global/{kind}/{rule_id}/enabled").body(r#"{"!enabled":false}"#),
+    row("GET", "/pushrules/global/{kind}/{rule_id}/actions"),
+    row("PUT", "/pushrules/global/{kind}/{rule_id}/actions").body(r#"{"!actions":["notify","coalesce"]}"#),
     row("GET", "/presence/{user_id}/status"),
     row("GET", "/profile/{user_id}"),
     row("GET", "/profile/{user_id}/{field}"),
