@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ruma::OwnedServerName;
 use wardstead_accounts::Accounts;
 use wardstead_directory::Directory;
-use wardstead_e2ee::Keys;
+use wardstead_e2ee::{Backups, Keys};
 use wardstead_identity::Identity;
 use wardstead_limits::{Clock, Rng};
 use wardstead_push::Push;
@@ -32,6 +32,8 @@ pub struct ApiParts {
     pub keys: Keys,
     /// Push rules, and what was not read.
     pub push: Push,
+    /// Key backups.
+    pub backups: Backups,
     /// What clients have not been sent yet.
     pub syncer: Syncer,
     /// What the operator chose.

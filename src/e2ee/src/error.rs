@@ -33,6 +33,12 @@ pub enum E2eeError {
     /// More than is kept: `M_TOO_LARGE`.
     #[error("{0}")]
     TooLarge(&'static str),
+    /// A key backup to which no keys are added any more: `M_WRONG_ROOM_KEYS_VERSION`.
+    #[error("keys are added to another backup now")]
+    WrongVersion {
+        /// The one to which they are.
+        current: String,
+    },
     /// Others changed the same at the same time, again and again.
     #[error("others change the same; try again")]
     Contended,

@@ -3,11 +3,13 @@
 //! The server never sees a secret: it keeps public keys, hands them out, and carries ciphertext from device to device. What it vouches
 //! for is that it hands out only what its owner signed ([`signature`]).
 
+pub mod backup;
 mod error;
 mod keys;
 mod lists;
 pub mod signature;
 
+pub use backup::{BackupKeeper, Backups};
 pub use error::E2eeError;
 pub use keys::{
     ClaimWanted, Claimed, CrossSigned, CrossSigningUpload, KeyCounts, KeyKeeper, KeyUpload, Keys, KeysWanted, NotKept,

@@ -46,3 +46,33 @@ pub const SIGNED_KEYS_PER_UPLOAD: usize = 500;
 pub const SIGNATURE_ENTRIES: usize = 100;
 /// Signatures of devices that are kept over one master key.
 pub const MASTER_SIGNATURE_ENTRIES: usize = 500;
+/// Key backups of one user. Clients make one and remove the one before; each holds keys that only it holds.
+pub const BACKUP_ROWS_PER_USER: usize = 100;
+/// Keys in one backup: five hundred new ones each day of a working life of five years.
+pub const BACKUP_KEYS: u64 = 1_000_000;
+/// Bytes of the name of a backup's algorithm.
+pub const BACKUP_ALGORITHM_BYTES: usize = 255;
+/// Bytes of what a backup says about its encryption: a public key and the signatures of some hundred devices.
+pub const BACKUP_AUTH_DATA_BYTES: usize = 64 * 1024;
+/// Bytes of the id of a session in a backup, as of an event's id.
+pub const BACKUP_SESSION_ID_BYTES: usize = 255;
+/// Bytes of one key in a backup. An encrypted session has about one thousand.
+pub const BACKUP_SESSION_DATA_BYTES: usize = 16 * 1024;
+/// Keys that one commit adds to a backup. Clients upload up to two hundred at once; with what they take the place of they are read
+/// into memory.
+pub const BACKUP_BATCH_KEYS: usize = 512;
+/// Bytes of the keys that one commit adds to a backup: half a group, so that others find room in it.
+pub const BACKUP_BATCH_BYTES: usize = 512 * 1024;
+/// Keys that one commit of the work behind removes, but for those of one room, which go together: what a database deletes while others
+/// hardly wait.
+pub const BACKUP_REMOVED_KEYS: u64 = 10_000;
+/// Rooms of a removed backup that are read at once.
+pub const BACKUP_PAGE_ROOMS: usize = 1_000;
+/// Keys of a backup that are read at once while it is sent.
+pub const BACKUP_PAGE_KEYS: usize = 1_000;
+/// Bytes of the keys of a backup that are read at once while it is sent: a request holds two such pages, whatever the size of the backup.
+pub const BACKUP_PAGE_BYTES: usize = 1024 * 1024;
+/// Times that a change of a backup is built again when another node was quicker.
+pub const BACKUP_TRIES: usize = 16;
+/// Locks behind which the changes of one user's backups wait for each other on a node.
+pub const BACKUP_SHARDS: usize = 64;

@@ -7,7 +7,7 @@ use tokio::{net::TcpListener, sync::watch};
 use wardstead_accounts::{AccountChange, AccountHooks, Accounts, Presence};
 use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures, Limiter, RateLimits, TrustedProxies};
 use wardstead_directory::{Directory, PeopleIndex, Publisher};
-use wardstead_e2ee::{KeyKeeper, Keys};
+use wardstead_e2ee::{BackupKeeper, Backups, KeyKeeper, Keys};
 use wardstead_engine::EngineError;
 use wardstead_identity::{Doorkeeper, Identity, IdentityConfig, IdentityError, NewRegistrationToken, run_departures};
 use wardstead_limits::api as limits;
@@ -209,7 +209,7 @@ struct Wired {
 async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy) -> Result<Wired, ServerError> {
     let (store, name) = (&data.store, &config.server.name);
     let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> =
-        vec![Arc::new(PeopleIndex), Arc::new(RuleKeeper), Arc::new(KeyKeeper)];
+        vec![Arc::new(PeopleIndex), Arc::new(RuleKeeper), Arc::new(KeyKeeper), Arc::new(BackupKeeper)];
     let followers = Arc::new(Contributors::new(followers));
     let hooks = AccountHooks { contributors: followers, lifetimes: config.sessions.lifetimes() };
     let accounts = Accounts::with_hooks(store.clone(), name.clone(), hooks);
@@ -237,6 +237,8 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
     let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), policy.presence));
     let syncer = Syncer::new(store.clone(), accounts.clone(), rooms.clone(), typing, presence);
     let directory = Directory::new(store.clone(), accounts.clone(), rooms.clone(), config.directory.people.visible());
+    let backups = Backups::new(store.clone(), accounts.clone());
+    backups.run_removals();
     let figures = Figures::default();
     let nodes = Arc::new(Nodes::new(store.clone()));
     let limits = if policy.rate_limits { config.limits.requests() } else { RateLimits::default() };
@@ -261,6 +263,7 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
         directory,
         keys,
         push,
+        backups,
         syncer,
         availability: Availability::watching(health.available()),
         figures,

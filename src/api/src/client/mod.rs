@@ -33,6 +33,7 @@ mod register;
 mod register_available;
 mod register_token_validity;
 mod report_user;
+mod room_keys;
 mod room_summary;
 mod rooms;
 mod sync;
@@ -88,5 +89,5 @@ pub(crate) fn routes() -> Routes {
         .route(sync::sync);
     let routes = account_data::routes(profile::routes(thirdparty::routes(routes)));
     let routes = login_page::routes(devices::routes(routes.limited(Group::Password, auth_fallback::routes)));
-    rooms::routes(directory::routes(push_rules::routes(routes)))
+    rooms::routes(directory::routes(push_rules::routes(room_keys::routes(routes))))
 }

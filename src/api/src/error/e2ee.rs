@@ -1,7 +1,7 @@
 //! How the errors of keys, key backups and messages to devices are answered.
 
 use http::StatusCode;
-use ruma::api::error::ErrorKind;
+use ruma::api::error::{ErrorKind, WrongRoomKeysVersionErrorData};
 use wardstead_e2ee::E2eeError;
 
 use crate::ApiError;
@@ -19,6 +19,10 @@ impl From<E2eeError> for ApiError {
             E2eeError::NameTaken => Self::forbidden(sentence),
             E2eeError::NotFound(_) => Self::not_found(sentence),
             E2eeError::TooLarge(_) => Self::too_large(sentence),
+            E2eeError::WrongVersion { current } => {
+                let kind = ErrorKind::WrongRoomKeysVersion(WrongRoomKeysVersionErrorData::new(current));
+                Self::new(StatusCode::FORBIDDEN, kind, "Keys are added to another key backup now.")
+            }
             E2eeError::Contended => Self::unavailable(error),
             E2eeError::Accounts(error) => error.into(),
             E2eeError::Room(error) => error.into(),

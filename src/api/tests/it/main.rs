@@ -33,6 +33,7 @@ mod push_rules;
 mod reading;
 mod receipts;
 mod refresh;
+mod room_keys;
 mod rooms;
 mod session;
 mod sync;

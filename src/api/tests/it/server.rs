@@ -15,7 +15,7 @@ use tower::ServiceExt as _;
 use wardstead_accounts::{AccountChange, AccountHooks, Accounts, NewAccount, Presence};
 use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures, Limiter, RateLimits, router};
 use wardstead_directory::{Directory, PeopleIndex, Publisher, VisiblePeople};
-use wardstead_e2ee::{KeyKeeper, Keys};
+use wardstead_e2ee::{BackupKeeper, Backups, KeyKeeper, Keys};
 use wardstead_engine::{Batch, Key};
 use wardstead_engine_memory::{Faults, MemoryEngine};
 use wardstead_identity::{
@@ -180,7 +180,7 @@ impl Server {
         let faults = engine.faults();
         let store = testing::over(Arc::clone(&engine) as _, "example.org", clock.clone(), seed).await.unwrap();
         let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> =
-            vec![Arc::new(PeopleIndex), Arc::new(RuleKeeper), Arc::new(KeyKeeper)];
+            vec![Arc::new(PeopleIndex), Arc::new(RuleKeeper), Arc::new(KeyKeeper), Arc::new(BackupKeeper)];
         let hooks = AccountHooks { contributors: Arc::new(Contributors::new(followers)), ..AccountHooks::default() };
         let accounts = Accounts::with_hooks(store.clone(), server_name!("example.org").to_owned(), hooks);
         accounts.run_removals();
@@ -211,6 +211,8 @@ impl Server {
         store.set_audience(Arc::new(rooms.clone()));
         let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), presence));
         let syncer = Syncer::new(store.clone(), accounts.clone(), rooms.clone(), typing, presence);
+        let backups = Backups::new(store.clone(), accounts.clone());
+        backups.run_removals();
         let (available, figures) = (watch::Sender::new(true), Figures::default());
         let state = ApiState::new(ApiParts {
             accounts: accounts.clone(),
@@ -219,6 +221,7 @@ impl Server {
             rooms: rooms.clone(),
             keys: Keys::new(store.clone(), accounts.clone()),
             push: Push::new(&counter),
+            backups: backups.clone(),
             syncer,
             availability: Availability::watching(available.subscribe()),
             figures: figures.clone(),

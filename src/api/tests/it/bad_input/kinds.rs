@@ -256,8 +256,8 @@ async fn fields_of_another_type_or_missing() {
             continue;
         }
         for (body, refusal) in mutants(&serde_json::from_str(asked.row.body).unwrap()) {
-            let what = format!("the body {body}");
-            ward.refused(&what, (asked.method(), &asked.uri, body.to_string()), refusal).await;
+            let (what, uri) = (format!("the body {body}"), format!("{}?{}", asked.uri, asked.row.given));
+            ward.refused(&what, (asked.method(), &uri, body.to_string()), refusal).await;
             bodies += 1;
         }
         found.extend(ward.found());

@@ -88,6 +88,13 @@ const A_FILTER: &str = r#"{"event_format":"client","event_fields":["type"],"pres
 const SEARCH: &str = r#"{"limit":1,"filter":{"generic_search_term":"a","room_types":["m.space"]},
     "~include_all_networks":false,"~third_party_instance_id":"irc"}"#;
 
+const A_BACKUP: &str =
+    r#"{"!algorithm":"m.megolm_backup.v1.curve25519-aes-sha2","!auth_data":{"~public_key":"a"},"version":"1"}"#;
+const A_KEY: &str =
+    r#"{"!first_message_index":1,"!forwarded_count":0,"!is_verified":true,"!session_data":{"~ciphertext":"a"}}"#;
+const KEYS_OF_A_ROOM: &str = r#"{"!sessions":{"s":{"!first_message_index":1,"!forwarded_count":0,"!is_verified":true,
+    "!session_data":{"~ciphertext":"a"}}}}"#;
+
 /// Paths by their end.
 pub const ROWS: &[Row] = &[
     row("GET", "/.well-known/matrix/client"),
@@ -218,6 +225,30 @@ pub const ROWS: &[Row] = &[
     row("POST", "/rooms/{room_id}/forget"),
     row("POST", "/rooms/{room_id}/upgrade")
         .body(r#"{"!new_version":"12","additional_creators":["@bert:example.org"]}"#),
+    row("POST", "/room_keys/version").body(A_BACKUP),
+    row("GET", "/room_keys/version"),
+    row("GET", "/room_keys/version/{version}"),
+    row("PUT", "/room_keys/version/{version}").body(A_BACKUP),
+    row("DELETE", "/room_keys/version/{version}"),
+    row("PUT", "/room_keys/keys").body(r#"{"!rooms":{}}"#).query("version=1", &[("version", Text)]),
+    row("GET", "/room_keys/keys").query("version=1", &[("version", Text)]),
+    row("DELETE", "/room_keys/keys").query("version=1", &[("version", Text)]),
+    row("PUT", "/room_keys/keys/{room_id}")
+        .body(KEYS_OF_A_ROOM)
+        .query("version=1", &[("version", Text)])
+        .outside(NOT_FOUND, NOT_FOUND),
+    row("GET", "/room_keys/keys/{room_id}").query("version=1", &[("version", Text)]).outside(NOT_FOUND, NOT_FOUND),
+    row("DELETE", "/room_keys/keys/{room_id}").query("version=1", &[("version", Text)]).outside(NOT_FOUND, NOT_FOUND),
+    row("PUT", "/room_keys/keys/{room_id}/{session_id}")
+        .body(A_KEY)
+        .query("version=1", &[("version", Text)])
+        .outside(NOT_FOUND, NOT_FOUND),
+    row("GET", "/room_keys/keys/{room_id}/{session_id}")
+        .query("version=1", &[("version", Text)])
+        .outside(NOT_FOUND, NOT_FOUND),
+    row("DELETE", "/room_keys/keys/{room_id}/{session_id}")
+        .query("version=1", &[("version", Text)])
+        .outside(NOT_FOUND, NOT_FOUND),
     row("GET", "/_matrix/key/v2/server"),
     row("GET", "/_matrix/federation/v1/openid/userinfo").query("access_token=x", &[("access_token", Text)]),
 ];

@@ -1,0 +1,13 @@
+//! `GET /_matrix/client/v3/room_keys/keys`
+//!
+//! Section: <https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3room_keyskeys>
+
+use ruma::api::client::backup::get_backup_keys::v3::Request;
+
+use super::pages::{Form, KeysJson};
+use crate::{ApiError, ruma_io::Ruma};
+
+pub(super) async fn keys_get(Ruma { state, request, caller, .. }: Ruma<Request>) -> Result<KeysJson, ApiError> {
+    let pages = state.backups.keys(caller.user, &request.version, None).await?;
+    KeysJson::of(pages, Form::Rooms).await
+}

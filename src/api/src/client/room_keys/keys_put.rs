@@ -1,0 +1,18 @@
+//! `PUT /_matrix/client/v3/room_keys/keys`
+//!
+//! Section: <https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3room_keyskeys>
+
+use ruma::api::client::backup::add_backup_keys::v3::{Request, Response};
+use wardstead_e2ee::backup::KeysByRoom;
+
+use super::bodies::{sessions, told};
+use crate::{ApiError, ruma_io::Ruma};
+
+pub(super) async fn keys_put(Ruma { state, request, caller, .. }: Ruma<Request>) -> Result<Response, ApiError> {
+    let mut keys = KeysByRoom::new();
+    for (room_id, room) in request.rooms {
+        keys.insert(room_id, sessions(room.sessions)?);
+    }
+    let (etag, count) = told(state.backups.put_keys(caller.user, &request.version, &keys).await?);
+    Ok(Response::new(etag, count))
+}
