@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use ruma::{DeviceId, OwnedDeviceId};
-use wardstead_engine::{Batch, Expect, KeyReader, Losing, ScanRange};
-use wardstead_limits::{accounts as limits, store as store_limits};
+use wardstead_engine::{Batch, Expect, Key, KeyReader, Losing, ScanRange};
+use wardstead_limits::{accounts as limits, engine::GET_KEYS, store as store_limits};
 use wardstead_store::{Found, StoreError};
 
 use crate::{
     AccountChange, Accounts, AccountsError, DeviceRenamed, LastSeen, Session,
-    tables::{DEVICES, DeviceRow, device_key},
+    tables::{DEVICES, DeviceRow, USERS, device_key, user_key},
     users::corrupt,
 };
 
@@ -39,6 +39,48 @@ impl Accounts {
         let mut seen: HashMap<u64, LastSeen> = self.last_seen(user).await?.into_iter().collect();
         let good = rows.into_iter().filter(|found| found.row.session >= session);
         Ok(good.map(|found| device(&found, seen.remove(&found.row.device))).collect::<Result<_, _>>()?)
+    }
+
+    /// Of each of `wanted`, a user and one of their devices or all of them (`None`), the short ids of those that exist and are not void, in
+    /// the order of `wanted`. One read, and one more for each user all of whose devices are wanted.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn device_short_ids(&self, wanted: &[(u64, Option<&DeviceId>)]) -> Result<Vec<Vec<u64>>, StoreError> {
+        let can_be = |id: &DeviceId| (1..=limits::DEVICE_ID_BYTES).contains(&id.as_str().len());
+        let mut keys: Vec<Key> = wanted.iter().map(|(user, _)| user_key(*user)).collect();
+        keys.dedup();
+        let named =
+            |(user, id): &(u64, Option<&DeviceId>)| id.filter(|id| can_be(id)).map(|id| device_key(*user, id.as_str()));
+        keys.extend(wanted.iter().filter_map(named));
+        let mut cells = HashMap::with_capacity(keys.len());
+        for keys in keys.chunks(GET_KEYS) {
+            let found = self.store.cells(keys).await?;
+            cells.extend(keys.iter().cloned().zip(found).filter_map(|(key, cell)| Some((key, cell?))));
+        }
+        let mut short_ids = Vec::with_capacity(wanted.len());
+        for (user, device_id) in wanted {
+            let key = user_key(*user);
+            let Some(session) =
+                cells.get(&key).map(|cell| USERS.decode(&key, cell)).transpose()?.map(|row| row.session)
+            else {
+                short_ids.push(Vec::new());
+                continue;
+            };
+            let rows = match device_id {
+                Some(_) => {
+                    let key = named(&(*user, *device_id));
+                    let row = key.and_then(|key| cells.get(&key).map(|cell| DEVICES.decode(&key, cell))).transpose()?;
+                    row.into_iter().collect()
+                }
+                None => {
+                    let rows = self.store.scan_all(&DEVICES, ScanRange::scope(DEVICES.id(), *user)).await?;
+                    rows.into_iter().map(|found| found.row).collect::<Vec<_>>()
+                }
+            };
+            short_ids.push(rows.into_iter().filter(|row| row.session >= session).map(|row| row.device).collect());
+        }
+        Ok(short_ids)
     }
 
     /// The device `device_id` of the session's user.

@@ -5,12 +5,14 @@
 
 pub mod backup;
 mod error;
+mod inbox;
 mod keys;
 mod lists;
 pub mod signature;
 
 pub use backup::{BackupKeeper, Backups};
 pub use error::E2eeError;
+pub use inbox::{InboxKeeper, Inboxes, Recipients, ToDeviceMessage, ToDevicePage, ToDeviceRequest};
 pub use keys::{
     ClaimWanted, Claimed, CrossSigned, CrossSigningUpload, KeyCounts, KeyKeeper, KeyUpload, Keys, KeysWanted, NotKept,
     Queried, SignedKeys,

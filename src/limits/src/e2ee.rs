@@ -76,3 +76,26 @@ pub const BACKUP_PAGE_BYTES: usize = 1024 * 1024;
 pub const BACKUP_TRIES: usize = 16;
 /// Locks behind which the changes of one user's backups wait for each other on a node.
 pub const BACKUP_SHARDS: usize = 64;
+/// Bytes of the content of one message to a device: as much as an event. The largest that clients send are signed key requests and secrets,
+/// well below.
+pub const TO_DEVICE_BYTES: usize = 64 * 1024;
+/// Bytes of the type of a message to a device, as of an event's (Client-Server API, Size limits).
+pub const TO_DEVICE_TYPE_BYTES: usize = 255;
+/// Bytes of a transaction id of such a request.
+pub const TO_DEVICE_TRANSACTION_BYTES: usize = 255;
+/// Users to whom one request sends: each is one journal entry of its batch. Clients send to some dozens or hundreds of devices at a time.
+pub const TO_DEVICE_USERS: usize = 1_000;
+/// Devices that one request names: each is one write of its batch.
+pub const TO_DEVICE_RECIPIENTS: usize = 4_000;
+/// Messages that may wait for a device that never fetches them; beyond, the oldest go. A device in a busy forum gets some hundreds a day.
+pub const INBOX_MESSAGES: u64 = 100_000;
+/// Bytes of such messages.
+pub const INBOX_BYTES: u64 = 64 * 1024 * 1024;
+/// One message in so many has what waits for its device counted.
+pub const INBOX_COUNTED_ONE_IN: u64 = 64;
+/// Messages that are counted, or removed, at once. Well above the former, so that counting does not fall behind.
+pub const INBOX_COUNTED_MESSAGES: usize = 1_000;
+/// Bytes of what a node remembers of which devices have nothing waiting.
+pub const EMPTY_INBOXES_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes that such an entry takes with the overhead of the cache.
+pub const EMPTY_INBOX_BYTES: usize = 80;

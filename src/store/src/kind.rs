@@ -18,7 +18,7 @@ pub const MEMBERSHIP: u16 = 0x0201;
 pub const ACCOUNT: u16 = 0x0202;
 /// A receipt that is shown to its own user alone moved. Scope: the user. Key: the room's short id, eight bytes big-endian.
 pub const PRIVATE_RECEIPT: u16 = 0x0203;
-/// A message waits for a device of a local user. Scope: the user. Key: the device's short id, eight bytes big-endian.
+/// Messages wait for devices of a local user. Scope: the user. Key: empty.
 pub const TO_DEVICE: u16 = 0x0205;
 /// A local user's devices or keys changed. Scope: the user, whom whoever shares a room with them has to ask about again. Key: empty.
 pub const DEVICE_LIST: u16 = 0x0206;

@@ -7,7 +7,7 @@ mod members;
 mod receipts;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -35,6 +35,12 @@ pub trait Audience: Send + Sync + 'static {
     /// # Errors
     /// Reading failed. Everybody who waits is woken then.
     async fn local_members(&self, room: u64) -> Result<Vec<u64>, StoreError>;
+
+    /// Short ids of the rooms that the local user `user` is in now.
+    ///
+    /// # Errors
+    /// As [`Self::local_members`].
+    async fn rooms_of(&self, user: u64) -> Result<Vec<u64>, StoreError>;
 }
 
 /// A request that waits. Thousands do at once, so it is small.
@@ -184,6 +190,29 @@ impl Notifier {
         self.wake_spread(woken.into_iter().collect());
     }
 
+    /// Wakes whoever shares a room with one of `users`, whose devices or keys changed. Called by the tail, as [`Self::rooms_changed`].
+    pub(crate) async fn lists_changed(&self, users: &[u64]) {
+        if users.is_empty() || self.users.lock().is_empty() {
+            return;
+        }
+        let mut shared = BTreeSet::new();
+        for user in users {
+            let rooms = match self.audience.get() {
+                Some(audience) => audience.rooms_of(*user).await,
+                None => Err(StoreError::Closed),
+            };
+            match rooms {
+                Ok(rooms) => shared.extend(rooms),
+                Err(error) => {
+                    tracing::warn!(%error, "rooms could not be read; waking everybody");
+                    let everybody = self.users.lock().keys().copied().collect();
+                    return self.wake_spread(everybody);
+                }
+            }
+        }
+        self.rooms_changed(&shared.into_iter().collect::<Vec<_>>()).await;
+    }
+
     /// Wakes the members of a room of which something is told that is not in the journal, or that may wait; how many. Called by
     /// anybody: it must not fill the cache of members, which the tail keeps true.
     pub(crate) async fn room_hinted(&self, room: u64) -> usize {
@@ -267,6 +296,10 @@ mod tests {
         async fn local_members(&self, room: u64) -> Result<Vec<u64>, StoreError> {
             if room == 0 { Err(StoreError::Closed) } else { Ok(vec![room, room + 1]) }
         }
+
+        async fn rooms_of(&self, user: u64) -> Result<Vec<u64>, StoreError> {
+            if user == 0 { Err(StoreError::Closed) } else { Ok(vec![user]) }
+        }
     }
 
     async fn is_woken(listener: &mut Listener) -> Option<Woken> {
@@ -287,6 +320,19 @@ mod tests {
         assert_eq!(is_woken(&mut five).await, None, "one wake-up, one return");
         // When the members cannot be read, everybody looks.
         notifier.rooms_changed(&[0]).await;
+        assert_eq!(is_woken(&mut seven).await, Some(Woken::News));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_device_of_a_user_wakes_who_shares_a_room() {
+        let notifier = Notifier::new(Counter::default());
+        notifier.set_audience(Arc::new(Everybody));
+        let (mut five, mut six, mut seven) = (notifier.listen(5), notifier.listen(6), notifier.listen(7));
+        notifier.lists_changed(&[5]).await;
+        assert_eq!(is_woken(&mut five).await, Some(Woken::News));
+        assert_eq!(is_woken(&mut six).await, Some(Woken::News));
+        assert_eq!(is_woken(&mut seven).await, None);
+        notifier.lists_changed(&[5, 0]).await;
         assert_eq!(is_woken(&mut seven).await, Some(Woken::News));
     }
 

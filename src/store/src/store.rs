@@ -19,7 +19,7 @@ use crate::{
     start::{self, Tasks},
     tail::Reached,
     watch::{Watcher, Watchers},
-    window::Window,
+    window::{Side, Window},
     work::{self, Queue, QueueHandler, QueueJob, TimerHandler, TimerJob, Timers, Wakers, Workers},
 };
 
@@ -297,20 +297,46 @@ impl Store {
     /// Rooms that changed after `since`, from memory.
     #[must_use]
     pub fn rooms_since(&self, since: Position) -> Changes {
-        self.inner.window.rooms_since(since, limits::WALK_CHANGES)
+        self.inner.window.since(Side::Rooms, since, limits::WALK_CHANGES)
     }
 
     /// Rooms of which receipts moved after `since`, from memory.
     #[must_use]
     pub fn receipts_since(&self, since: Position) -> Changes {
-        self.inner.window.receipts_since(since, limits::WALK_CHANGES)
+        self.inner.window.since(Side::Receipts, since, limits::WALK_CHANGES)
     }
 
     /// Whether something in `user`'s own scope changed after `since`, from memory; `None` when memory does not reach
     /// back so far.
     #[must_use]
     pub fn user_changed(&self, user: u64, since: Position) -> Option<bool> {
-        self.inner.window.user_changed(user, since)
+        self.inner.window.changed(Side::Users, user, since)
+    }
+
+    /// Short ids of the users whose devices or keys changed after `since`, from memory.
+    #[must_use]
+    pub fn lists_since(&self, since: Position) -> Changes {
+        self.inner.window.since(Side::Lists, since, limits::WALK_CHANGES)
+    }
+
+    /// Short ids of the rooms in which a membership changed after `since`, and of the users whose, or who signed somebody's keys; from
+    /// memory.
+    #[must_use]
+    pub fn company_since(&self, since: Position) -> Changes {
+        self.inner.window.since(Side::Company, since, limits::WALK_CHANGES)
+    }
+
+    /// Whether messages came after `since` for a device of the user with this short id, or whether the device with this short id got
+    /// other keys to give away, from memory; `None` when memory does not reach back so far.
+    #[must_use]
+    pub fn waits_since(&self, user_or_device: u64, since: Position) -> Option<bool> {
+        self.inner.window.changed(Side::Waiting, user_or_device, since)
+    }
+
+    /// When a message last came for a device of the user with this short id, as far back as memory reaches.
+    #[must_use]
+    pub fn last_waited(&self, user: u64) -> Option<Position> {
+        self.inner.window.last(Side::Waiting, user)
     }
 
     /// Reaches the other nodes of the installation, fast and lossy.

@@ -19,7 +19,7 @@ use crate::{
     notify::Notifier,
     start::stopped,
     watch::Watchers,
-    window::Window,
+    window::{Side, Window},
 };
 
 /// Where the tail has arrived, for those who wait for it.
@@ -136,8 +136,11 @@ impl Tail {
             }
             let range = ScanRange::new(journal::key(reached.next()), journal::key(newest.next()));
             let page = self.engine.scan(newest, &range, PageLimit::rows(limits::TAIL_PAGE_ROWS)).await?;
-            let rows =
+            let mut rows =
                 page.rows.iter().map(|(key, cell)| JournalRow::read(key, cell)).collect::<Result<Vec<_>, _>>()?;
+            if page.resume.is_some() {
+                keep_whole(&mut rows);
+            }
             let last = match (&page.resume, rows.last()) {
                 (Some(_), Some(row)) => row.position,
                 _ => newest,
@@ -169,29 +172,29 @@ impl Tail {
         let mut rooms = BTreeSet::new();
         let mut receipts = BTreeSet::new();
         let mut users = BTreeSet::new();
+        let mut lists = BTreeSet::new();
         for row in rows {
             let scope = row.entry.scope;
             match kind::scope_of(row.entry.kind) {
                 Some(ScopeOf::Room) => {
-                    self.window.moved(ScopeOf::Room, scope, row.position);
+                    self.window.moved(Side::Rooms, scope, row.position);
                     rooms.insert(scope);
                 }
                 Some(ScopeOf::Receipts) => {
-                    self.window.moved(ScopeOf::Receipts, scope, row.position);
+                    self.window.moved(Side::Receipts, scope, row.position);
                     receipts.insert(scope);
                     // The other devices of who reads need not wait with the room.
                     users.extend(named(&row.entry.key).map(|(user, _)| user));
                 }
                 Some(ScopeOf::User) => {
-                    self.window.moved(ScopeOf::User, scope, row.position);
+                    self.window.moved(Side::Users, scope, row.position);
                     users.insert(scope);
                 }
                 None => {}
             }
-            if row.entry.kind == kind::MEMBERSHIP
-                && let Some((room, rest)) = named(&row.entry.key)
-            {
-                self.notifier.member_changed(room, scope, rest);
+            self.see_aside(row);
+            if row.entry.kind == kind::DEVICE_LIST {
+                lists.insert(scope);
             }
         }
         self.reached.send_replace(last);
@@ -200,8 +203,44 @@ impl Tail {
         }
         let rooms: Vec<u64> = rooms.into_iter().collect();
         self.notifier.rooms_changed(&rooms).await;
+        let lists: Vec<u64> = lists.into_iter().collect();
+        self.notifier.lists_changed(&lists).await;
         let receipts: Vec<u64> = receipts.into_iter().collect();
         self.notifier.receipts_moved(&receipts).await;
+    }
+
+    /// What memory keeps of an entry beside its scope.
+    fn see_aside(&self, row: &JournalRow) {
+        let scope = row.entry.scope;
+        let moved = |side: Side, scope: u64| self.window.moved(side, scope, row.position);
+        match row.entry.kind {
+            kind::MEMBERSHIP => {
+                moved(Side::Company, scope);
+                if let Some((room, rest)) = named(&row.entry.key) {
+                    moved(Side::Company, room);
+                    self.notifier.member_changed(room, scope, rest);
+                }
+            }
+            kind::SIGNED => moved(Side::Company, scope),
+            kind::DEVICE_LIST => moved(Side::Lists, scope),
+            kind::TO_DEVICE => moved(Side::Waiting, scope),
+            kind::KEY_COUNTS => {
+                if let Some((device, _)) = named(&row.entry.key) {
+                    moved(Side::Waiting, device);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Leaves off the entries of the last batch, of which there may be more: no answer is to stand within a commit. A page holds more than one
+/// batch has.
+fn keep_whole(rows: &mut Vec<JournalRow>) {
+    let of = |row: &JournalRow| (row.writer, row.batch);
+    let Some(last) = rows.last().map(of) else { return };
+    if let Some(before) = rows.iter().rposition(|row| of(row) != last) {
+        rows.truncate(before + 1);
     }
 }
 

@@ -4,20 +4,39 @@
 //! raises F. It is empty at start (F is the newest position then) and nothing is replayed. Who asks from before F reads
 //! the cells of the user's rooms instead.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use parking_lot::RwLock;
 use wardstead_engine::Position;
 
-use crate::kind::ScopeOf;
-
 /// Bytes of one entry in both maps, with their overhead.
 const ENTRY_BYTES: usize = 96;
+
+/// Of what the last positions are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// Rooms: events, and the state.
+    Rooms,
+    /// Rooms: receipts that all members are shown.
+    Receipts,
+    /// Users: what is in their own scope.
+    Users,
+    /// Users whose devices or keys changed.
+    Lists,
+    /// Rooms and users: who came into which room or left, and who signed somebody's keys. Short ids are given once, whatever they are of.
+    Company,
+    /// Users, for whose devices a message waits, and devices with other keys to give away.
+    Waiting,
+}
+
+impl Side {
+    const ALL: [Self; 6] = [Self::Rooms, Self::Receipts, Self::Users, Self::Lists, Self::Company, Self::Waiting];
+}
 
 /// What changed after a position, up to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Changes {
-    /// All rooms that changed, each once, in order of their last change.
+    /// All rooms that changed (or users, where those are asked for), each once, in order of their last change.
     Rooms(Vec<u64>),
     /// More than the caller wished to look at one by one.
     Many,
@@ -26,17 +45,17 @@ pub enum Changes {
 }
 
 #[derive(Debug, Default)]
-struct Side {
+struct Last {
     last: HashMap<u64, Position>,
-    by_position: BTreeMap<Position, u64>,
+    by_position: BTreeSet<(Position, u64)>,
 }
 
-impl Side {
+impl Last {
     fn moved(&mut self, scope: u64, position: Position) {
         if let Some(before) = self.last.insert(scope, position) {
-            self.by_position.remove(&before);
+            self.by_position.remove(&(before, scope));
         }
-        self.by_position.insert(position, scope);
+        self.by_position.insert((position, scope));
     }
 
     fn drop_oldest(&mut self) {
@@ -46,7 +65,7 @@ impl Side {
     }
 
     fn since(&self, since: Position, most: usize) -> Changes {
-        let scopes = self.by_position.range(since.next()..).map(|(_, scope)| *scope);
+        let scopes = self.by_position.range((since.next(), 0)..).map(|(_, scope)| *scope);
         let scopes: Vec<u64> = scopes.take(most + 1).collect();
         if scopes.len() > most { Changes::Many } else { Changes::Rooms(scopes) }
     }
@@ -55,31 +74,24 @@ impl Side {
 #[derive(Debug)]
 struct Inner {
     floor: Position,
-    rooms: Side,
-    receipts: Side,
-    users: Side,
+    sides: [Last; Side::ALL.len()],
 }
 
 impl Inner {
     fn len(&self) -> usize {
-        self.rooms.last.len() + self.receipts.last.len() + self.users.last.len()
+        self.sides.iter().map(|side| side.last.len()).sum()
     }
 
-    fn side(&mut self, of: ScopeOf) -> &mut Side {
-        match of {
-            ScopeOf::Room => &mut self.rooms,
-            ScopeOf::Receipts => &mut self.receipts,
-            ScopeOf::User => &mut self.users,
-        }
+    fn side(&self, side: Side) -> &Last {
+        &self.sides[side as usize]
     }
 
     /// Forgets what changed longest ago, and raises the floor to it.
     fn drop_oldest(&mut self) {
-        let oldest = |side: &Side| side.by_position.first_key_value().map(|(position, _)| *position);
-        let sides = [(ScopeOf::Room, &self.rooms), (ScopeOf::Receipts, &self.receipts), (ScopeOf::User, &self.users)];
-        let oldest = sides.into_iter().filter_map(|(of, side)| Some((oldest(side)?, of))).min_by_key(|(at, _)| *at);
-        if let Some((position, of)) = oldest {
-            self.side(of).drop_oldest();
+        let oldest = |side: &Last| side.by_position.first().map(|(position, _)| *position);
+        let oldest = self.sides.iter_mut().filter_map(|side| Some((oldest(side)?, side))).min_by_key(|(at, _)| *at);
+        if let Some((position, side)) = oldest {
+            side.drop_oldest();
             self.floor = self.floor.max(position);
         }
     }
@@ -95,8 +107,7 @@ pub(crate) struct Window {
 impl Window {
     /// An empty window above `floor`, of at most `bytes`.
     pub(crate) fn new(floor: Position, bytes: usize) -> Self {
-        let (rooms, receipts, users) = (Side::default(), Side::default(), Side::default());
-        let inner = Inner { floor, rooms, receipts, users };
+        let inner = Inner { floor, sides: Default::default() };
         Self { inner: RwLock::new(inner), entries: (bytes / ENTRY_BYTES).max(1) }
     }
 
@@ -105,32 +116,31 @@ impl Window {
         self.inner.read().len() * ENTRY_BYTES
     }
 
-    /// `scope` changed at `position`, which is above every earlier one.
-    pub(crate) fn moved(&self, of: ScopeOf, scope: u64, position: Position) {
+    /// `scope` changed at `position`, which is above every earlier one but those of the same journal entry.
+    pub(crate) fn moved(&self, side: Side, scope: u64, position: Position) {
         let mut inner = self.inner.write();
-        inner.side(of).moved(scope, position);
+        inner.sides[side as usize].moved(scope, position);
         while inner.len() > self.entries {
             inner.drop_oldest();
         }
     }
 
-    /// Rooms that changed after `since`, unless there are more than `most`. What changed after the caller's own upper
-    /// position may be among them.
-    pub(crate) fn rooms_since(&self, since: Position, most: usize) -> Changes {
+    /// What of `side` changed after `since`, unless it is more than `most`. What changed after the caller's own upper position may be
+    /// among it.
+    pub(crate) fn since(&self, side: Side, since: Position, most: usize) -> Changes {
         let inner = self.inner.read();
-        if since < inner.floor { Changes::Unknown } else { inner.rooms.since(since, most) }
+        if since < inner.floor { Changes::Unknown } else { inner.side(side).since(since, most) }
     }
 
-    /// Rooms whose receipts moved after `since`; as [`Self::rooms_since`].
-    pub(crate) fn receipts_since(&self, since: Position, most: usize) -> Changes {
-        let inner = self.inner.read();
-        if since < inner.floor { Changes::Unknown } else { inner.receipts.since(since, most) }
+    /// When `scope` last changed in `side`, as far back as memory reaches.
+    pub(crate) fn last(&self, side: Side, scope: u64) -> Option<Position> {
+        self.inner.read().side(side).last.get(&scope).copied()
     }
 
-    /// Whether `user`'s own scope changed after `since`; `None` when `since` lies before the floor.
-    pub(crate) fn user_changed(&self, user: u64, since: Position) -> Option<bool> {
+    /// Whether `scope` changed after `since` in `side`; `None` when `since` lies before the floor.
+    pub(crate) fn changed(&self, side: Side, scope: u64, since: Position) -> Option<bool> {
         let inner = self.inner.read();
-        (since >= inner.floor).then(|| inner.users.last.get(&user).is_some_and(|last| *last > since))
+        (since >= inner.floor).then(|| inner.side(side).last.get(&scope).is_some_and(|last| *last > since))
     }
 }
 
@@ -146,44 +156,57 @@ mod tests {
     fn names_each_changed_room_once() {
         let window = window(8);
         for (room, position) in [(1, 11), (2, 12), (1, 13), (3, 14)] {
-            window.moved(ScopeOf::Room, room, Position(position));
+            window.moved(Side::Rooms, room, Position(position));
         }
-        assert_eq!(window.rooms_since(Position(10), 8), Changes::Rooms(vec![2, 1, 3]));
-        assert_eq!(window.rooms_since(Position(12), 8), Changes::Rooms(vec![1, 3]));
-        assert_eq!(window.rooms_since(Position(14), 8), Changes::Rooms(vec![]));
-        assert_eq!(window.rooms_since(Position(10), 2), Changes::Many);
-        assert_eq!(window.rooms_since(Position(9), 8), Changes::Unknown);
+        assert_eq!(window.since(Side::Rooms, Position(10), 8), Changes::Rooms(vec![2, 1, 3]));
+        assert_eq!(window.since(Side::Rooms, Position(12), 8), Changes::Rooms(vec![1, 3]));
+        assert_eq!(window.since(Side::Rooms, Position(14), 8), Changes::Rooms(vec![]));
+        assert_eq!(window.since(Side::Rooms, Position(10), 2), Changes::Many);
+        assert_eq!(window.since(Side::Rooms, Position(9), 8), Changes::Unknown);
     }
 
     #[test]
     fn receipts_are_no_change_of_the_room() {
         let window = window(8);
-        window.moved(ScopeOf::Receipts, 1, Position(11));
-        window.moved(ScopeOf::Room, 2, Position(12));
-        assert_eq!(window.rooms_since(Position(10), 8), Changes::Rooms(vec![2]));
-        assert_eq!(window.receipts_since(Position(10), 8), Changes::Rooms(vec![1]));
-        assert_eq!(window.receipts_since(Position(11), 8), Changes::Rooms(vec![]));
-        assert_eq!(window.receipts_since(Position(10), 0), Changes::Many);
-        assert_eq!(window.receipts_since(Position(9), 8), Changes::Unknown);
+        window.moved(Side::Receipts, 1, Position(11));
+        window.moved(Side::Rooms, 2, Position(12));
+        assert_eq!(window.since(Side::Rooms, Position(10), 8), Changes::Rooms(vec![2]));
+        assert_eq!(window.since(Side::Receipts, Position(10), 8), Changes::Rooms(vec![1]));
+        assert_eq!(window.since(Side::Receipts, Position(11), 8), Changes::Rooms(vec![]));
+        assert_eq!(window.since(Side::Receipts, Position(10), 0), Changes::Many);
+        assert_eq!(window.since(Side::Receipts, Position(9), 8), Changes::Unknown);
+    }
+
+    /// A membership moves the room and the user, at one position.
+    #[test]
+    fn two_may_change_at_once() {
+        let window = window(8);
+        window.moved(Side::Company, 7, Position(11));
+        window.moved(Side::Company, 1, Position(11));
+        assert_eq!(window.since(Side::Company, Position(10), 8), Changes::Rooms(vec![1, 7]));
+        window.moved(Side::Company, 1, Position(12));
+        assert_eq!(window.since(Side::Company, Position(10), 8), Changes::Rooms(vec![7, 1]));
+        assert_eq!(window.changed(Side::Company, 7, Position(10)), Some(true));
+        assert_eq!(window.changed(Side::Lists, 7, Position(10)), Some(false));
     }
 
     /// Reaching the bound raises the floor to what was forgotten: no answer is ever incomplete.
     #[test]
     fn the_bound_raises_the_floor() {
         let window = window(2);
-        window.moved(ScopeOf::User, 7, Position(11));
-        window.moved(ScopeOf::Room, 1, Position(12));
-        window.moved(ScopeOf::Room, 2, Position(13));
-        assert_eq!(window.user_changed(7, Position(10)), None);
-        assert_eq!(window.user_changed(7, Position(11)), Some(false));
-        assert_eq!(window.rooms_since(Position(10), 8), Changes::Unknown);
-        assert_eq!(window.rooms_since(Position(11), 8), Changes::Rooms(vec![1, 2]));
-        window.moved(ScopeOf::User, 7, Position(14));
-        assert_eq!(window.rooms_since(Position(11), 8), Changes::Unknown);
-        assert_eq!(window.rooms_since(Position(12), 8), Changes::Rooms(vec![2]));
-        assert_eq!(window.user_changed(7, Position(12)), Some(true));
-        window.moved(ScopeOf::Receipts, 2, Position(15));
-        assert_eq!(window.receipts_since(Position(12), 8), Changes::Unknown, "room 2 was forgotten");
-        assert_eq!(window.receipts_since(Position(13), 8), Changes::Rooms(vec![2]));
+        window.moved(Side::Users, 7, Position(11));
+        window.moved(Side::Rooms, 1, Position(12));
+        window.moved(Side::Rooms, 2, Position(13));
+        assert_eq!(window.changed(Side::Users, 7, Position(10)), None);
+        assert_eq!(window.changed(Side::Users, 7, Position(11)), Some(false));
+        assert_eq!(window.since(Side::Rooms, Position(10), 8), Changes::Unknown);
+        assert_eq!(window.since(Side::Rooms, Position(11), 8), Changes::Rooms(vec![1, 2]));
+        window.moved(Side::Users, 7, Position(14));
+        assert_eq!(window.since(Side::Rooms, Position(11), 8), Changes::Unknown);
+        assert_eq!(window.since(Side::Rooms, Position(12), 8), Changes::Rooms(vec![2]));
+        assert_eq!(window.changed(Side::Users, 7, Position(12)), Some(true));
+        window.moved(Side::Receipts, 2, Position(15));
+        assert_eq!(window.since(Side::Receipts, Position(12), 8), Changes::Unknown, "room 2 was forgotten");
+        assert_eq!(window.since(Side::Receipts, Position(13), 8), Changes::Rooms(vec![2]));
     }
 }

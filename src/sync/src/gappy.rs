@@ -44,7 +44,7 @@ impl Syncer {
         sections.rooms.leave.extend(left.into_iter().filter(|(_, left)| left.timeline.is_some()));
         let Question { by, filter, .. } = *question;
         sections.account_data.events.extend(self.removed_account_data(by.user, range, filter).await?.events);
-        sections.device_lists = self.device_lists(by, range).await?;
+        sections.device_lists = self.all_device_lists(by, range).await?;
         Ok(sections)
     }
 }

@@ -48,6 +48,7 @@ impl Syncer {
             ("joined_rooms", self.joined.0.weight(), self.joined.0.capacity()),
             self.ignored.figures(),
             self.recent.figures(),
+            self.inboxes.figures(),
             ("typing", typing, limits::TYPING_BYTES as u64),
             ("presence", presence, limits::PRESENCE_BYTES as u64),
             ("told_members", members.0, members.1),
@@ -56,19 +57,36 @@ impl Syncer {
 
     /// Short ids of the rooms that `user` is in, ascending. One read of the engine after each change of their memberships.
     pub(crate) async fn joined_rooms(&self, user: u64) -> Result<Arc<[u64]>, SyncError> {
+        Ok(self.joined_entry(user).await?.rooms)
+    }
+
+    /// The same as of `at`, which the tail has reached. From memory where nothing of theirs has changed since.
+    pub(crate) async fn joined_rooms_at(&self, user: u64, at: Position) -> Result<Arc<[u64]>, SyncError> {
+        let entry = self.joined_entry(user).await?;
+        if self.store.user_changed(user, entry.as_of.min(at)) == Some(false) {
+            return Ok(entry.rooms);
+        }
+        self.read_joined(user, at).await
+    }
+
+    async fn joined_entry(&self, user: u64) -> Result<Entry, SyncError> {
         if let Some(entry) = self.joined.0.get(&user)
             && self.store.user_changed(user, entry.as_of) == Some(false)
         {
-            return Ok(entry.rooms);
+            return Ok(entry);
         }
         // Before the read, which may see more.
         let as_of = self.store.position();
-        let rooms = self.rooms.user_rooms(user).await?;
+        let entry = Entry { as_of, rooms: self.read_joined(user, as_of).await? };
+        self.joined.0.insert(user, entry.clone());
+        Ok(entry)
+    }
+
+    async fn read_joined(&self, user: u64, at: Position) -> Result<Arc<[u64]>, SyncError> {
+        let rooms = self.rooms.user_rooms_at(user, at).await?;
         let joined = rooms.iter().filter(|room| room.membership == Membership::Join).map(|room| room.room);
         let mut rooms: Vec<u64> = joined.collect();
         rooms.sort_unstable();
-        let rooms: Arc<[u64]> = rooms.into();
-        self.joined.0.insert(user, Entry { as_of, rooms: Arc::clone(&rooms) });
-        Ok(rooms)
+        Ok(rooms.into())
     }
 }

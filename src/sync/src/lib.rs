@@ -30,15 +30,15 @@ mod response;
 mod room;
 mod rooms;
 mod shape;
+mod shared;
 mod shown;
 mod to_device;
 mod typing;
 mod unread;
 mod wait;
 
-pub use device_lists::{DeviceListSource, DeviceLists, NoDeviceLists};
+pub use device_lists::DeviceLists;
 pub use error::SyncError;
 pub use filter::SyncFilter;
 pub use response::StateName;
-pub use to_device::{NoMessages, ToDeviceMessage, ToDevicePage, ToDeviceSource};
 pub use wait::{SyncRequest, Syncer};

@@ -4,72 +4,14 @@
 //! answer is: it comes again with the same token. The section may lag behind the others, which do not wait for it; then the token
 //! has a position of its own for it.
 
-use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use wardstead_accounts::Session;
 use wardstead_engine::Position;
 use wardstead_limits::own_data as limits;
-use wardstead_store::{StoreError, SyncToken};
+use wardstead_store::SyncToken;
 
 use crate::{SyncError, Syncer};
-
-/// A message that waits for a device.
-#[derive(Clone, Debug)]
-pub struct ToDeviceMessage {
-    /// Its journal entry's. No two messages of a device have the same.
-    pub position: Position,
-    /// The event as the client gets it: `type`, `sender`, `content`.
-    pub event: Box<RawValue>,
-}
-
-/// Some of the messages that wait for a device.
-#[derive(Clone, Debug, Default)]
-pub struct ToDevicePage {
-    /// In the order of their positions.
-    pub messages: Vec<ToDeviceMessage>,
-    /// Whether more wait within what was asked for.
-    pub more: bool,
-}
-
-/// Where messages to devices wait. A message's commit has a journal entry of kind [`wardstead_store::kind::TO_DEVICE`].
-#[async_trait]
-pub trait ToDeviceSource: Send + Sync + 'static {
-    /// The first messages for the device with this short id that lie after `after` and not after `upto`, at most `most`.
-    ///
-    /// # Errors
-    /// The store's: the sync fails.
-    async fn waiting(
-        &self,
-        user: u64,
-        device: u64,
-        after: Position,
-        upto: Position,
-        most: usize,
-    ) -> Result<ToDevicePage, StoreError>;
-
-    /// Removes the messages for the device up to `upto`: it has them. Nobody waits for that
-    /// ([`wardstead_engine::Urgency::Soon`]), and where nothing waits it costs nothing.
-    ///
-    /// # Errors
-    /// The store's. The messages are skipped all the same, and removed by the next token.
-    async fn acknowledge(&self, user: u64, device: u64, upto: Position) -> Result<(), StoreError>;
-}
-
-/// No messages.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoMessages;
-
-#[async_trait]
-impl ToDeviceSource for NoMessages {
-    async fn waiting(&self, _: u64, _: u64, _: Position, _: Position, _: usize) -> Result<ToDevicePage, StoreError> {
-        Ok(ToDevicePage::default())
-    }
-
-    async fn acknowledge(&self, _: u64, _: u64, _: Position) -> Result<(), StoreError> {
-        Ok(())
-    }
-}
 
 /// The section of an answer.
 #[derive(Debug, Default, Serialize)]
@@ -128,7 +70,7 @@ impl Syncer {
         if inbox.after == Position::ZERO {
             return;
         }
-        if let Err(error) = self.to_device.acknowledge(by.user, by.device, inbox.after).await {
+        if let Err(error) = self.inboxes.acknowledge(by.user, by.device, inbox.after).await {
             // Nothing depends on it: they are skipped, and the device's next token says the same again.
             tracing::debug!(%error, "messages that a device has are not removed yet");
         }
@@ -137,10 +79,10 @@ impl Syncer {
     /// The next page of the messages for the device of `by` up to `upto`. No read where memory knows that there are none.
     pub(crate) async fn to_device(&self, by: &Session, inbox: Inbox, upto: Position) -> Result<ToDevice, SyncError> {
         let Inbox { after, behind } = inbox;
-        if after >= upto || (!behind && self.store.user_changed(by.user, after) == Some(false)) {
+        if after >= upto || (!behind && self.store.waits_since(by.user, after) == Some(false)) {
             return Ok(ToDevice::default());
         }
-        let page = self.to_device.waiting(by.user, by.device, after, upto, limits::TO_DEVICE_MESSAGES).await?;
+        let page = self.inboxes.waiting(by.device, after, upto, limits::TO_DEVICE_MESSAGES).await?;
         let (mut events, mut bytes, mut last) = (Vec::with_capacity(page.messages.len()), 0, after);
         let mut more = page.more;
         for message in page.messages {

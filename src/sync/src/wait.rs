@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::time::Instant;
 use wardstead_accounts::{Accounts, Presence, PresenceState, Present, Session};
+use wardstead_e2ee::{DeviceListLog, Inboxes};
 use wardstead_engine::Position;
 use wardstead_limits::{own_data, sync as limits};
 use wardstead_push::Push;
@@ -12,7 +13,7 @@ use wardstead_rooms::{Rooms, Typing};
 use wardstead_store::{Listener, Store, SyncToken, Token, Woken};
 
 use crate::{
-    DeviceListSource, NoDeviceLists, NoMessages, SyncError, ToDeviceSource,
+    SyncError,
     ephemeral::{Again, Ephemeral, Told},
     filter::{Filter, MembersWanted, SyncFilter},
     ignored::IgnoredCache,
@@ -54,8 +55,8 @@ pub struct Syncer {
     pub(crate) members: Arc<ToldMembers>,
     pub(crate) ignored: Arc<IgnoredCache>,
     pub(crate) recent: Arc<RecentPresence>,
-    pub(crate) to_device: Arc<dyn ToDeviceSource>,
-    pub(crate) device_lists: Arc<dyn DeviceListSource>,
+    pub(crate) inboxes: Inboxes,
+    pub(crate) lists: DeviceListLog,
     pub(crate) push: Push,
 }
 
@@ -98,6 +99,7 @@ impl Syncer {
     #[must_use]
     pub fn new(store: Store, accounts: Accounts, rooms: Rooms, typing: Typing, presence: Presence) -> Self {
         let push = Push::over(store.clone(), accounts.clone());
+        let (inboxes, lists) = (Inboxes::new(store.clone(), accounts.clone()), DeviceListLog::new(store.clone()));
         Self {
             store,
             accounts,
@@ -108,16 +110,16 @@ impl Syncer {
             members: Arc::new(ToldMembers::new()),
             ignored: Arc::new(IgnoredCache::new()),
             recent: Arc::default(),
-            to_device: Arc::new(NoMessages),
-            device_lists: Arc::new(NoDeviceLists),
+            inboxes,
+            lists,
             push,
         }
     }
 
-    /// The same with what waits for devices and whose devices changed; without, nothing does.
+    /// What waits for devices.
     #[must_use]
-    pub fn with_sources(self, to_device: Arc<dyn ToDeviceSource>, device_lists: Arc<dyn DeviceListSource>) -> Self {
-        Self { to_device, device_lists, ..self }
+    pub fn inboxes(&self) -> &Inboxes {
+        &self.inboxes
     }
 
     /// Who is typing.

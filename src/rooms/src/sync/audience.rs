@@ -9,10 +9,18 @@ use crate::{Membership, RoomError, Rooms, lets_guests_in, state::key, tables::ME
 #[async_trait]
 impl Audience for Rooms {
     async fn local_members(&self, room: u64) -> Result<Vec<u64>, StoreError> {
-        self.joined_users(room).await.map_err(|error| match error {
-            RoomError::Store(error) => error,
-            other => EngineError::Unavailable(other.to_string()).into(),
-        })
+        self.joined_users(room).await.map_err(unreadable)
+    }
+
+    async fn rooms_of(&self, user: u64) -> Result<Vec<u64>, StoreError> {
+        self.joined_rooms_of(user, usize::MAX).await.map_err(unreadable)
+    }
+}
+
+fn unreadable(error: RoomError) -> StoreError {
+    match error {
+        RoomError::Store(error) => error,
+        other => EngineError::Unavailable(other.to_string()).into(),
     }
 }
 

@@ -79,6 +79,10 @@ mod tests {
         async fn local_members(&self, _: u64) -> Result<Vec<u64>, StoreError> {
             Ok((1..=self.0).collect())
         }
+
+        async fn rooms_of(&self, user: u64) -> Result<Vec<u64>, StoreError> {
+            Ok(vec![user])
+        }
     }
 
     fn crowd(size: u64) -> (Arc<Notifier>, Vec<Listener>) {

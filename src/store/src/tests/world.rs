@@ -21,7 +21,7 @@ use crate::{
     kind,
     notify::Notifier,
     tail::{Reached, Tail},
-    window::Window,
+    window::{Side, Window},
     work::Wakers,
 };
 
@@ -243,7 +243,7 @@ impl World {
                 return Err(format!("node {number} went back from {before} to {at}"));
             }
             let upto: Vec<u64> = journal.iter().filter(|row| row.position <= at).map(|row| row.entry.scope).collect();
-            if let Changes::Rooms(seen) = node.window.rooms_since(Position::ZERO, usize::MAX - 1)
+            if let Changes::Rooms(seen) = node.window.since(Side::Rooms, Position::ZERO, usize::MAX - 1)
                 && seen != upto
             {
                 return Err(format!("node {number} is at {at}; there are {upto:?}, it has seen {seen:?}"));

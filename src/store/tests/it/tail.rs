@@ -16,6 +16,10 @@ impl Audience for Fixed {
     async fn local_members(&self, room: u64) -> Result<Vec<u64>, StoreError> {
         Ok(if room == 1 { vec![10, 11] } else { vec![11] })
     }
+
+    async fn rooms_of(&self, user: u64) -> Result<Vec<u64>, StoreError> {
+        Ok(if user == 10 { vec![1] } else { vec![1, 2] })
+    }
 }
 
 async fn quiet(listener: &mut wardstead_store::Listener) -> bool {

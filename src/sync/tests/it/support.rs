@@ -13,7 +13,8 @@ use std::{
 use async_trait::async_trait;
 use ruma::{OwnedEventId, OwnedRoomId, RoomId, RoomVersionId, server_name};
 use serde_json::{Value, json, value::RawValue};
-use wardstead_accounts::{Accounts, NewAccount, NewDevice, Presence, Session};
+use wardstead_accounts::{AccountHooks, Accounts, NewAccount, NewDevice, Presence, Session};
+use wardstead_e2ee::{Company, InboxKeeper};
 use wardstead_engine::{
     Batch, Bus, Cell, Engine, EngineError, EngineLimits, Group, GroupOutcome, Key, Lease, LeaseRequest, LocalBus, Page,
     PageLimit, Position, ScanRange,
@@ -23,10 +24,10 @@ use wardstead_engine::{
 use wardstead_engine_memory::MemoryEngine;
 use wardstead_limits::{Clock, SeededRng};
 use wardstead_rooms::{
-    Draft, EventFilter, InitialState, Marks, Membership, Messages, NewRoom, ReceiptMark, RoomError, Rooms, Typing,
-    signing,
+    Draft, EventFilter, Hooks, InitialState, Marks, Membership, Messages, NewRoom, ReceiptMark, RoomError, Rooms,
+    Typing, signing,
 };
-use wardstead_store::{Store, testing};
+use wardstead_store::{Contributors, Store, testing};
 use wardstead_sync::{SyncError, SyncFilter, SyncRequest, Syncer};
 
 type Act = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -149,9 +150,12 @@ pub async fn on(engine: Arc<MemoryEngine>, setting: Setting, seed: u64) -> Serve
     let rng = Arc::new(SeededRng::new(seed));
     let store = Store::open(Arc::new(interrupted), bus, "example.org", Arc::clone(&clock), rng).await.unwrap();
     let server_name = server_name!("example.org").to_owned();
-    let accounts = Accounts::new(store.clone(), server_name.clone());
+    let contributors = Arc::new(Contributors::new(vec![Arc::new(InboxKeeper) as _]));
+    let hooks = AccountHooks { contributors, ..AccountHooks::default() };
+    let accounts = Accounts::with_hooks(store.clone(), server_name.clone(), hooks);
     let key = signing::load_or_create(&store, store.rng().as_ref()).await.unwrap();
-    let rooms = Rooms::new(store.clone(), accounts.clone(), server_name, key, RoomVersionId::V12);
+    let hooks = Hooks { contributors: Arc::new(Contributors::new(vec![Arc::new(Company) as _])), ..Hooks::default() };
+    let rooms = Rooms::with_hooks(store.clone(), accounts.clone(), server_name, key, RoomVersionId::V12, hooks);
     store.set_audience(Arc::new(rooms.clone()));
     let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), presence));
     let syncer = Syncer::new(store.clone(), accounts.clone(), rooms.clone(), typing, presence);

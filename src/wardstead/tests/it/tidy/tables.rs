@@ -10,9 +10,9 @@ const NUMBERS: [(&str, u16, u16); 7] = [
     ("accounts", 0x020, 0x03f),
     ("rooms", 0x040, 0x07f),
     ("identity", 0x080, 0x08f),
+    ("e2ee", 0x0a0, 0x0bf),
     ("directory", 0x0c0, 0x0cf),
     ("push", 0x0e0, 0x0ef),
-    ("e2ee", 0x0a0, 0x0bf),
 ];
 
 /// Crates that may name a row of the engine without a typed table: what engines themselves read and write.

@@ -1,0 +1,29 @@
+//! What is kept for a device goes with it.
+
+use async_trait::async_trait;
+use wardstead_accounts::AccountChange;
+use wardstead_engine::ScanRange;
+use wardstead_store::{CommitContributor, Contribution, Overlay, StoreError};
+
+use super::tables::{COUNTS, INBOXES, TRANSACTIONS};
+
+/// Removes, in the commit that removes a device, what waits for it and the transactions that it sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InboxKeeper;
+
+#[async_trait]
+impl CommitContributor<AccountChange> for InboxKeeper {
+    async fn prepare(&self, change: &AccountChange, _: &Overlay<'_>) -> Result<Contribution, StoreError> {
+        let AccountChange::DevicesRemoved(removed) = change else { return Ok(Contribution::nothing()) };
+        let devices: Vec<u64> = removed.devices.iter().map(|removed| removed.device).collect();
+        Ok(Contribution::new(move |batch, _| {
+            for device in devices {
+                for table in [INBOXES.id(), TRANSACTIONS.id()] {
+                    let all = ScanRange::scope(table, device);
+                    batch.delete_range(all.from, all.to);
+                }
+                batch.delete(COUNTS.key(device).key());
+            }
+        }))
+    }
+}
