@@ -8,7 +8,7 @@ use wardstead_directory::Directory;
 use wardstead_e2ee::{Backups, Keys};
 use wardstead_identity::Identity;
 use wardstead_limits::{Clock, Rng};
-use wardstead_push::Push;
+use wardstead_push::{Push, Pushers};
 use wardstead_rooms::Rooms;
 use wardstead_sync::Syncer;
 
@@ -34,6 +34,8 @@ pub struct ApiParts {
     pub push: Push,
     /// Key backups.
     pub backups: Backups,
+    /// Where users want to be told of events.
+    pub pushers: Pushers,
     /// What clients have not been sent yet.
     pub syncer: Syncer,
     /// What the operator chose.

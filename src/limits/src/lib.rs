@@ -18,6 +18,7 @@ pub mod own_data;
 pub mod postgres;
 pub mod profiles;
 pub mod push;
+pub mod pushers;
 pub mod rates;
 pub mod rooms;
 pub mod store;

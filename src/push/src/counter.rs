@@ -19,6 +19,7 @@ use crate::{
     core::Core,
     error::of_accounts,
     index::{Looked, Member},
+    pushers,
     read::{Read, read_keys},
     rules,
     split::{evaluate, flattened},
@@ -100,10 +101,13 @@ impl Counter {
             let (event, before) = (Some(&*appended.event), appended.replaced.as_deref());
             self.member(&mut work, change, event, before, &appended.event.room_id, queued).await?;
         }
+        let tells = work.tells();
         let counts = work.finish(&self.core);
-        let Some(read) = spoken else { return Ok(counts) };
+        let Some(read) = spoken else { return Ok(counts.and(pushers::queued(appended, tells, None))) };
         let thread = appended.thread.as_ref().map(|root| root.as_str());
-        Ok(counts.and(self.core.spoke(&read, thread).await?))
+        let spoke = self.core.spoke(&read, thread).await?;
+        let reader = appended.sender.filter(|_| !spoke.is_nothing());
+        Ok(counts.and(spoke).and(pushers::queued(appended, tells, reader)))
     }
 
     /// The room's counts, and what the sender has read, where that may have changed: one read of the engine.

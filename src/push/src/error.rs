@@ -21,6 +21,9 @@ pub enum PushError {
     /// A rule is to stand beside one that is not there, or is none of the user's own.
     #[error("the rule to stand beside is not there, or is the server's")]
     NoSuchNeighbour,
+    /// A pusher that cannot be: what is wrong, for its user.
+    #[error("{0}")]
+    BadPusher(String),
     /// Others changed the same too often meanwhile; the same call may succeed later.
     #[error("others changed it too often meanwhile")]
     Busy,

@@ -8,6 +8,7 @@ use wardstead_store::{Contribution, StoreError};
 use crate::{
     core::Core,
     fold::{MAIN, Reader, counted},
+    pushers,
     tables::{ASIDES, AsideRow, Count, READERS, ReaderRow, TALLIES, TallyRow, aside_key, reader_key, tally_key, total},
     work::expect,
 };
@@ -82,7 +83,8 @@ impl Core {
     pub(crate) async fn read(&self, moved: &ReceiptMoved) -> Result<Contribution, StoreError> {
         let read = self.look(moved.room, moved.user).await?;
         let row = self.marked(&read, &moved.marks).await?;
-        Ok(row.map(|row| self.rewrite(&read, row)).unwrap_or_default())
+        let told = || pushers::queued_read(moved.room, moved.user);
+        Ok(row.map(|row| self.rewrite(&read, row).and(told())).unwrap_or_default())
     }
 
     /// Takes part in the commit of what the user says in `thread`: who answers has read what was said there (Client-Server API, Receiving

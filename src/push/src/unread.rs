@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use ruma::{UserId, push::Ruleset};
 use wardstead_accounts::Accounts;
-use wardstead_engine::{Key, Position, ScanRange};
+use wardstead_engine::{Cell, Key, Position, ScanRange};
+use wardstead_limits::pushers::BADGE_ROOMS;
+use wardstead_rooms::{Membership, Rooms};
 use wardstead_store::Store;
 
 use crate::{
@@ -121,20 +123,34 @@ impl Push {
         Ok(Some(Unread { counts, changed: reader.changed }))
     }
 
-    async fn rows(&self, room: u64, user: u64) -> Result<Rows, PushError> {
-        let keys: [Key; 3] = [tally_key(room), reader_key(room, user), aside_key(room, user)];
-        let mut cells = self.core.store.cells(&keys).await?.into_iter();
-        let (tally, reader, aside) = (cells.next().flatten(), cells.next().flatten(), cells.next().flatten());
-        let counted_at = tally.as_ref().map(wardstead_engine::Cell::position).unwrap_or_default();
-        let tally = tally.map(|cell| TALLIES.decode(&keys[0], &cell)).transpose()?.unwrap_or_default();
-        let reader = Reader::of(room, user, reader.as_ref())?;
-        if let Some((_, aside)) = tally.asides.iter().find(|(of, _)| *of == user) {
-            let aside = aside.clone();
-            return Ok(Rows { tally, counted_at, reader, aside, aside_at: Position::ZERO });
+    /// All that `user` has not read now, in all rooms that the user is in. Two reads, unless the user is in very many rooms, or
+    /// something was redacted after it had been read.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn unread_everywhere(&self, rooms: &Rooms, user: u64) -> Result<u64, PushError> {
+        let joined = rooms.user_rooms(user).await?.into_iter().filter(|room| room.membership == Membership::Join);
+        let joined: Vec<u64> = joined.map(|room| room.room).collect();
+        let mut sum = 0;
+        for rooms in joined.chunks(BADGE_ROOMS) {
+            let keys: Vec<Key> = rooms.iter().flat_map(|room| count_keys(*room, user)).collect();
+            let cells = self.core.store.cells(&keys).await?;
+            for (room, cells) in rooms.iter().zip(cells.chunks(3)) {
+                let Rows { tally, reader, aside, .. } = Rows::of(*room, user, cells)?;
+                let count = if tally.redactions == reader.row.redactions {
+                    grown(&tally, &aside, &reader).into()
+                } else {
+                    let unread = self.unread(*room, user, Position(u64::MAX), false).await?;
+                    unread.map(|unread| unread.counts.room).unwrap_or_default()
+                };
+                sum += count.notifications;
+            }
         }
-        let aside_at = aside.as_ref().map(wardstead_engine::Cell::position).unwrap_or_default();
-        let aside = aside.map(|cell| ASIDES.decode(&keys[2], &cell)).transpose()?.unwrap_or_default();
-        Ok(Rows { tally, counted_at, reader, aside, aside_at })
+        Ok(sum)
+    }
+
+    async fn rows(&self, room: u64, user: u64) -> Result<Rows, PushError> {
+        Rows::of(room, user, &self.core.store.cells(&count_keys(room, user)).await?)
     }
 
     /// The push rules of `user`, and when they last changed; zero: never.
@@ -166,6 +182,29 @@ impl Push {
         }
         let found = self.core.store.scan_all(&RECOUNTED, range).await?;
         Ok(found.into_iter().map(|found| found.row.room).collect())
+    }
+}
+
+/// Where the three rows stand.
+fn count_keys(room: u64, user: u64) -> [Key; 3] {
+    [tally_key(room), reader_key(room, user), aside_key(room, user)]
+}
+
+impl Rows {
+    /// From what stands under [`count_keys`].
+    fn of(room: u64, user: u64, cells: &[Option<Cell>]) -> Result<Self, PushError> {
+        let keys = count_keys(room, user);
+        let [tally, reader, aside] = [0, 1, 2].map(|at| cells.get(at).and_then(Option::as_ref));
+        let counted_at = tally.map(Cell::position).unwrap_or_default();
+        let tally = tally.map(|cell| TALLIES.decode(&keys[0], cell)).transpose()?.unwrap_or_default();
+        let reader = Reader::of(room, user, reader)?;
+        if let Some((_, aside)) = tally.asides.iter().find(|(of, _)| *of == user) {
+            let aside = aside.clone();
+            return Ok(Self { tally, counted_at, reader, aside, aside_at: Position::ZERO });
+        }
+        let aside_at = aside.map(Cell::position).unwrap_or_default();
+        let aside = aside.map(|cell| ASIDES.decode(&keys[2], cell)).transpose()?.unwrap_or_default();
+        Ok(Self { tally, counted_at, reader, aside, aside_at })
     }
 }
 

@@ -60,6 +60,11 @@ impl Work {
         }
     }
 
+    /// Whether the event is something to somebody.
+    pub(crate) fn tells(&self) -> bool {
+        self.counted.event.is_some() || self.counted.invited.is_some()
+    }
+
     /// Counts an event.
     pub(crate) async fn add(&mut self, counted: Counted, queued: &Overlay<'_>) -> Result<(), StoreError> {
         self.sum_up(&counted, 1, queued).await?;

@@ -42,6 +42,12 @@ impl Contribution {
         Self::default()
     }
 
+    /// Whether it is none.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// What `add` adds to the batch. It is told the number of the change's journal entry, for position slots, and must not
     /// touch what it finds in the batch.
     #[must_use]

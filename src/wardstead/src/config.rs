@@ -6,6 +6,7 @@
 mod database;
 mod directory;
 mod limits;
+mod push;
 mod registration;
 mod rooms;
 mod sessions;
@@ -27,6 +28,7 @@ use database::URL_VARIABLE;
 pub use database::{Cluster, Database, DatabaseUrl, Durability, Environment, Secret};
 pub use directory::{Directory, People};
 pub use limits::{FailedLogin, Limits};
+pub use push::Push;
 pub use registration::{Document, Registration, RegistrationMode};
 pub use rooms::{DefaultVersion, Rooms};
 pub use sessions::Sessions;
@@ -86,6 +88,11 @@ pub struct Config {
     /// one, since a neighbour's mistake must not hold up a message. Reading has none at all.
     #[config(nested)]
     pub limits: Limits,
+
+    /// How phones are told of events while no app is open: by push gateways, which makers of apps run, or you. Gateways are told
+    /// which event it is and how much is unread, never what was said.
+    #[config(nested)]
+    pub push: Push,
 
     /// Who is online, and since when.
     #[config(nested)]
@@ -251,6 +258,7 @@ impl Config {
             rooms: Rooms { default_version: default_room_version },
             directory: Directory { people },
             limits: Limits::default(),
+            push: Push::dev(),
             presence: Presence { enabled: true },
             log: Log { filter: "info,ruma_state_res=warn".to_owned(), format: LogFormat::Human },
         };

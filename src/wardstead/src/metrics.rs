@@ -19,7 +19,7 @@ use prometheus_client::{
 use wardstead_api::Limiter;
 use wardstead_directory::Directory;
 use wardstead_limits::{store as store_limits, wardstead as limits};
-use wardstead_push::Counter;
+use wardstead_push::{Counter, Notifications, Pushers};
 use wardstead_rooms::Rooms;
 use wardstead_store::Store;
 use wardstead_sync::Syncer;
@@ -64,6 +64,7 @@ pub(crate) struct Looked {
     pub(crate) syncer: Syncer,
     pub(crate) limiter: Limiter,
     pub(crate) counter: Counter,
+    pub(crate) pushers: Pushers,
     pub(crate) nodes: Arc<Nodes>,
 }
 
@@ -110,6 +111,7 @@ impl Collector for Looked {
             page.gauge("wardstead_nodes", "Nodes that live on this data", nodes)?;
         }
 
+        self.notifications(&mut page)?;
         let (caches, figures) = self.backend.figures();
         self.caches(&mut page, &status, caches)?;
         for Figure { name, help, value } in figures {
@@ -123,6 +125,19 @@ impl Collector for Looked {
 }
 
 impl Looked {
+    fn notifications(&self, page: &mut Page<'_, '_>) -> Result<(), Error> {
+        let Notifications { sent, failed, rejected, waiting } = self.pushers.notifications();
+        let counters = [("sent", sent), ("failed", failed), ("rejected", rejected)];
+        let counters = counters.map(|(name, count)| (name, number(count)));
+        let help = "Notifications to push gateways by what became of them; rejected ones removed their pusher";
+        page.labelled("wardstead_push_notifications", help, "outcome", &counters)?;
+        page.gauge(
+            "wardstead_pushers_waiting",
+            "Pushers that have something to send, as of now or later",
+            number(waiting),
+        )
+    }
+
     fn caches(
         &self,
         page: &mut Page<'_, '_>,

@@ -3,7 +3,7 @@
 //!
 //! See `docs/design/10-operations.md`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -13,6 +13,8 @@ use axum::{
 };
 use hyper::{StatusCode, header};
 use prometheus_client::{encoding::text, registry::Registry};
+use wardstead_limits::wardstead as limits;
+use wardstead_push::Pushers;
 
 use crate::{health::Health, metrics::Nodes};
 
@@ -22,6 +24,17 @@ pub(crate) struct Observed {
     pub(crate) health: Arc<Health>,
     pub(crate) registry: Registry,
     pub(crate) nodes: Arc<Nodes>,
+    pub(crate) pushers: Pushers,
+}
+
+impl Observed {
+    /// Without an answer in time the figure stays as it was.
+    async fn look_at_pushers(&self) {
+        let looked = tokio::time::timeout(Duration::from_millis(limits::NODES_READ_MS), self.pushers.look()).await;
+        if !matches!(looked, Ok(Ok(()))) {
+            tracing::debug!("pushers could not be counted");
+        }
+    }
 }
 
 /// The three endpoints.
@@ -51,6 +64,7 @@ async fn ready(State(observed): State<Arc<Observed>>) -> Response {
 /// [OpenMetrics](https://prometheus.io/docs/specs/om/open_metrics_spec/) text, which Prometheus reads.
 async fn metrics(State(observed): State<Arc<Observed>>) -> Response {
     observed.nodes.look().await;
+    observed.look_at_pushers().await;
     // Files are looked at.
     let written = tokio::task::spawn_blocking(move || {
         let mut body = String::with_capacity(wardstead_limits::wardstead::METRICS_BYTES);

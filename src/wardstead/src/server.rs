@@ -11,7 +11,7 @@ use wardstead_e2ee::{BackupKeeper, Backups, KeyKeeper, Keys};
 use wardstead_engine::EngineError;
 use wardstead_identity::{Doorkeeper, Identity, IdentityConfig, IdentityError, NewRegistrationToken, run_departures};
 use wardstead_limits::api as limits;
-use wardstead_push::{Counter, Push, RuleKeeper};
+use wardstead_push::{Counter, HttpGateway, Push, PusherKeeper, Pushers, RuleKeeper};
 use wardstead_rooms::{Hooks, Mover, RoomChange, RoomError, Rooms, Rotated, Typing, signing};
 use wardstead_store::{CommitContributor, Contributors, Store};
 use wardstead_sync::Syncer;
@@ -67,6 +67,9 @@ pub enum ServerError {
     /// The key that signs events could not be had.
     #[error("no signing key: {0}")]
     SigningKey(#[from] RoomError),
+    /// Push gateways could not be spoken to.
+    #[error("no HTTP client for push gateways: {0}")]
+    Gateways(String),
     /// A thread did not come back.
     #[error("{0}")]
     Task(#[from] tokio::task::JoinError),
@@ -208,8 +211,13 @@ struct Wired {
 /// The parts over `data`.
 async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy) -> Result<Wired, ServerError> {
     let (store, name) = (&data.store, &config.server.name);
-    let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> =
-        vec![Arc::new(PeopleIndex), Arc::new(RuleKeeper), Arc::new(KeyKeeper), Arc::new(BackupKeeper)];
+    let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> = vec![
+        Arc::new(PeopleIndex),
+        Arc::new(RuleKeeper),
+        Arc::new(PusherKeeper),
+        Arc::new(KeyKeeper),
+        Arc::new(BackupKeeper),
+    ];
     let followers = Arc::new(Contributors::new(followers));
     let hooks = AccountHooks { contributors: followers, lifetimes: config.sessions.lifetimes() };
     let accounts = Accounts::with_hooks(store.clone(), name.clone(), hooks);
@@ -232,6 +240,9 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
     rooms.run_moves();
     let push = Push::new(&counter);
     push.run_changes(&rooms);
+    let gateways = config.push.policy(policy.private_addresses);
+    let pushers = Pushers::new(&push, gateways.clone());
+    pushers.run(&rooms, Arc::new(HttpGateway::new(gateways).map_err(ServerError::Gateways)?));
     store.set_audience(Arc::new(rooms.clone()));
     accounts.follow_names(Arc::new(rooms.clone()));
     let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), policy.presence));
@@ -252,8 +263,10 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
         syncer: syncer.clone(),
         limiter: limiter.clone(),
         counter: counter.clone(),
+        pushers: pushers.clone(),
         nodes: Arc::clone(&nodes),
     };
+    let observed_pushers = pushers.clone();
     let registry = metrics::registry(looked, &figures, config.durability());
     let keys = Keys::new(store.clone(), accounts.clone());
     let state = ApiState::new(ApiParts {
@@ -264,6 +277,7 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
         keys,
         push,
         backups,
+        pushers,
         syncer,
         availability: Availability::watching(health.available()),
         figures,
@@ -277,7 +291,7 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
         clock: Arc::clone(store.clock()),
         rng: Arc::clone(store.rng()),
     });
-    let observed = Observed { health: Arc::clone(health), registry, nodes };
+    let observed = Observed { health: Arc::clone(health), registry, nodes, pushers: observed_pushers };
     Ok(Wired { router: wardstead_api::router(state), observed, first_token })
 }
 

@@ -3,11 +3,14 @@
 //! `kill rounds N` starts a server, lets eight writers, a founder and readers work, ends it with SIGKILL in the middle (in
 //! every second round the files are then cut back to what was synced), starts it again on the same data, and demands that
 //! every acknowledged write is there exactly once and in order. `kill loss` does the same to a server whose syncs of
-//! the write-ahead log are overlooked, and demands that the loss is seen. `kill shim` proves the shim itself.
+//! the write-ahead log are overlooked, and demands that the loss is seen. `kill push` kills it between the commit of events and
+//! the push gateway, which is told of them afterwards. `kill shim` proves the shim itself.
 //!
 //! `SEED` repeats a run's choices.
 
 mod founder;
+mod gateway;
+mod push;
 mod rounds;
 mod secrets;
 mod selftest;
@@ -27,8 +30,9 @@ async fn main() -> Result<()> {
         ["rounds", count] => {
             rounds::survive(folder.path(), seed()?, count.parse().context("rounds is a number")?).await
         }
+        ["push"] => push::survive(folder.path()).await,
         ["loss"] => rounds::expect_loss(folder.path(), seed()?).await,
-        _ => bail!("usage: kill shim | kill rounds N | kill loss"),
+        _ => bail!("usage: kill shim | kill rounds N | kill loss | kill push"),
     };
     folder.settle(result)
 }

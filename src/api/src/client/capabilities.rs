@@ -39,6 +39,9 @@ struct Capabilities {
     /// Who leaves a room can still read what they could read before.
     #[serde(rename = "m.forget_forced_upon_leave")]
     forget_forced_upon_leave: Enabled,
+    /// Pushers of kind `email` are not built; of kind `http` they are.
+    #[serde(rename = "org.wardstead.email_pushers")]
+    email_pushers: Enabled,
 }
 
 #[derive(Serialize)]
@@ -68,6 +71,7 @@ pub(super) fn capabilities(Ruma { state, .. }: Ruma<Request>) -> Ready<Result<Js
         thirdparty_id_changes: enabled(false),
         get_login_token: enabled(state.identity.gives_login_tokens()),
         forget_forced_upon_leave: enabled(false),
+        email_pushers: enabled(false),
     };
     ready(JsonBytes::of(&BTreeMap::from([("capabilities", capabilities)])))
 }

@@ -28,6 +28,7 @@ mod profile;
 mod public_rooms;
 mod public_rooms_search;
 mod push_rules;
+mod pushers;
 mod refresh;
 mod register;
 mod register_available;
@@ -89,5 +90,5 @@ pub(crate) fn routes() -> Routes {
         .route(sync::sync);
     let routes = account_data::routes(profile::routes(thirdparty::routes(routes)));
     let routes = login_page::routes(devices::routes(routes.limited(Group::Password, auth_fallback::routes)));
-    rooms::routes(directory::routes(push_rules::routes(room_keys::routes(routes))))
+    rooms::routes(directory::routes(push_rules::routes(room_keys::routes(pushers::routes(routes)))))
 }

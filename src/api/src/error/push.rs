@@ -19,6 +19,7 @@ impl From<PushError> for ApiError {
                 ErrorKind::Unknown,
                 "There is no such rule of yours to stand beside.",
             ),
+            PushError::BadPusher(sentence) => Self::invalid_param(sentence),
             PushError::Busy => RoomError::Busy("others changed it too often meanwhile").into(),
             PushError::Room(error) => error.into(),
             PushError::Accounts(error) => error.into(),

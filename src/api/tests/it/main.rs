@@ -30,6 +30,7 @@ mod lost;
 mod membership;
 mod profiles;
 mod push_rules;
+mod pushers;
 mod reading;
 mod receipts;
 mod refresh;

@@ -22,7 +22,7 @@ use wardstead_identity::{
     Doorkeeper, FailedLogins, HashCost, Identity, IdentityConfig, Registration, SharedSecret, run_departures,
 };
 use wardstead_limits::ManualClock;
-use wardstead_push::{Counter, Push, RuleKeeper};
+use wardstead_push::{Counter, GatewayPolicy, Push, PusherKeeper, Pushers, RuleKeeper};
 use wardstead_rooms::{Hooks, Mover, Proposed, RoomChange, RoomError, RoomPolicy, Rooms, Typing, Verdict, signing};
 use wardstead_store::{CommitContributor, Contributors, Store, testing};
 use wardstead_sync::Syncer;
@@ -179,8 +179,13 @@ impl Server {
         let held = Held::default();
         let faults = engine.faults();
         let store = testing::over(Arc::clone(&engine) as _, "example.org", clock.clone(), seed).await.unwrap();
-        let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> =
-            vec![Arc::new(PeopleIndex), Arc::new(RuleKeeper), Arc::new(KeyKeeper), Arc::new(BackupKeeper)];
+        let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> = vec![
+            Arc::new(PeopleIndex),
+            Arc::new(RuleKeeper),
+            Arc::new(PusherKeeper),
+            Arc::new(KeyKeeper),
+            Arc::new(BackupKeeper),
+        ];
         let hooks = AccountHooks { contributors: Arc::new(Contributors::new(followers)), ..AccountHooks::default() };
         let accounts = Accounts::with_hooks(store.clone(), server_name!("example.org").to_owned(), hooks);
         accounts.run_removals();
@@ -213,6 +218,7 @@ impl Server {
         let syncer = Syncer::new(store.clone(), accounts.clone(), rooms.clone(), typing, presence);
         let backups = Backups::new(store.clone(), accounts.clone());
         backups.run_removals();
+        let push = Push::new(&counter);
         let (available, figures) = (watch::Sender::new(true), Figures::default());
         let state = ApiState::new(ApiParts {
             accounts: accounts.clone(),
@@ -220,7 +226,8 @@ impl Server {
             directory: Directory::new(store.clone(), accounts.clone(), rooms.clone(), VisiblePeople::All),
             rooms: rooms.clone(),
             keys: Keys::new(store.clone(), accounts.clone()),
-            push: Push::new(&counter),
+            push: push.clone(),
+            pushers: Pushers::new(&push, GatewayPolicy::default()),
             backups: backups.clone(),
             syncer,
             availability: Availability::watching(available.subscribe()),

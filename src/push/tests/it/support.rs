@@ -7,7 +7,7 @@ use serde_json::{Value, json, value::RawValue};
 use wardstead_accounts::{AccountChange, AccountHooks, Accounts, NewAccount, Session};
 use wardstead_engine::{Batch, Engine};
 use wardstead_limits::ManualClock;
-use wardstead_push::{Counter, Push, RuleKeeper, UnreadCounts};
+use wardstead_push::{Counter, GatewayPolicy, Push, PusherKeeper, Pushers, RuleKeeper, UnreadCounts};
 use wardstead_rooms::{
     Draft, Hooks, Marks, Membership, NewRoom, Preset, ReceiptMark, RoomChange, RoomError, Rooms, signing,
 };
@@ -15,6 +15,7 @@ use wardstead_store::{CommitContributor, Contributors, Store, testing};
 
 pub struct Server {
     pub push: Push,
+    pub pushers: Pushers,
     pub counter: Counter,
     pub rooms: Rooms,
     pub store: Store,
@@ -44,7 +45,7 @@ pub async fn over(engine: Arc<dyn Engine>, clock: ManualClock, seed: u64) -> Ser
 pub async fn server_with(engine: Arc<dyn Engine>, clock: ManualClock, seed: u64, counting: bool) -> Server {
     let store = testing::over(engine, "example.org", clock.clone(), seed).await.unwrap();
     let server_name = server_name!("example.org").to_owned();
-    let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> = vec![Arc::new(RuleKeeper)];
+    let followers: Vec<Arc<dyn CommitContributor<AccountChange>>> = vec![Arc::new(RuleKeeper), Arc::new(PusherKeeper)];
     let hooks = AccountHooks { contributors: Arc::new(Contributors::new(followers)), ..AccountHooks::default() };
     let accounts = Accounts::with_hooks(store.clone(), server_name.clone(), hooks);
     let key = signing::load_or_create(&store, store.rng().as_ref()).await.unwrap();
@@ -54,7 +55,9 @@ pub async fn server_with(engine: Arc<dyn Engine>, clock: ManualClock, seed: u64,
     let hooks = Hooks { contributors: Arc::new(Contributors::new(contributors)), policy: None };
     let rooms = Rooms::with_hooks(store.clone(), accounts.clone(), server_name, key, RoomVersionId::V11, hooks);
     store.set_audience(Arc::new(rooms.clone()));
-    Server { push: Push::new(&counter), counter, rooms, store, accounts, clock }
+    let push = Push::new(&counter);
+    let pushers = Pushers::new(&push, GatewayPolicy::default());
+    Server { push, pushers, counter, rooms, store, accounts, clock }
 }
 
 impl Server {

@@ -105,6 +105,15 @@ impl Rooms {
         Ok(joined.map(|row| row.room_id).collect())
     }
 
+    /// Whether what is said in `room` is encrypted from now on (Client-Server API, `m.room.encryption`).
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn is_encrypted(&self, room: u64) -> Result<bool, RoomError> {
+        let rooms = self.rooms_by_short_id(&[room]).await?;
+        Ok(self.overviews(&rooms).await?.iter().any(|overview| overview.encryption.is_some()))
+    }
+
     /// What `rooms` are now, in their order. Tells nothing about who may see it.
     async fn overviews(&self, rooms: &[Arc<Room>]) -> Result<Vec<Overview>, RoomError> {
         let keys: Vec<Key> = rooms.iter().map(|room| head_key(room.short)).collect();

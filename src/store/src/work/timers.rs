@@ -12,7 +12,7 @@ use wardstead_engine::{AccessPattern, Batch, Expect, Key, KeyReader, Losing, Pag
 use wardstead_limits::store as limits;
 
 use super::{Claim, Job, Shift, backoff::Backoff, claim::ROW_VERSION, ends_shift, slot};
-use crate::{Found, Row, StoreError, Table};
+use crate::{Found, Row, Store, StoreError, Table};
 
 /// A table of timers.
 ///
@@ -51,6 +51,20 @@ impl<R: Row> Timers<R> {
         let key = self.key(due_ms, id);
         batch.expect(key.clone(), Expect::Version(ROW_VERSION), losing);
         batch.delete(key);
+    }
+
+    /// How many timers there are; those beyond `most` are not counted.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn count(&self, store: &Store, most: usize) -> Result<usize, StoreError> {
+        let (mut count, mut rest) = (0, Some(ScanRange::prefix(self.table.key(0).key())));
+        while let Some(range) = rest.take().filter(|_| count < most) {
+            let (timers, resume) = store.scan(&self.table, &range, PageLimit::default()).await?;
+            count += timers.len();
+            rest = resume.map(|resume| range.resumed(resume));
+        }
+        Ok(count.min(most))
     }
 
     /// When the timer under `key` is due, and its id.

@@ -100,6 +100,11 @@ const NAMES: &[(u16, &str)] = &[
     (0x0e7, "recounted_rooms"),
     (0x0e8, "push_rule_contents"),
     (0x0e9, "push_rule_changes"),
+    (0x0f0, "pushers"),
+    (0x0f1, "pushkeys"),
+    (0x0f2, "push_events"),
+    (0x0f3, "pusher_states"),
+    (0x0f4, "pusher_timers"),
 ];
 
 /// The name of a table; `None` for one of another version.

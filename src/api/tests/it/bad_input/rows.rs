@@ -94,6 +94,9 @@ const A_KEY: &str =
     r#"{"!first_message_index":1,"!forwarded_count":0,"!is_verified":true,"!session_data":{"~ciphertext":"a"}}"#;
 const KEYS_OF_A_ROOM: &str = r#"{"!sessions":{"s":{"!first_message_index":1,"!forwarded_count":0,"!is_verified":true,
     "!session_data":{"~ciphertext":"a"}}}}"#;
+const A_PUSHER: &str = r#"{"!app_id":"org.example.app","!pushkey":"key","~kind":"http","app_display_name":"a","device_display_name":"d",
+    "profile_tag":"p","lang":"en","data":{"url":"https://push.example.org/_matrix/push/v1/notify","~format":"event_id_only"},
+    "append":false}"#;
 
 /// Paths by their end.
 pub const ROWS: &[Row] = &[
@@ -158,6 +161,8 @@ pub const ROWS: &[Row] = &[
     row("PUT", "/pushrules/global/{kind}/{rule_id}/enabled").body(r#"{"!enabled":false}"#),
     row("GET", "/pushrules/global/{kind}/{rule_id}/actions"),
     row("PUT", "/pushrules/global/{kind}/{rule_id}/actions").body(r#"{"!actions":["notify","coalesce"]}"#),
+    row("GET", "/v3/pushers"),
+    row("POST", "/v3/pushers/set").body(A_PUSHER),
     row("GET", "/presence/{user_id}/status"),
     row("GET", "/profile/{user_id}"),
     row("GET", "/profile/{user_id}/{field}"),
