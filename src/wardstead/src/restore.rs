@@ -67,7 +67,7 @@ struct RestoreStep {
     says: fn(Choice) -> &'static str,
 }
 
-/// Sessions. One-time keys and transaction ids get steps of their own when they need them.
+/// Sessions. One-time keys need no step: those of before the epoch are known by their positions. Transaction ids get one when they need it.
 const STEPS: [RestoreStep; 1] = [RestoreStep {
     key: floor::session_floor_key,
     write: |batch, stored, choice| floor::restored(batch, stored, choice.keep_sessions, choice.now_ms),
@@ -80,8 +80,12 @@ const STEPS: [RestoreStep; 1] = [RestoreStep {
     },
 }];
 
+/// What the epoch does by itself.
+const KEYS: &str =
+    "one-time keys from before are void and fallback keys count as used: clients upload new ones by themselves";
+
 /// What no step does yet.
-const NOT_YET: &str = "one-time keys and transaction ids from before are not voided by this version";
+const NOT_YET: &str = "transaction ids from before are not voided by this version";
 
 /// Runs the command.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -164,7 +168,7 @@ impl Begun {
             format!("epoch {epoch} has begun: clients that saw more than was restored get a fresh view"),
         ];
         lines.extend(STEPS.iter().map(|step| (step.says)(choice).to_owned()));
-        lines.push(NOT_YET.to_owned());
+        lines.extend([KEYS, NOT_YET].map(str::to_owned));
         format!("  {}\n", lines.join("\n  "))
     }
 }

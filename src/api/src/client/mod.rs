@@ -12,6 +12,7 @@ mod filter_create;
 mod filter_get;
 mod join;
 mod joined_rooms;
+mod keys;
 mod knock;
 mod login;
 mod login_page;
@@ -90,5 +91,6 @@ pub(crate) fn routes() -> Routes {
         .route(sync::sync);
     let routes = account_data::routes(profile::routes(thirdparty::routes(routes)));
     let routes = login_page::routes(devices::routes(routes.limited(Group::Password, auth_fallback::routes)));
+    let routes = keys::routes(routes);
     rooms::routes(directory::routes(push_rules::routes(room_keys::routes(pushers::routes(routes)))))
 }

@@ -6,7 +6,7 @@ use wardstead_api::endpoints;
 use crate::{errors::example, server::Server};
 
 /// What the specification lists (Client-Server API, Guest Access) and there is here, below the version.
-const OPEN: [&str; 19] = [
+const OPEN: [&str; 22] = [
     "GET rooms/{room_id}/state",
     "GET rooms/{room_id}/state/{event_type}",
     "GET rooms/{room_id}/state/{event_type}/",
@@ -24,6 +24,9 @@ const OPEN: [&str; 19] = [
     "PUT rooms/{room_id}/state/{event_type}/{state_key}",
     "GET devices",
     "GET account/whoami",
+    "POST keys/upload",
+    "POST keys/query",
+    "POST keys/claim",
     "GET devices/{device_id}",
     "PUT devices/{device_id}",
 ];

@@ -13,6 +13,7 @@ mod departures;
 mod devices;
 mod directory;
 mod discovery;
+mod e2ee_keys;
 mod ephemeral;
 mod erasure;
 mod errors;

@@ -114,7 +114,9 @@ impl Keys {
         if let Some(given) = self.try_claim(wanted).await? {
             return Ok(given);
         }
-        let each = stream::iter(wanted).map(|one| self.claim_one(one)).buffered(limits::KEY_READ_REQUESTS);
+        let each = wanted.to_vec();
+        let each =
+            stream::iter(each).map(|one| async move { self.claim_one(&one).await }).buffered(limits::KEY_READ_REQUESTS);
         each.try_collect().await
     }
 
@@ -132,7 +134,8 @@ impl Keys {
     /// `None`: somebody was quicker.
     async fn try_claim(&self, wanted: &[Wanted]) -> Result<Option<Vec<Option<Given>>>, E2eeError> {
         let restored = self.store.epochs().restored_at();
-        let picks = stream::iter(wanted).map(|one| self.pick(one, restored)).buffered(limits::KEY_READ_REQUESTS);
+        let picks = stream::iter(wanted.to_vec()).map(|one| async move { self.pick(&one, restored).await });
+        let picks = picks.buffered(limits::KEY_READ_REQUESTS);
         let picks: Vec<Pick> = picks.try_collect().await?;
         let now_ms = self.store.clock().now_ms();
         let mut batch = Batch::new();

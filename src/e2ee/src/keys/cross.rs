@@ -170,6 +170,7 @@ fn cross_key(object: CanonicalJsonObject, user_id: &str, usage: &str) -> Result<
         return Err(E2eeError::InvalidSignature("cross-signing keys are those of the user who uploads them"));
     }
     let usages = signed.object.get("usage").and_then(|usage| usage.as_array());
+    let usages = usages.filter(|usages| usages.iter().all(|one| one.as_str().is_some()));
     let usages = usages.ok_or(E2eeError::BadJson("a cross-signing key lists its usage"))?;
     if !usages.iter().any(|one| one.as_str() == Some(usage)) {
         return Err(E2eeError::InvalidParam("a cross-signing key is uploaded for its usage"));

@@ -78,14 +78,15 @@ impl Keys {
             .map(|(asked, device_id)| (asked.user_id, device_keys_key(asked.user, device_id)))
             .collect();
         let mut left = limits::QUERY_BYTES;
-        let scans = stream::iter(all).map(|asked| async move {
-            let rows = self.store.scan_all(&DEVICE_KEYS, ScanRange::scope(DEVICE_KEYS.id(), asked.user)).await;
-            rows.map(|rows| (asked.user_id, rows))
+        let all: Vec<_> = all.into_iter().map(|asked| (asked.user_id.clone(), asked.user)).collect();
+        let scans = stream::iter(all).map(|(user_id, user)| async move {
+            let rows = self.store.scan_all(&DEVICE_KEYS, ScanRange::scope(DEVICE_KEYS.id(), user)).await;
+            rows.map(|rows| (user_id, rows))
         });
         let mut scans = scans.buffer_unordered(limits::KEY_READ_REQUESTS);
         while let Some((user_id, rows)) = scans.try_next().await? {
             for found in rows {
-                queried.add_device(user_id, &found, &mut left)?;
+                queried.add_device(&user_id, &found, &mut left)?;
             }
         }
         for some in named.chunks(GET_KEYS) {
@@ -197,8 +198,11 @@ fn with_signatures(
         signatures.iter().filter(|(_, by)| !by.is_empty()).map(|(user, by)| ((*user).to_owned(), of(by))).collect();
     // What is signed has members, and ends with a brace.
     let mut shown = signed[..signed.len().saturating_sub(1)].to_owned();
-    shown.push_str(",\"signatures\":");
-    shown.push_str(&serde_json::Value::from(signatures).to_string());
+    // Of devices they are told, be it that there are none.
+    if unsigned.is_some() || !signatures.is_empty() {
+        shown.push_str(",\"signatures\":");
+        shown.push_str(&serde_json::Value::from(signatures).to_string());
+    }
     if let Some(unsigned) = unsigned {
         shown.push_str(",\"unsigned\":");
         shown.push_str(&unsigned.to_string());

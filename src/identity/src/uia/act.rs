@@ -25,6 +25,8 @@ pub enum Act<'a> {
     DeleteDevices(&'a [OwnedDeviceId]),
     /// `POST /login/get_token`.
     MakeLoginToken,
+    /// `POST /keys/device_signing/upload`, of other keys than there are: the keys as JSON.
+    SetCrossSigningKeys(&'a str),
 }
 
 impl Act<'_> {
@@ -35,6 +37,7 @@ impl Act<'_> {
             Self::Deactivate { .. } => Purpose::Deactivate,
             Self::DeleteDevices(_) => Purpose::DeleteDevices,
             Self::MakeLoginToken => Purpose::MakeLoginToken,
+            Self::SetCrossSigningKeys(_) => Purpose::SetCrossSigningKeys,
         }
     }
 
@@ -47,6 +50,7 @@ impl Act<'_> {
             }
             Self::Deactivate { erase } => take(&[u8::from(*erase)]),
             Self::MakeLoginToken => {}
+            Self::SetCrossSigningKeys(keys) => take(keys.as_bytes()),
             Self::DeleteDevices(devices) => {
                 let mut devices: Vec<&str> = devices.iter().map(|device| device.as_str()).collect();
                 devices.sort_unstable();

@@ -34,6 +34,8 @@ pub enum Purpose {
     DeleteDevices,
     /// A token to sign in on another device.
     MakeLoginToken,
+    /// Other cross-signing keys.
+    SetCrossSigningKeys,
     /// A new account for who knows the secret of the configuration.
     SharedSecret,
 }
@@ -47,6 +49,7 @@ impl Purpose {
             Self::DeleteDevices => 4,
             Self::MakeLoginToken => 5,
             Self::SharedSecret => 6,
+            Self::SetCrossSigningKeys => 7,
         }
     }
 
@@ -58,6 +61,7 @@ impl Purpose {
             Self::DeleteDevices,
             Self::MakeLoginToken,
             Self::SharedSecret,
+            Self::SetCrossSigningKeys,
         ]
         .into_iter()
         .find(|purpose| purpose.code() == code)

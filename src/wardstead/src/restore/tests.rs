@@ -69,7 +69,12 @@ fn the_operator_is_told() {
     let told = |keep_sessions| begun.text(Choice { keep_sessions, now_ms: NOW_MS });
     assert!(told(false).contains("everybody signs in again") && told(true).contains("sessions of the backup go on"));
     for told in [told(false), told(true)] {
-        assert!(told.contains("epoch 99") && told.contains("one-time keys and transaction ids"), "{told}");
+        assert!(
+            told.contains("epoch 99")
+                && told.contains("one-time keys from before are void")
+                && told.contains("transaction ids"),
+            "{told}"
+        );
         assert!(told.lines().all(|line| line.starts_with("  ")), "{told}");
     }
 }

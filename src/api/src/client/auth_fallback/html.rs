@@ -124,6 +124,9 @@ fn purpose(asked: &Asked) -> String {
                 "An app that is signed in as <strong>{who}</strong> wants to sign in another device to this account."
             )
         }
+        Purpose::SetCrossSigningKeys => format!(
+            "An app that is signed in as <strong>{who}</strong> wants to <strong>replace the keys</strong> by which others know that it is you."
+        ),
         _ => format!("An app that is signed in as <strong>{who}</strong> asks for your confirmation."),
     }
 }

@@ -125,6 +125,17 @@ pub const ROWS: &[Row] = &[
     row("GET", "/v3/devices/{device_id}"),
     row("PUT", "/v3/devices/{device_id}").body(r#"{"display_name":"n"}"#),
     row("DELETE", "/v3/devices/{device_id}").body(r#"{"auth":{"type":"m.login.dummy"}}"#),
+    row("POST", "/v3/keys/upload").body(
+        r#"{"device_keys":{"user_id":"@anna:example.org","device_id":"D","algorithms":["m.olm.v1.curve25519-aes-sha2"],"keys":{},
+        "signatures":{}},"one_time_keys":{},"fallback_keys":{}}"#,
+    ),
+    row("POST", "/v3/keys/query").body(r#"{"!device_keys":{"@anna:example.org":["D"]},"timeout":1}"#),
+    row("POST", "/v3/keys/claim").body(r#"{"!one_time_keys":{"@anna:example.org":{"D":"signed_curve25519"}},"timeout":1}"#),
+    row("POST", "/v3/keys/device_signing/upload").body(
+        r#"{"master_key":{"user_id":"@anna:example.org","usage":["master"],"keys":
+        {"~ed25519:lEuiRJBit0IG6nUf5pUzWTUEsRVVe/HJkoKuEww9ULI":"lEuiRJBit0IG6nUf5pUzWTUEsRVVe/HJkoKuEww9ULI"}},"auth":{"type":"m.login.dummy"}}"#,
+    ),
+    row("POST", "/v3/keys/signatures/upload").body(r#"{"@anna:example.org":{"D":{}}}"#),
     row("POST", "/v3/delete_devices").body(r#"{"!devices":["D"],"auth":{"type":"m.login.dummy"}}"#),
     row("GET", "/v3/admin/whois/{user_id}"),
     row("POST", "/v3/user/{user_id}/openid/request_token"),

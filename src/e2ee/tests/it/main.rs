@@ -1,0 +1,7 @@
+//! Keys over a store, without HTTP.
+
+#![expect(clippy::unwrap_used, reason = "what only tests call")]
+
+mod claims;
+mod keeping;
+mod support;
