@@ -3,8 +3,8 @@
 use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
-use ruma::{OwnedDeviceId, UserId};
-use wardstead_engine::{Batch, Expect, KeyReader, Losing, PageLimit, ScanRange};
+use ruma::{DeviceId, OwnedDeviceId, UserId};
+use wardstead_engine::{Batch, EngineError, Expect, KeyReader, Losing, PageLimit, ScanRange};
 use wardstead_limits::{accounts as limits, store as store_limits};
 use wardstead_store::{Claim, Found, Handled, Queue, QueueHandler, StoreError};
 
@@ -14,6 +14,10 @@ use crate::{
     tokens::remove_tokens,
     users::corrupt,
 };
+
+/// What types of account data begin with that say how the device notifies whose id follows.
+const DEVICE_SETTINGS: [&str; 2] =
+    ["org.matrix.msc3890.local_notification_settings.", "m.local_notification_settings."];
 
 /// Users of whom void devices remain.
 pub(crate) static REMAINING: Queue<VoidDevicesRow> = Queue::new(VOID_DEVICES);
@@ -109,13 +113,30 @@ impl Accounts {
             batch.delete(last_seen_key(user, device.row.device));
             let tokens = self.tokens_of(user, device.row.device).await?;
             remove_tokens(batch, &tokens)?;
-            removed.push(RemovedDevice { device: device.row.device, device_id: device_id_of(device)? });
+            let device_id = device_id_of(device)?;
+            self.remove_settings(batch, user, &device_id).await?;
+            removed.push(RemovedDevice { device: device.row.device, device_id });
         }
         if removed.is_empty() {
             return Ok(());
         }
         let change = DevicesRemoved { user, user_id: user_id.to_owned(), devices: removed };
         self.follow(batch, &AccountChange::DevicesRemoved(change), entry).await
+    }
+
+    /// Adds the removal of how a device notifies ([MSC3890](https://github.com/matrix-org/matrix-spec-proposals/pull/3890)), which is told to the
+    /// user's other devices as other account data that is removed.
+    async fn remove_settings(&self, batch: &mut Batch, user: u64, device_id: &DeviceId) -> Result<(), StoreError> {
+        let types = DEVICE_SETTINGS.map(|prefix| format!("{prefix}{device_id}"));
+        let named = self.account_data_named(user, 0, &types.each_ref().map(String::as_str)).await;
+        let found = named.map_err(|error| match error {
+            AccountsError::Store(error) => error,
+            error => EngineError::Unavailable(error.to_string()).into(),
+        })?;
+        for data in found.iter().flatten().filter(|data| data.content.is_some()) {
+            self.put_removal(batch, user, 0, data).await?;
+        }
+        Ok(())
     }
 
     /// Removes, from now on and until the store is closed, what the end of all sessions of a user with very many devices leaves for later.

@@ -1,18 +1,17 @@
 //! What of a room a user has not read: what was unread when it was last written down, and the events since then.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use wardstead_engine::{Cell, KeyReader, Position, ScanRange};
-use wardstead_rooms::read_up_to;
 use wardstead_store::{Found, Store, StoreError};
 
 use crate::{
     error::corrupt,
-    tables::{COUNTED, Count, Counted, CountedRow, READERS, ReaderRow, Verdict, counted_key, reader_key},
+    tables::{COUNTED, Count, Counted, CountedRow, Pending, READERS, ReaderRow, Verdict, counted_key, reader_key},
 };
 
-/// Counts by thread; `None`: the main timeline.
-pub(crate) type Unread = BTreeMap<Option<String>, Count>;
+/// What is unread, by thread; `None`: the main timeline.
+pub(crate) type Unread = BTreeMap<Option<String>, Pending>;
 
 /// What receipts call the main timeline.
 pub(crate) const MAIN: &str = "main";
@@ -55,28 +54,6 @@ pub(crate) async fn counted(store: &Store, room: u64, after: Position, upto: Pos
     found.into_iter().map(|found| Ok((position(&found)?, found.row))).collect()
 }
 
-/// Where the reading of threads starts, by receipts that were committed before.
-struct Starts<'a> {
-    store: &'a Store,
-    reader: &'a Reader,
-    known: HashMap<Option<String>, Position>,
-}
-
-impl Starts<'_> {
-    async fn of(&mut self, thread: Option<&String>) -> Result<Position, StoreError> {
-        let key = thread.cloned();
-        if let Some(known) = self.known.get(&key) {
-            return Ok(*known);
-        }
-        let threads = [None, Some(thread.map_or(MAIN, String::as_str))];
-        let read = read_up_to(self.store, self.reader.room, self.reader.user, &threads).await?;
-        let spoke = self.reader.row.spoke.iter().find(|(of, _)| of.as_ref() == thread).map(|(_, at)| Position(*at));
-        let start = read.into_iter().chain([self.reader.joined()]).chain(spoke).max().unwrap_or_default();
-        self.known.insert(key, start);
-        Ok(start)
-    }
-}
-
 impl Reader {
     /// The row in `cell`; where there is none, one of who has read nothing.
     pub(crate) fn of(room: u64, user: u64, cell: Option<&Cell>) -> Result<Self, StoreError> {
@@ -95,6 +72,13 @@ impl Reader {
         event.to(self.user, past.map_or(self.row.class, |(class, _)| *class))
     }
 
+    /// Whether what stands at `position` in `thread` is read. The row knows: whatever reads an event that counts writes it anew, with each
+    /// thread in which something stays unread.
+    pub(crate) fn is_read(&self, position: Position, thread: Option<&str>) -> bool {
+        let pending = self.row.unread.iter().find(|(of, _)| of.as_deref() == thread);
+        position <= self.upto && pending.is_none_or(|(_, pending)| position.0 <= pending.read)
+    }
+
     /// What is unread as of `upto`, the events since the row's position being `rows`; with receipts that move in this commit to
     /// `marks`.
     pub(crate) async fn unread(
@@ -104,47 +88,52 @@ impl Reader {
         upto: Position,
         marks: &[(Option<String>, Position)],
     ) -> Result<Unread, StoreError> {
-        let mut starts = Starts { store, reader: self, known: HashMap::new() };
         let mut unread: Unread = self.row.unread.iter().cloned().collect();
         for (position, event, sign) in rows.iter().flat_map(events) {
             // What was read before it was redacted was taken out already.
-            if position <= self.upto && position <= starts.of(event.thread.as_ref()).await? {
+            if self.is_read(position, event.thread.as_deref()) {
                 continue;
             }
-            unread.entry(event.thread.clone()).or_default().add(self.verdict(position, event).outcome, sign);
+            self.add(&mut unread, self.upto, (position, event, sign));
         }
         if !marks.is_empty() {
-            self.mark(&mut starts, &mut unread, rows, upto, marks).await?;
+            self.mark(store, &mut unread, rows, upto, marks).await?;
         }
-        unread.retain(|_, count| *count != Count::default());
+        unread.retain(|_, pending| pending.count != Count::default());
         Ok(unread)
+    }
+
+    /// Adds an event of a thread that is read up to `read`, if nothing else of it is unread.
+    fn add(&self, unread: &mut Unread, read: Position, (position, event, sign): (Position, &Counted, i64)) {
+        let pending = unread.entry(event.thread.clone()).or_insert(Pending { count: Count::default(), read: read.0 });
+        pending.count.add(self.verdict(position, event).outcome, sign);
     }
 
     /// Takes out of `unread` what `marks` say is read.
     async fn mark(
         &self,
-        starts: &mut Starts<'_>,
+        store: &Store,
         unread: &mut Unread,
         rows: &[Row],
         upto: Position,
         marks: &[(Option<String>, Position)],
     ) -> Result<(), StoreError> {
         let mut again: BTreeMap<Option<String>, Position> = BTreeMap::new();
-        for thread in unread.keys() {
+        for (thread, pending) in &*unread {
             let covers = |mark: &&(Option<String>, Position)| {
                 mark.0.as_deref().is_none_or(|of| of == thread.as_deref().unwrap_or(MAIN))
             };
             let Some(read) = marks.iter().filter(covers).map(|mark| mark.1).max() else { continue };
-            if read >= self.upto || read > starts.of(thread.as_ref()).await? {
+            if read.0 > pending.read {
                 again.insert(thread.clone(), read);
             }
         }
         let Some(from) = again.values().min().copied() else { return Ok(()) };
-        let older = counted(starts.store, self.room, from, self.upto.min(upto)).await?;
+        let older = counted(store, self.room, from, self.upto.min(upto)).await?;
         unread.retain(|thread, _| !again.contains_key(thread));
         for (position, event, sign) in older.iter().chain(rows).flat_map(events) {
-            if again.get(&event.thread).is_some_and(|read| position > *read) {
-                unread.entry(event.thread.clone()).or_default().add(self.verdict(position, event).outcome, sign);
+            if let Some(read) = again.get(&event.thread).filter(|read| position > **read) {
+                self.add(unread, *read, (position, event, sign));
             }
         }
         Ok(())

@@ -4,6 +4,7 @@
 //! only those are looked at one by one whom the event mentions, or whose rules look for something that it has. Kept are running
 //! totals; a user's count is what they grew by since the user read. Formats and reasons: `docs/design/21-counts.md`.
 
+mod carry;
 mod class;
 mod core;
 mod counter;
@@ -13,6 +14,7 @@ mod error;
 mod fold;
 mod glob;
 mod index;
+mod listing;
 mod notices;
 mod pushers;
 mod read;
@@ -27,6 +29,7 @@ pub use counter::Counter;
 pub use defaults::default_rules;
 pub use edits::Place;
 pub use error::PushError;
+pub use listing::{Told, ToldPage, Wanted};
 pub use notices::{Notice, Notified};
 pub use pushers::{Gateway, GatewayAnswer, GatewayPolicy, HttpGateway, Notifications, Pusher, PusherKeeper, Pushers};
 pub use rules::RuleKeeper;

@@ -9,11 +9,10 @@ use ruma::{RoomId, push::Action};
 use serde_json::{Map, Value};
 use wardstead_engine::{Key, Position};
 use wardstead_limits::engine::GET_KEYS;
-use wardstead_rooms::read_up_to;
 
 use crate::{
     Push, PushError,
-    fold::{MAIN, Reader},
+    fold::Reader,
     index::Index,
     tables::{COUNTED, Counted, Outcome, TALLIES, Verdict, counted_key, reader_key, tally_key},
 };
@@ -121,8 +120,7 @@ impl Push {
     }
 
     /// Those of `users` whom `event` notifies, who are in the room since before it, and have not read it by now, with how; in the order
-    /// of `users`. Who is invited by it is told as long as they have not come into the room. One read of a row for each; a second
-    /// one where a receipt of the user came later.
+    /// of `users`. Who is invited by it is told as long as they have not come into the room. One read of a row for each.
     ///
     /// # Errors
     /// The store's.
@@ -133,7 +131,7 @@ impl Push {
             let cells = self.core.store.cells(&keys).await?;
             for (user, cell) in users.iter().zip(cells) {
                 let notice = match &cell {
-                    Some(_) => self.due_to(event, &Reader::of(event.room, *user, cell.as_ref())?).await?,
+                    Some(_) => event.due_to(&Reader::of(event.room, *user, cell.as_ref())?),
                     None => event.invitation(*user),
                 };
                 due.extend(notice.map(|notice| (*user, notice)));
@@ -141,41 +139,17 @@ impl Push {
         }
         Ok(due)
     }
-
-    async fn due_to(&self, event: &Notified, reader: &Reader) -> Result<Option<Notice>, PushError> {
-        let Some(counted) = &event.event else { return Ok(None) };
-        if reader.joined() >= event.position {
-            return Ok(None);
-        }
-        let notice = Notice::of(counted, reader.verdict(event.position, counted));
-        if notice.is_none() || self.is_read(reader, event.position, counted.thread.as_deref()).await? {
-            return Ok(None);
-        }
-        Ok(notice)
-    }
-
-    /// Whether the reader has read what stands at `position` in `thread`, by receipts or by having spoken there since.
-    pub(crate) async fn is_read(
-        &self,
-        reader: &Reader,
-        position: Position,
-        thread: Option<&str>,
-    ) -> Result<bool, PushError> {
-        // Whatever reads an event that counts writes the reader's row anew.
-        if position > reader.upto {
-            return Ok(false);
-        }
-        if reader.row.unread.iter().all(|(of, _)| of.as_deref() != thread) {
-            return Ok(true);
-        }
-        let threads = [None, Some(thread.unwrap_or(MAIN))];
-        let read = read_up_to(&self.core.store, reader.room, reader.user, &threads).await?;
-        let spoke = reader.row.spoke.iter().find(|(of, _)| of.as_deref() == thread).map(|(_, at)| Position(*at));
-        Ok(read.into_iter().chain(spoke).any(|upto| position <= upto))
-    }
 }
 
 impl Notified {
+    fn due_to(&self, reader: &Reader) -> Option<Notice> {
+        let counted = self.event.as_ref()?;
+        if reader.joined() >= self.position || reader.is_read(self.position, counted.thread.as_deref()) {
+            return None;
+        }
+        Notice::of(counted, reader.verdict(self.position, counted))
+    }
+
     fn invitation(&self, user: u64) -> Option<Notice> {
         let (_, counted) = self.invited.as_ref().filter(|(invited, _)| *invited == user)?;
         // Of nobody's class: it is told to the user alone.

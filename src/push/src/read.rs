@@ -98,12 +98,8 @@ impl Core {
             return Ok(Contribution::nothing());
         }
         let mark = (Some(thread.unwrap_or(MAIN).to_owned()), read.at);
-        let Some(mut row) = self.marked(read, &[mark]).await? else { return Ok(Contribution::nothing()) };
-        let thread = thread.map(str::to_owned);
-        row.spoke.retain(|(of, _)| *of != thread);
-        row.spoke.insert(0, (thread, read.at.0));
-        row.spoke.truncate(limits::READER_SPOKE_THREADS);
-        Ok(self.rewrite(read, row))
+        let row = self.marked(read, &[mark]).await?;
+        Ok(row.map(|row| self.rewrite(read, row)).unwrap_or_default())
     }
 
     /// The user's row once `marks` are read; `None`: it stays.

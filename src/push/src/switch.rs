@@ -182,7 +182,6 @@ impl Push {
             base: read.base(class),
             redactions: read.tally.redactions,
             unread: unread.into_iter().collect(),
-            spoke: before.spoke.clone(),
         };
         let mut batch = Batch::new();
         let key = room.room.to_be_bytes().to_vec().into();

@@ -202,12 +202,18 @@ pub(crate) struct ReaderRow {
     pub(crate) base: Count,
     /// As of then.
     pub(crate) redactions: u64,
-    /// What was unread then, by thread (`None`: the main timeline); zeros are left out.
-    pub(crate) unread: Vec<(Option<String>, Count)>,
-    /// By thread, up to where it was read when the user last spoke there, the last first.
-    pub(crate) spoke: Vec<(Option<String>, u64)>,
+    /// What was unread then, by thread (`None`: the main timeline); zeros are left out. All other threads were read.
+    pub(crate) unread: Vec<(Option<String>, Pending)>,
 }
-row!(ReaderRow, 3);
+row!(ReaderRow, 4);
+
+/// What is unread of a thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pending {
+    pub(crate) count: Count,
+    /// Position up to which the thread is read.
+    pub(crate) read: u64,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MemberRow {

@@ -112,10 +112,10 @@ impl Push {
         let unread = reader.unread(&self.core.store, &counted, upto, &[]).await?;
         let mut counts = UnreadCounts::default();
         let mut sum = Count::default();
-        for (thread, count) in unread {
+        for (thread, pending) in unread {
             match thread {
-                Some(thread) if threads => drop(counts.threads.insert(thread, count.into())),
-                _ => sum = sum.plus(count),
+                Some(thread) if threads => drop(counts.threads.insert(thread, pending.count.into())),
+                _ => sum = sum.plus(pending.count),
             }
         }
         counts.threads.retain(|_, count| *count != UnreadCount::default());
@@ -212,5 +212,5 @@ impl Rows {
 fn grown(tally: &TallyRow, aside: &AsideRow, reader: &Reader) -> Count {
     let row = &reader.row;
     let now = total(&tally.totals, row.class).plus(aside.beyond(row.class));
-    row.unread.iter().fold(now.minus(row.base), |sum, (_, count)| sum.plus(*count))
+    row.unread.iter().fold(now.minus(row.base), |sum, (_, pending)| sum.plus(pending.count))
 }

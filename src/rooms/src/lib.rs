@@ -67,7 +67,7 @@ pub use signing::{Keyring, Rotated, SigningKey};
 pub use sync::{LastMoved, MembershipMove, StateAt, Summary, UserRoom};
 pub use tables::Status;
 pub use typing::{RoomTyping, Typing};
-pub use upgrade::Mover;
+pub use upgrade::{GoesAlong, Mover};
 pub use version::{OLD_ROOM_VERSIONS, ROOM_VERSIONS, rules};
 
 use append::Chains;

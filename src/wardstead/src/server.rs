@@ -237,9 +237,9 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
     let hooks = Hooks { contributors: Arc::new(Contributors::new(contributors)), ..Hooks::default() };
     let rooms = Rooms::with_hooks(store.clone(), accounts.clone(), name.clone(), key, version, hooks);
     run_departures(store, &accounts, &rooms);
-    rooms.run_moves();
     let push = Push::new(&counter);
     push.run_changes(&rooms);
+    rooms.run_moves(vec![push.carrier(&rooms)]);
     let gateways = config.push.policy(policy.private_addresses);
     let pushers = Pushers::new(&push, gateways.clone());
     pushers.run(&rooms, Arc::new(HttpGateway::new(gateways).map_err(ServerError::Gateways)?));

@@ -71,10 +71,7 @@ impl Accounts {
                 self.follow(&mut batch, &change, entry).await?;
             }
             if content.is_none() {
-                let version = before.map_or(0, |before| before.version) + 1;
-                let row = TombstoneRow { user, room, event_type: event_type.to_owned(), version };
-                let due_ms = self.store.clock().now_ms() + limits::TOMBSTONE_MS;
-                TOMBSTONES.schedule(&mut batch, due_ms, self.store.next_id().await?, &row);
+                self.forget_later(&mut batch, user, room, event_type, before).await?;
             }
             match self.store.commit(batch).await {
                 Ok(_) => return Ok(()),
@@ -84,6 +81,33 @@ impl Accounts {
             }
         }
         Err(AccountsError::Contended)
+    }
+
+    /// Adds to `batch` that `before`, account data of `user` for `room` (0: no room), is removed, as if a client did it.
+    pub(crate) async fn put_removal(
+        &self,
+        batch: &mut Batch,
+        user: u64,
+        room: u64,
+        before: &AccountData,
+    ) -> Result<(), StoreError> {
+        Self::put_account_data(batch, user, room, &before.event_type, None, Some(before));
+        self.forget_later(batch, user, room, &before.event_type, Some(before)).await
+    }
+
+    async fn forget_later(
+        &self,
+        batch: &mut Batch,
+        user: u64,
+        room: u64,
+        event_type: &str,
+        before: Option<&AccountData>,
+    ) -> Result<(), StoreError> {
+        let version = before.map_or(0, |before| before.version) + 1;
+        let row = TombstoneRow { user, room, event_type: event_type.to_owned(), version };
+        let due_ms = self.store.clock().now_ms() + limits::TOMBSTONE_MS;
+        TOMBSTONES.schedule(batch, due_ms, self.store.next_id().await?, &row);
+        Ok(())
     }
 
     /// Has a client of `user` set account data; as [`Self::change_account_data`].

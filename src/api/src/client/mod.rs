@@ -21,6 +21,7 @@ mod login_types;
 mod logout;
 mod logout_all;
 mod mutual_rooms;
+mod notifications;
 mod openid_token;
 mod presence;
 mod presence_get;
@@ -86,6 +87,7 @@ pub(crate) fn routes() -> Routes {
         .route_limited(Group::Search, public_rooms_search::public_rooms_search)
         .route_also(room_summary::room_summary, room_summary::unstable_paths)
         .route_also(mutual_rooms::mutual_rooms, mutual_rooms::unstable_paths)
+        .route(notifications::notifications)
         .route(report_user::report_user)
         .route_limited(Group::Search, user_directory_search::user_directory_search)
         .route(sync::sync);

@@ -240,3 +240,32 @@ async fn an_openid_token() {
     let path = format!("{V3}/user/@bert:example.org/openid/request_token");
     server.post(&path, &anna, &json!({})).await.expect_error(403, "M_FORBIDDEN");
 }
+
+/// MSC3890: how a device notifies goes with the device, in the commit of its removal, and the others are told.
+#[tokio::test]
+async fn how_a_device_notifies_goes_with_the_device() {
+    let server = Server::without_presence().await;
+    let first = register(&server, "anna", "FIRST").await;
+    let user = encoded("@anna:example.org");
+    let path =
+        |device: &str| format!("{V3}/user/{user}/account_data/org.matrix.msc3890.local_notification_settings.{device}");
+    let (phone, tablet) = (login(&server, "anna", "PHONE").await, login(&server, "anna", "TABLET").await);
+    for device in ["FIRST", "PHONE", "TABLET"] {
+        server.put(&path(device), &first, &json!({ "is_silenced": true })).await.ok();
+    }
+    let since = server.get(&format!("{V3}/sync"), &first).await.ok();
+    server.post(&format!("{V3}/logout"), &phone, &json!({})).await.ok();
+    server.get(&path("PHONE"), &first).await.expect_error(404, "M_NOT_FOUND");
+    for kept in ["FIRST", "TABLET"] {
+        assert_eq!(server.get(&path(kept), &first).await.ok(), json!({ "is_silenced": true }));
+    }
+    let since = encoded(since["next_batch"].as_str().unwrap());
+    let told = server.get(&format!("{V3}/sync?since={since}"), &first).await.ok();
+    let event = json!({ "type": "org.matrix.msc3890.local_notification_settings.PHONE", "content": {} });
+    assert_eq!(told["account_data"]["events"], json!([event]));
+    server.post(&format!("{V3}/logout/all"), &tablet, &json!({})).await.ok();
+    let last = login(&server, "anna", "LAST").await;
+    for gone in ["FIRST", "PHONE", "TABLET"] {
+        server.get(&path(gone), &last).await.expect_error(404, "M_NOT_FOUND");
+    }
+}

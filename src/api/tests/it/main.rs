@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what only tests call")]
 
+mod notifications;
 mod paths;
 mod server;
 

@@ -204,3 +204,58 @@ async fn a_change_wakes_a_waiting_sync() {
     let path = format!("/_matrix/client/v3/sync?since={}", encoded(since["next_batch"].as_str().unwrap()));
     assert!(ward.server.get(&path, &ward.anna).await.ok()["account_data"].is_null());
 }
+
+/// Syncs until the rules are told with one for `room`.
+async fn until_told(server: &Server, who: &str, mut since: Value, room: &str) -> Value {
+    for _ in 0..20 {
+        let token = encoded(since["next_batch"].as_str().unwrap());
+        since = server.get(&format!("/_matrix/client/v3/sync?timeout=30000&since={token}"), who).await.ok();
+        let events = since["account_data"]["events"].as_array().cloned().unwrap_or_default();
+        let rules = events.into_iter().find(|event| event["type"] == "m.push_rules");
+        let rules = rules.map(|mut rules| rules["content"]["global"]["room"].take()).unwrap_or_default();
+        if rules.as_array().is_some_and(|rules| rules.iter().any(|rule| rule["rule_id"] == room)) {
+            return rules;
+        }
+    }
+    panic!("never told of {room}")
+}
+
+/// By `/upgrade`, and by hand; for who replaces the room, and for who joins later.
+#[tokio::test(start_paused = true)]
+async fn rules_for_a_room_go_along_to_its_replacement() {
+    let Ward { server, anna } = Ward::new().await;
+    let bert = server.token("bert").await;
+    let v3 = "/_matrix/client/v3";
+    for by_hand in [false, true] {
+        let created = server.post(&format!("{v3}/createRoom"), &anna, &json!({ "preset": "public_chat" })).await.ok();
+        let old = created["room_id"].as_str().unwrap().to_owned();
+        server.post(&format!("{v3}/rooms/{}/join", encoded(&old)), &bert, &json!({})).await.ok();
+        for who in [&anna, &bert] {
+            let rule = format!("{RULES}/global/room/{}", encoded(&old));
+            server.put(&rule, who, &json!({ "actions": ["dont_notify"] })).await.ok();
+        }
+        let [of_anna, of_bert] =
+            [server.get(&format!("{v3}/sync"), &anna).await.ok(), server.get(&format!("{v3}/sync"), &bert).await.ok()];
+        let new = if by_hand {
+            let content = json!({ "preset": "public_chat", "creation_content": { "predecessor": { "room_id": old } } });
+            let created = server.post(&format!("{v3}/createRoom"), &anna, &content).await.ok();
+            let new = created["room_id"].as_str().unwrap().to_owned();
+            let tombstone = json!({ "body": "moved", "replacement_room": new });
+            let path = format!("{v3}/rooms/{}/state/m.room.tombstone/", encoded(&old));
+            server.put(&path, &anna, &tombstone).await.ok();
+            new
+        } else {
+            let path = format!("{v3}/rooms/{}/upgrade", encoded(&old));
+            let upgraded = server.post(&path, &anna, &json!({ "new_version": "12" })).await.ok();
+            upgraded["replacement_room"].as_str().unwrap().to_owned()
+        };
+        server.post(&format!("{v3}/rooms/{}/join", encoded(&new)), &bert, &json!({})).await.ok();
+        for (who, since) in [(&anna, of_anna), (&bert, of_bert)] {
+            let rules = until_told(&server, who, since, &new).await;
+            for room in [&old, &new] {
+                let rule = rules.as_array().unwrap().iter().find(|rule| rule["rule_id"] == **room);
+                assert_eq!(rule.unwrap()["actions"], json!(["dont_notify"]), "by hand: {by_hand}");
+            }
+        }
+    }
+}

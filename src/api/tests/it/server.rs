@@ -212,7 +212,7 @@ impl Server {
         if departures {
             run_departures(&store, &accounts, &rooms);
         }
-        rooms.run_moves();
+        rooms.run_moves(vec![Push::new(&counter).carrier(&rooms)]);
         store.set_audience(Arc::new(rooms.clone()));
         let (typing, presence) = (Typing::start(store.clone()), Presence::start(store.clone(), presence));
         let syncer = Syncer::new(store.clone(), accounts.clone(), rooms.clone(), typing, presence);

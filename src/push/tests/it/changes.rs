@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use ruma::{OwnedRoomId, push::Ruleset};
+use ruma::{
+    OwnedRoomId,
+    push::{Action, NewPatternedPushRule, NewPushRule, RuleKind, Ruleset},
+};
 use serde_json::{Value, json};
 use wardstead_accounts::Session;
 use wardstead_engine::{
@@ -12,7 +15,7 @@ use wardstead_engine::{
 };
 use wardstead_engine_memory::MemoryEngine;
 use wardstead_limits::{ManualClock, push as push_limits, store as limits};
-use wardstead_push::default_rules;
+use wardstead_push::{Place, default_rules};
 use wardstead_rooms::Membership;
 use wardstead_store::testing;
 
@@ -41,7 +44,8 @@ fn words(user: &Session) -> Ruleset {
         switch(rules, "underride", ".m.rule.room_one_to_one", false);
         let word = json!({ "rule_id": "sepsis", "pattern": "sepsis", "default": false, "enabled": true,
             "actions": ["notify", { "set_tweak": "highlight" }] });
-        rules["content"] = json!([word]);
+        switch(rules, "content", ".m.rule.contains_user_name", false);
+        rules["content"].as_array_mut().unwrap().insert(0, word);
     })
 }
 
@@ -244,4 +248,50 @@ async fn of_an_account_that_ended_no_rules_are_kept() {
     let other = over(Arc::clone(&engine) as _, server.clock.clone(), 7).await;
     other.say(&anna, &room, "hello bert").await;
     assert_eq!(other.counts(&bert, &room).await.1, 1, "by the rules of everybody");
+}
+
+/// Two devices, each on a node of its own, change different rules at the same time, again and again: none is lost.
+#[tokio::test]
+async fn what_two_devices_change_at_once_on_two_nodes_is_all_there() {
+    let (engine, clock) = testing::engine();
+    let one = over(Arc::clone(&engine) as _, clock.clone(), 8).await;
+    let two = over(Arc::clone(&engine) as _, clock, 9).await;
+    let (anna, bert) = (one.user("anna").await, one.user("bert").await);
+    let room = one.room(&[&anna, &bert]).await;
+    let word = |word: String| NewPushRule::Content(NewPatternedPushRule::new(word.clone(), word, vec![Action::Notify]));
+    for round in 0..10 {
+        let put = async |node: &Server, name: &str| {
+            let (rule, place) = (word(format!("{name}{round}")), Place::default());
+            node.push.put_rule(&node.rooms, bert.user, &bert.user_id, &rule, &place).await.unwrap();
+        };
+        let switch = async |node: &Server, rule: &str| {
+            let rule = (&RuleKind::Underride, rule);
+            node.push.enable_rule(&node.rooms, bert.user, &bert.user_id, rule, round % 2 == 0).await.unwrap();
+        };
+        tokio::join!(put(&one, "one"), put(&two, "two"), switch(&one, ".m.rule.message"), switch(&two, ".m.rule.call"));
+        let (rules, _) = two.push.rules(bert.user, &bert.user_id).await.unwrap();
+        let own = rules.content.iter().filter(|rule| !rule.default).count();
+        assert_eq!(own, 2 * (round + 1), "{rules:?}");
+        for rule in [".m.rule.message", ".m.rule.call"] {
+            assert_eq!(rules.get(RuleKind::Underride, rule).unwrap().enabled(), round % 2 == 0, "{rule}");
+        }
+    }
+    one.say(&anna, &room, "two3").await;
+    assert_eq!(two.counts(&bert, &room).await, (1, 0), "both nodes count by them");
+}
+
+/// Rules that the server got after a user had changed some are the user's, too; what was changed stays so.
+#[tokio::test]
+async fn rules_of_a_later_version_are_had_by_who_changed_some_before() {
+    let server = server(10).await;
+    let bert = server.user("bert").await;
+    let before = changed(&bert, |rules| {
+        switch(rules, "override", ".m.rule.reaction", false);
+        let polls = |rule: &Value| !rule["rule_id"].as_str().unwrap().contains("poll");
+        rules["underride"].as_array_mut().unwrap().retain(polls);
+    });
+    server.set_rules(&bert, &before).await;
+    let (rules, _) = server.push.rules(bert.user, &bert.user_id).await.unwrap();
+    assert!(!rules.get(RuleKind::Override, ".m.rule.reaction").unwrap().enabled());
+    assert_eq!(rules.underride.len(), default_rules(&bert.user_id).underride.len());
 }

@@ -104,3 +104,56 @@ async fn beyond_the_bound_of_classes_members_are_counted_one_by_one() {
     server.say(&users[0], &room, "once more").await;
     assert_eq!(server.counts(last, &room).await, (3, 0));
 }
+
+/// Polls (MSC3930): started and ended they notify everybody, a vote nobody; each is judged by the class, once.
+#[tokio::test]
+async fn polls_notify_by_the_class() {
+    let server = server(5).await;
+    let [anna, bert, carl] = [server.user("anna").await, server.user("bert").await, server.user("carl").await];
+    let (two, three) = (server.room(&[&anna, &bert]).await, server.room(&[&anna, &bert, &carl]).await);
+    for (room, sound) in [(&two, true), (&three, false)] {
+        for (event, counts) in [("start", (1, 0)), ("response", (1, 0)), ("end", (2, 0))] {
+            let before = server.counter.evaluations();
+            let content = json!({ "org.matrix.msc3381.poll": {}, "m.mentions": {} });
+            let event = format!("org.matrix.msc3381.poll.{event}");
+            server.event(&anna, room, &event, None, &content).await.unwrap();
+            let after = server.counter.evaluations();
+            assert_eq!((after.0 - before.0, after.1 - before.1), (1, 0), "{event}: one class, nobody alone");
+            assert_eq!(server.counts(&bert, room).await, counts, "{event}");
+        }
+        let at = server.store.caught_up().await.unwrap();
+        let ended = server.push.notified(server.short(room).await, room, at).await.unwrap().unwrap();
+        let due = server.push.due(&ended, &[bert.user]).await.unwrap();
+        assert_eq!(due[0].1.tweaks().contains_key("sound"), sound);
+    }
+}
+
+/// A room that is muted, by a rule for the room or by one above all, counts and notifies nobody; one that is turned to mentions alone does
+/// so for these.
+#[tokio::test]
+async fn a_muted_room_is_silent() {
+    let server = server(6).await;
+    let [anna, bert, carl] = [server.user("anna").await, server.user("bert").await, server.user("carl").await];
+    let room = server.room(&[&anna, &bert, &carl]).await;
+    for (user, kind) in [(&bert, "override"), (&carl, "room")] {
+        let mut rules = serde_json::to_value(default_rules(&user.user_id)).unwrap();
+        let mut rule = json!({ "rule_id": room, "actions": [], "default": false, "enabled": true });
+        if kind == "override" {
+            rule["conditions"] = json!([{ "kind": "event_match", "key": "room_id", "pattern": room }]);
+            rules[kind].as_array_mut().unwrap().insert(1, rule);
+        } else {
+            rules[kind] = json!([rule]);
+        }
+        server.set_rules(user, &serde_json::from_value(rules).unwrap()).await;
+    }
+    server.say(&anna, &room, "good morning").await;
+    let content = json!({ "msgtype": "m.text", "body": "come",
+        "m.mentions": { "user_ids": [bert.user_id, carl.user_id] } });
+    server.event(&anna, &room, "m.room.message", None, &content).await.unwrap();
+    assert_eq!(server.counts(&bert, &room).await, (0, 0), "not even when he is mentioned");
+    assert_eq!(server.counts(&carl, &room).await, (1, 1), "mentions alone");
+    let at = server.store.caught_up().await.unwrap();
+    let event = server.push.notified(server.short(&room).await, &room, at).await.unwrap().unwrap();
+    let due = server.push.due(&event, &[bert.user, carl.user]).await.unwrap();
+    assert_eq!(due.iter().map(|(user, _)| *user).collect::<Vec<_>>(), [carl.user]);
+}

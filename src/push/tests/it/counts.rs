@@ -124,3 +124,33 @@ async fn who_speaks_has_read() {
     server.event(&bert, &room, "m.reaction", None, &reaction).await.unwrap();
     assert_eq!(server.counts(&bert, &room).await, (0, 0));
 }
+
+/// However many threads there are: what was read by speaking there is not taken out a second time.
+#[tokio::test]
+async fn what_was_read_in_a_thread_long_ago_takes_nothing_from_others_when_it_is_redacted() {
+    let server = server(12).await;
+    let (anna, bert) = (server.user("anna").await, server.user("bert").await);
+    let room = server.room(&[&anna, &bert]).await;
+    let opening = server.say(&anna, &room, "root").await;
+    let reply = |root: &ruma::EventId| {
+        json!({ "msgtype": "m.text", "body": "reply",
+            "m.relates_to": { "rel_type": "m.thread", "event_id": root } })
+    };
+    let mut first = None;
+    for number in 0..40 {
+        let root = if number == 0 { opening.clone() } else { server.say(&anna, &room, "root").await };
+        let said = server.event(&anna, &room, "m.room.message", None, &reply(&root)).await.unwrap();
+        server.event(&bert, &room, "m.room.message", None, &reply(&root)).await.unwrap();
+        first.get_or_insert(said);
+    }
+    server.say(&bert, &room, "I have seen all").await;
+    server.event(&anna, &room, "m.room.message", None, &reply(&opening)).await.unwrap();
+    let last = server.say(&anna, &room, "one more").await;
+    // The user's row is written anew with what is unread in the first thread.
+    server.read(&bert, &room, &last, Some("main")).await;
+    server.say(&anna, &room, "and another").await;
+    assert_eq!(server.counts(&bert, &room).await, (2, 0));
+    server.rooms.redact(&anna, &room, &first.unwrap(), None, "take-back".into()).await.unwrap();
+    assert_eq!(server.counts(&bert, &room).await, (2, 0));
+    assert_eq!(server.unread(&bert, &room, true).await.threads[opening.as_str()].notifications, 1);
+}

@@ -237,7 +237,8 @@ impl<'a> History<'a> {
             }
             let list = rules[kind].as_array_mut().unwrap();
             list.retain(|other| other["rule_id"] != rule["rule_id"]);
-            list.insert(0, rule);
+            // Nothing stands above the master rule.
+            list.insert(usize::from(kind == "override"), rule);
         };
         let rule =
             |id: &str, actions: Value| json!({ "rule_id": id, "actions": actions, "default": false, "enabled": true });

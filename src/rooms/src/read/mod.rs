@@ -4,6 +4,7 @@
 //! [`Sight`] gives.
 
 mod access;
+mod arrivals;
 mod bundle;
 mod context;
 mod erased;

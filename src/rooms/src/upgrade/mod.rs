@@ -6,7 +6,7 @@
 mod levels;
 mod settings;
 
-pub use settings::Mover;
+pub use settings::{GoesAlong, Mover};
 
 use std::sync::Arc;
 

@@ -94,10 +94,23 @@ fn leads_elsewhere(event: &Event, before: Option<&Event>) -> bool {
     to.is_some() && to != before.and_then(replacement)
 }
 
+/// What another part keeps for a user about a room, and has go along to its replacement.
+#[async_trait]
+pub trait GoesAlong: Send + Sync {
+    /// `user` is in the room `new`, and is or was in `old`, which it replaces. Called again where it failed or a node stopped meanwhile:
+    /// nothing is written over what stands there.
+    ///
+    /// # Errors
+    /// What may succeed later.
+    async fn go_along(&self, user: u64, old: &RoomId, new: &RoomId) -> Result<(), StoreError>;
+}
+
 impl Rooms {
-    /// Has users' settings go along to rooms that replace others, from now on, wherever this node gets the leases.
-    pub fn run_moves(&self) {
-        self.inner.store.run_queue(&MOVES, Arc::new(Porter(self.clone())) as Arc<dyn QueueHandler<MoveRow>>);
+    /// Has users' settings go along to rooms that replace others, from now on, wherever this node gets the leases; after what `others`
+    /// have go along.
+    pub fn run_moves(&self, others: Vec<Arc<dyn GoesAlong>>) {
+        let porter = Porter { rooms: self.clone(), others };
+        self.inner.store.run_queue(&MOVES, Arc::new(porter) as Arc<dyn QueueHandler<MoveRow>>);
     }
 
     /// The old and the new room of a move; `None`: neither is there, or they do not lead to each other.
@@ -158,7 +171,7 @@ impl Rooms {
         Ok(self.membership_at(user, old.short, tombstone.position).await? == Some(Membership::Join))
     }
 
-    /// What is written for `user`. The one place for whatever goes along: push rules of the room join here.
+    /// What is written for `user` of what accounts keep.
     async fn settings_for(&self, user: u64, old: &Room, new: &Room) -> Result<Batch, RoomError> {
         let (accounts, mut batch) = (&self.inner.accounts, Batch::new());
         // Also where they were removed: the user has decided.
@@ -176,10 +189,18 @@ impl Rooms {
         Ok(batch)
     }
 
-    async fn move_settings(&self, user: u64, found: &Found<MoveRow>) -> Result<Batch, RoomError> {
+    async fn move_settings(
+        &self,
+        user: u64,
+        found: &Found<MoveRow>,
+        others: &[Arc<dyn GoesAlong>],
+    ) -> Result<Batch, RoomError> {
         let Some((old, new)) = self.moved_between(&found.row).await? else { return Ok(Batch::new()) };
         if !self.goes_along(user, found, (&old, &new)).await? {
             return Ok(Batch::new());
+        }
+        for other in others {
+            other.go_along(user, &old.room_id, &new.room_id).await?;
         }
         self.settings_for(user, &old, &new).await
     }
@@ -200,13 +221,16 @@ fn beside(direct: &RawValue, old: &RoomId, new: &RoomId) -> Option<Box<RawValue>
     (changed && content.get().len() <= limits::ACCOUNT_DATA_BYTES).then_some(content)
 }
 
-struct Porter(Rooms);
+struct Porter {
+    rooms: Rooms,
+    others: Vec<Arc<dyn GoesAlong>>,
+}
 
 #[async_trait]
 impl QueueHandler<MoveRow> for Porter {
     async fn handle(&self, user: u64, rows: &[Found<MoveRow>], _: &Claim) -> Result<Handled, StoreError> {
         let Some(first) = rows.first() else { return Ok(Handled::Later) };
-        match self.0.move_settings(user, first).await {
+        match self.rooms.move_settings(user, first, &self.others).await {
             Ok(batch) => Ok(Handled::Done { rows: 1, batch }),
             Err(RoomError::Store(error)) => Err(error),
             Err(error) => Err(EngineError::Unavailable(error.to_string()).into()),

@@ -67,8 +67,8 @@ impl Server {
 #[tokio::test(start_paused = true)]
 async fn tags_and_direct_rooms_go_along() {
     let (server, another) = two_nodes().await;
-    server.run_moves();
-    another.run_moves();
+    server.run_moves(Vec::new());
+    another.run_moves(Vec::new());
     let (ada, ben, eve) = (server.user("ada").await, server.user("ben").await, server.user("eve").await);
     let old = server.room_of(&[&ada, &ben, &eve], open()).await;
     let short = server.short(&old, &ada).await;
@@ -115,7 +115,7 @@ async fn another_node_moves_what_one_has_left() {
     let to = server.short(&new, &ben).await;
     assert_eq!(server.data(&ben, to, "m.tag").await, Value::Null);
     drop(server);
-    another.run_moves();
+    another.run_moves(Vec::new());
     another.until_moved().await;
     assert_eq!(another.data(&ben, to, "m.tag").await, json!({ "tags": { "u.mine": {} } }));
 }
@@ -124,7 +124,7 @@ async fn another_node_moves_what_one_has_left() {
 #[tokio::test(start_paused = true)]
 async fn only_where_both_rooms_agree() {
     let (server, _) = two_nodes().await;
-    server.run_moves();
+    server.run_moves(Vec::new());
     let (ada, ben, eve) = (server.user("ada").await, server.user("ben").await, server.user("eve").await);
     let old = server.room_of(&[&ada, &ben], open()).await;
     let short = server.short(&old, &ben).await;

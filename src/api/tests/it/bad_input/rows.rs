@@ -163,6 +163,7 @@ pub const ROWS: &[Row] = &[
     row("GET", "/v3/joined_rooms"),
     row("GET", "/v3/pushrules/"),
     row("GET", "/v3/pushrules/global/"),
+    row("GET", "/v3/notifications").query("", &[("from", Token), ("limit", Number), ("only", Text)]),
     row("GET", "/pushrules/global/{kind}/{rule_id}"),
     row("PUT", "/pushrules/global/{kind}/{rule_id}")
         .body(r#"{"!actions":["notify","coalesce"],"conditions":[],"pattern":"sepsis"}"#)
