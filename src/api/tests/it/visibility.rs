@@ -247,6 +247,13 @@ impl Room {
     }
 
     /// State as of now or as of the leaving; members also at a place.
+    /// What has notified Bert: since his last join, while he is in the room.
+    async fn notifications(&self) {
+        let page = self.get(&format!("{V3}/notifications?limit=100")).await.ok();
+        let since_then = |at: usize| self.phases[at..].iter().all(|phase| phase.membership == "join");
+        self.expect_phases(&page, since_then, "notifications");
+    }
+
     async fn state(&self) {
         let newest = self.newest();
         for path in ["/state", "/state/m.room.topic", "/members"] {
@@ -354,6 +361,7 @@ async fn each_visibility_each_course_each_way_to_read() {
             room.events().await;
             room.thread_of_all_phases().await;
             room.threads().await;
+            room.notifications().await;
             room.state().await;
             room.syncs().await;
         }
