@@ -139,7 +139,7 @@ impl Keys {
             let key = device_keys_key(by.user, &given.by);
             let device = self.store.get(&DEVICE_KEYS, &key).await?.ok_or(FOREIGN)?;
             master.verify(given, &device.row.ed25519)?;
-            let signature = SignatureBy { by: given.by.clone(), signature: given.signature.clone() };
+            let signature = SignatureBy { by: given.by.clone(), signature: given.made.clone() };
             if keys.devices.contains(&signature) {
                 continue;
             }
@@ -187,7 +187,7 @@ fn signed_by_master(signed: &Signed, user_id: &str, master: &str) -> Result<Stri
             return Err(FOREIGN);
         }
         signed.verify(given, master)?;
-        found = Some(given.signature.clone());
+        found = Some(given.made.clone());
     }
     found.ok_or(E2eeError::InvalidSignature("self-signing and user-signing keys are signed by the master key"))
 }

@@ -73,13 +73,13 @@ mod tests {
         let all = InFlight::default();
         let keys = [fallback_key_key(1, "a"), fallback_key_key(1, "b")];
         let (first, held) = all.reserve(1, "x", keys.iter()).unwrap();
-        let (second, _held_too) = all.reserve(1, "x", keys.iter()).unwrap();
+        let (second, held_too) = all.reserve(1, "x", keys.iter()).unwrap();
         assert_eq!((first, second, all.count(1, "x")), (0, 1, 2));
         assert!(all.reserve(1, "x", keys.iter()).is_none());
         assert_eq!(all.reserve(2, "x", keys.iter()).map(|(at, _)| at), Some(0));
         drop(held);
         assert_eq!(all.reserve(1, "x", keys.iter()).map(|(at, _)| at), Some(0));
-        drop(_held_too);
+        drop(held_too);
         assert!(all.0.lock().is_empty(), "what nobody claims any more takes no memory");
     }
 }

@@ -126,10 +126,10 @@ impl Keys {
             }
             if given.by == name {
                 signed.verify(given, &row.ed25519)?;
-                row.own = row.own.or_else(|| Some(given.signature.clone()));
+                row.own = row.own.or_else(|| Some(given.made.clone()));
             } else if Some(given.by.as_str()) == self_signing {
                 signed.verify(given, &given.by)?;
-                row.crossed = Some(SignatureBy { by: given.by.clone(), signature: given.signature.clone() });
+                row.crossed = Some(SignatureBy { by: given.by.clone(), signature: given.made.clone() });
             } else {
                 return Err(FOREIGN);
             }
@@ -162,11 +162,11 @@ impl Keys {
         for given in &signed.signatures {
             if given.user == work.by.user_id.as_str() && Some(&given.by) == user_signing.as_ref() {
                 signed.verify(given, &given.by)?;
-                new = Some(SignatureBy { by: given.by.clone(), signature: given.signature.clone() });
+                new = Some(SignatureBy { by: given.by.clone(), signature: given.made.clone() });
                 continue;
             }
             // What others have signed and the signer has seen may come along.
-            let shown = |one: &SignatureBy| one.by == given.by && one.signature == given.signature;
+            let shown = |one: &SignatureBy| one.by == given.by && one.signature == given.made;
             if given.user != user_id.as_str() || !theirs.row.devices.iter().any(shown) {
                 return Err(FOREIGN);
             }

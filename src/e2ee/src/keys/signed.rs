@@ -25,7 +25,7 @@ pub(super) struct Signature {
     pub user: String,
     /// The name of the key, without `ed25519:`.
     pub by: String,
-    pub signature: String,
+    pub made: String,
 }
 
 impl Signed {
@@ -44,14 +44,14 @@ impl Signed {
             for (key_id, signature) in of_user {
                 let CanonicalJsonValue::String(signature) = signature else { return Err(NO_SIGNATURES) };
                 let by = key_id.strip_prefix(ED25519).ok_or(FOREIGN)?.to_owned();
-                signatures.push(Signature { user: user.clone(), by, signature });
+                signatures.push(Signature { user: user.clone(), by, made: signature });
             }
         }
         if signatures.len() > limits::SIGNATURE_ENTRIES {
             return Err(E2eeError::TooLarge("more signatures over one key than are verified"));
         }
         let text = canonical(&object)?;
-        let all: usize = signatures.iter().map(|one| one.user.len() + one.by.len() + one.signature.len()).sum();
+        let all: usize = signatures.iter().map(|one| one.user.len() + one.by.len() + one.made.len()).sum();
         if text.len() + all > most_bytes {
             return Err(E2eeError::TooLarge("a key is larger than may be kept"));
         }
@@ -60,7 +60,7 @@ impl Signed {
 
     /// That the signature `given` is that of `key`.
     pub(super) fn verify(&self, given: &Signature, key: &str) -> Result<(), E2eeError> {
-        if signature::is_of(&given.signature, key, self.text.as_bytes()) { Ok(()) } else { Err(FORGED) }
+        if signature::is_of(&given.made, key, self.text.as_bytes()) { Ok(()) } else { Err(FORGED) }
     }
 
     pub(super) fn string(&self, name: &str) -> Option<&str> {
@@ -135,7 +135,7 @@ pub(super) fn device_keys(
             _ => return Err(FOREIGN),
         };
         signed.verify(given, by)?;
-        *kept = Some(given.signature.clone());
+        *kept = Some(given.made.clone());
     }
     let (ed25519, curve25519) = (ed25519.to_owned(), key("curve25519").map(str::to_owned));
     Ok(DeviceKeys { text: signed.text, ed25519, curve25519, own, crossed })

@@ -14,6 +14,7 @@ use crate::{
 };
 
 #[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "as the specification calls them")]
 pub(super) struct Uploaded {
     device_keys: Option<CanonicalJsonObject>,
     one_time_keys: Option<InOrder>,
