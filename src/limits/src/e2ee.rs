@@ -92,8 +92,8 @@ pub const INBOX_MESSAGES: u64 = 100_000;
 /// Bytes of such messages.
 pub const INBOX_BYTES: u64 = 64 * 1024 * 1024;
 /// One message in so many has what waits for its device counted.
-pub const INBOX_COUNTED_ONE_IN: u64 = 64;
-/// Messages that are counted, or removed, at once. Well above the former, so that counting does not fall behind.
+pub const INBOX_COUNTED_ONE_IN: u64 = 32;
+/// Messages that are counted, or removed, at once; of the largest a page has 68. Well above the former, so that counting does not fall behind.
 pub const INBOX_COUNTED_MESSAGES: usize = 1_000;
 /// Bytes of what a node remembers of which devices have nothing waiting.
 pub const EMPTY_INBOXES_BYTES: usize = 4 * 1024 * 1024;

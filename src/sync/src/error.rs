@@ -8,8 +8,8 @@ use wardstead_store::StoreError;
 /// Why there is no answer. The client keeps its token and asks again; nothing is skipped.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
-    /// `since` was not issued by this server.
-    #[error("since is not a token of this server")]
+    /// `since`, or another token of a sync, was not issued by this server, or not to this user where that matters.
+    #[error("that is no token of a sync, or not yours")]
     Since,
     /// The session ended while the client waited.
     #[error(transparent)]

@@ -19,6 +19,7 @@ mod filter;
 mod gappy;
 mod ignored;
 mod joined;
+mod key_counts;
 mod lazy;
 mod members;
 mod merged;

@@ -1,15 +1,17 @@
 //! The answer's JSON (Client-Server API, GET /_matrix/client/v3/sync, Response). Events are spliced in as they are stored.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use ruma::{OwnedRoomId, OwnedUserId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use wardstead_accounts::{Names, PresenceOf, PresenceState};
+use wardstead_e2ee::KeyCounts;
 use wardstead_rooms::Receipt;
 
 use crate::{
     DeviceLists,
+    key_counts::KeyCountsTold,
     receipts::{ReceiptContent, receipt_contents},
     to_device::ToDevice,
     unread::Unread,
@@ -17,7 +19,7 @@ use crate::{
 
 /// The whole answer.
 #[derive(Debug, Serialize)]
-pub(crate) struct Response {
+pub(crate) struct Response<'a> {
     pub(crate) next_batch: String,
     #[serde(skip_serializing_if = "Events::is_untold")]
     pub(crate) account_data: Events,
@@ -29,6 +31,8 @@ pub(crate) struct Response {
     pub(crate) to_device: ToDevice,
     #[serde(skip_serializing_if = "DeviceLists::is_empty")]
     pub(crate) device_lists: DeviceLists,
+    #[serde(flatten)]
+    pub(crate) key_counts: Option<KeyCountsTold<'a>>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -59,6 +63,8 @@ pub(crate) struct Sections {
     pub(crate) members: Vec<u64>,
     pub(crate) to_device: ToDevice,
     pub(crate) device_lists: DeviceLists,
+    /// Where they changed; then also where nothing else is told.
+    pub(crate) key_counts: Option<Arc<KeyCounts>>,
 }
 
 impl Sections {
@@ -67,6 +73,7 @@ impl Sections {
             && self.account_data.is_empty()
             && self.to_device.is_empty()
             && self.device_lists.is_empty()
+            && self.key_counts.is_none()
     }
 }
 

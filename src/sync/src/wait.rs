@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::time::Instant;
 use wardstead_accounts::{Accounts, Presence, PresenceState, Present, Session};
-use wardstead_e2ee::{DeviceListLog, Inboxes};
+use wardstead_e2ee::{DeviceListLog, Inboxes, Keys};
 use wardstead_engine::Position;
 use wardstead_limits::{own_data, sync as limits};
 use wardstead_push::Push;
@@ -18,6 +18,7 @@ use crate::{
     filter::{Filter, MembersWanted, SyncFilter},
     ignored::IgnoredCache,
     joined::Joined,
+    key_counts::{CountedKeys, KeyCountsTold},
     lazy::Lazy,
     members::{Members, ToldMembers},
     presence::PresenceAgain,
@@ -57,6 +58,8 @@ pub struct Syncer {
     pub(crate) recent: Arc<RecentPresence>,
     pub(crate) inboxes: Inboxes,
     pub(crate) lists: DeviceListLog,
+    pub(crate) keys: Keys,
+    pub(crate) counted: Arc<CountedKeys>,
     pub(crate) push: Push,
 }
 
@@ -100,6 +103,7 @@ impl Syncer {
     pub fn new(store: Store, accounts: Accounts, rooms: Rooms, typing: Typing, presence: Presence) -> Self {
         let push = Push::over(store.clone(), accounts.clone());
         let (inboxes, lists) = (Inboxes::new(store.clone(), accounts.clone()), DeviceListLog::new(store.clone()));
+        let keys = Keys::new(store.clone(), accounts.clone());
         Self {
             store,
             accounts,
@@ -112,6 +116,8 @@ impl Syncer {
             recent: Arc::default(),
             inboxes,
             lists,
+            keys,
+            counted: Arc::new(CountedKeys::new()),
             push,
         }
     }
@@ -184,6 +190,7 @@ impl Syncer {
             None => Box::pin(self.initial(&question, upto, Position::ZERO)).await?,
         };
         sections.to_device = Box::pin(self.to_device(by, Inbox::unread(), upto)).await?;
+        sections.key_counts = Some(Box::pin(self.key_counts(by)).await?);
         self.respond(&question, upto, sections, ephemeral).map(Begun::Answered)
     }
 
@@ -294,16 +301,21 @@ impl Syncer {
             self.name_present(&mut ephemeral).await?;
             let mut sections = Box::pin(self.gappy(&question, true_upto, upto)).await?;
             sections.to_device = self.to_device(by, inbox.true_upto(true_upto), upto).await?;
+            sections.key_counts = Some(self.key_counts(by).await?);
             return self.respond(&question, upto, sections, ephemeral).map(Look::Found);
         }
         let range = Range { since: since.min(upto), upto };
         let mut sections = Box::pin(self.incremental(&question, range, *full_state)).await?;
         sections.to_device = self.to_device(by, inbox, upto).await?;
         sections.device_lists = self.device_lists(by, range).await?;
+        sections.key_counts = self.key_counts_news(by, range).await?;
         let mut ephemeral = self.ephemeral(by, told, filter, !sections.is_empty()).await?;
         ephemeral.also(self.newly_shared(by, range, &sections, filter).await?);
         if !sections.is_empty() || ephemeral.ready || *last {
             self.name_present(&mut ephemeral).await?;
+            if sections.key_counts.is_none() {
+                sections.key_counts = Some(self.key_counts(by).await?);
+            }
             let (rooms, typing) = (&mut sections.rooms, &ephemeral.typing);
             Box::pin(self.count_typing(&question, rooms, typing, upto)).await?;
             return self.respond(&question, upto, sections, ephemeral).map(Look::Found);
@@ -348,7 +360,8 @@ impl Syncer {
             device: by.device,
             to_device: sections.to_device.cut,
         };
-        let Sections { mut rooms, account_data, members, to_device, device_lists } = sections;
+        let Sections { mut rooms, account_data, members, to_device, device_lists, key_counts } = sections;
+        let key_counts = key_counts.as_deref().map(KeyCountsTold::new);
         let presence = ephemeral.add_to(&mut rooms);
         if state_name.is_after() {
             let nothing = || State::new(state_name, Vec::new());
@@ -360,7 +373,8 @@ impl Syncer {
         if question.filter.members() == MembersWanted::Lazy {
             self.members.told(by.device, question.since, &next_batch, members);
         }
-        Ok(serde_json::to_vec(&Response { next_batch, account_data, rooms, presence, to_device, device_lists })?.into())
+        let answer = Response { next_batch, account_data, rooms, presence, to_device, device_lists, key_counts };
+        Ok(serde_json::to_vec(&answer)?.into())
     }
 }
 

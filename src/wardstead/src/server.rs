@@ -7,7 +7,7 @@ use tokio::{net::TcpListener, sync::watch};
 use wardstead_accounts::{AccountChange, AccountHooks, Accounts, Presence};
 use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures, Limiter, RateLimits, TrustedProxies};
 use wardstead_directory::{Directory, PeopleIndex, Publisher};
-use wardstead_e2ee::{BackupKeeper, Backups, KeyKeeper, Keys};
+use wardstead_e2ee::{BackupKeeper, Backups, Company, InboxKeeper, KeyKeeper, Keys};
 use wardstead_engine::EngineError;
 use wardstead_identity::{Doorkeeper, Identity, IdentityConfig, IdentityError, NewRegistrationToken, run_departures};
 use wardstead_limits::api as limits;
@@ -216,6 +216,7 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
         Arc::new(RuleKeeper),
         Arc::new(PusherKeeper),
         Arc::new(KeyKeeper),
+        Arc::new(InboxKeeper),
         Arc::new(BackupKeeper),
     ];
     let followers = Arc::new(Contributors::new(followers));
@@ -233,7 +234,7 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
     let version = config.rooms.default_version.id().clone();
     let counter = Counter::new(store.clone(), accounts.clone());
     let contributors: Vec<Arc<dyn CommitContributor<RoomChange>>> =
-        vec![Arc::new(Publisher), Arc::new(counter.clone()), Arc::new(Doorkeeper), Arc::new(Mover)];
+        vec![Arc::new(Publisher), Arc::new(counter.clone()), Arc::new(Doorkeeper), Arc::new(Mover), Arc::new(Company)];
     let hooks = Hooks { contributors: Arc::new(Contributors::new(contributors)), ..Hooks::default() };
     let rooms = Rooms::with_hooks(store.clone(), accounts.clone(), name.clone(), key, version, hooks);
     run_departures(store, &accounts, &rooms);

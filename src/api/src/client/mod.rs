@@ -12,6 +12,7 @@ mod filter_create;
 mod filter_get;
 mod join;
 mod joined_rooms;
+mod key_changes;
 mod keys;
 mod knock;
 mod login;
@@ -39,6 +40,7 @@ mod report_user;
 mod room_keys;
 mod room_summary;
 mod rooms;
+mod send_to_device;
 mod sync;
 mod thirdparty;
 mod user_directory_search;
@@ -90,6 +92,8 @@ pub(crate) fn routes() -> Routes {
         .route(notifications::notifications)
         .route(report_user::report_user)
         .route_limited(Group::Search, user_directory_search::user_directory_search)
+        .route(send_to_device::send_to_device)
+        .route(key_changes::key_changes)
         .route(sync::sync);
     let routes = account_data::routes(profile::routes(thirdparty::routes(routes)));
     let routes = login_page::routes(devices::routes(routes.limited(Group::Password, auth_fallback::routes)));

@@ -15,7 +15,7 @@ use tower::ServiceExt as _;
 use wardstead_accounts::{AccountChange, AccountHooks, Accounts, NewAccount, Presence};
 use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures, Limiter, RateLimits, router};
 use wardstead_directory::{Directory, PeopleIndex, Publisher, VisiblePeople};
-use wardstead_e2ee::{BackupKeeper, Backups, KeyKeeper, Keys};
+use wardstead_e2ee::{BackupKeeper, Backups, Company, InboxKeeper, KeyKeeper, Keys};
 use wardstead_engine::{Batch, Key};
 use wardstead_engine_memory::{Faults, MemoryEngine};
 use wardstead_identity::{
@@ -184,6 +184,7 @@ impl Server {
             Arc::new(RuleKeeper),
             Arc::new(PusherKeeper),
             Arc::new(KeyKeeper),
+            Arc::new(InboxKeeper),
             Arc::new(BackupKeeper),
         ];
         let hooks = AccountHooks { contributors: Arc::new(Contributors::new(followers)), ..AccountHooks::default() };
@@ -202,8 +203,13 @@ impl Server {
         let key = signing::load_or_create(&store, store.rng().as_ref()).await.unwrap();
         let name = server_name!("example.org").to_owned();
         let counter = Counter::new(store.clone(), accounts.clone());
-        let contributors: Vec<Arc<dyn CommitContributor<RoomChange>>> =
-            vec![Arc::new(Publisher), Arc::new(counter.clone()), Arc::new(Doorkeeper), Arc::new(Mover)];
+        let contributors: Vec<Arc<dyn CommitContributor<RoomChange>>> = vec![
+            Arc::new(Publisher),
+            Arc::new(counter.clone()),
+            Arc::new(Doorkeeper),
+            Arc::new(Mover),
+            Arc::new(Company),
+        ];
         let hooks = Hooks {
             policy: Some(Arc::new(NoIdentifiers(held.clone()))),
             contributors: Arc::new(Contributors::new(contributors)),

@@ -59,7 +59,7 @@ impl Inboxes {
             let entry = batch.journal(JournalEntry { kind: kind::TO_DEVICE, scope: user, key: Bytes::new() });
             for (content, devices) in contents {
                 let event = Event { r#type: event_type, sender: &by.user_id, content };
-                let event = serde_json::to_vec(&event).map_err(|_| E2eeError::InvalidParam("That is no message."))?;
+                let event = serde_json::to_vec(&event).map_err(|_| E2eeError::BadJson("That is no message."))?;
                 let row = MessageRow(event.into());
                 for device in devices {
                     INBOXES.put(&mut batch, INBOXES.key(device).slot(entry).template(), &row);
@@ -143,7 +143,7 @@ fn check(request: &ToDeviceRequest) -> Result<(), E2eeError> {
         return Err(E2eeError::TooLarge("A message to a device has at most 64 KiB."));
     }
     if contents().any(|content| !content.get().starts_with('{')) {
-        return Err(E2eeError::InvalidParam("The content of a message is an object."));
+        return Err(E2eeError::BadJson("The content of a message is an object."));
     }
     Ok(())
 }

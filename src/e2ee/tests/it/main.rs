@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "what only tests call")]
 
 mod claims;
+mod inbox;
 mod keeping;
 mod support;

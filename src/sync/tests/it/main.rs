@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what only tests call")]
 
 mod crowd;
+mod device_lists;
 mod epochs;
 mod faults;
 mod filters;

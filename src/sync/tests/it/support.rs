@@ -382,7 +382,11 @@ impl Answer {
     /// Without what differs between two answers that say the same.
     pub fn said(&self) -> Value {
         let mut said = self.0.clone();
-        said.as_object_mut().unwrap().remove("next_batch");
+        let told = said.as_object_mut().unwrap();
+        told.remove("next_batch");
+        // Each answer tells them.
+        told.remove("device_one_time_keys_count");
+        told.remove("device_unused_fallback_key_types");
         said
     }
 

@@ -266,6 +266,8 @@ pub const ROWS: &[Row] = &[
     row("DELETE", "/room_keys/keys/{room_id}/{session_id}")
         .query("version=1", &[("version", Text)])
         .outside(NOT_FOUND, NOT_FOUND),
+    row("PUT", "/sendToDevice/{event_type}/{txn_id}").body(r#"{"!messages":{}}"#),
+    row("GET", "/keys/changes").query("from=x&to=x", &[("from", Token), ("to", Token)]),
     row("GET", "/_matrix/key/v2/server"),
     row("GET", "/_matrix/federation/v1/openid/userinfo").query("access_token=x", &[("access_token", Text)]),
 ];
