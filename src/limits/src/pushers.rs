@@ -13,7 +13,7 @@ pub const URL_BYTES: usize = 1_024;
 /// Bytes of `data` beside the URL, as JSON: apps keep a few hundred bytes there, such as what a notification looks like.
 pub const DATA_BYTES: usize = 4 * 1024;
 /// Pushers of one user, who has a few devices. All stand in one row, which stays below 256 KiB.
-pub const USER_PUSHERS: usize = 32;
+pub const USER_PUSHER_ENTRIES: usize = 32;
 /// Users who share one push key, as people who take turns at one device do.
 pub const PUSHKEY_USERS: usize = 32;
 
@@ -24,9 +24,9 @@ pub const WAITING_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Rooms of which a pusher's row remembers up to where their events were handed to it, so that one that is expanded again is not.
 pub const REMEMBERED_ROOMS: usize = 32;
 /// Notifications of one pusher that are sent before what was sent is written down: so many are sent twice at most when a node dies.
-pub const BATCH_NOTIFICATIONS: usize = 8;
+pub const SENT_EVENTS: usize = 8;
 /// Pushers that one event is handed to at once.
-pub const EXPANDED_AT_ONCE: usize = 64;
+pub const WRITES_AT_ONCE: usize = 64;
 /// Users whose pushers are read at once.
 pub const USERS_READ: usize = 1_000;
 /// Rooms of a user whose counts are read at once.
@@ -39,13 +39,15 @@ pub const REQUESTS_AT_ONCE: usize = 256;
 /// Requests that a node has under way to one host: a gateway that hangs takes so many of [`REQUESTS_AT_ONCE`], and no more.
 pub const HOST_REQUESTS_AT_ONCE: usize = 32;
 /// Pushers with something to send that are counted for the metrics; there may be more.
-pub const WAITING_COUNTED: usize = 10_000;
+pub const COUNTED_ENTRIES: usize = 10_000;
 /// Failures without a success in between after which a host is tried by one pusher at a time, and no other waits for it.
-pub const HOST_FAILURES: u32 = 3;
+pub const HOST_TRIES: u32 = 3;
+/// Requests to a host that has failed so often.
+pub const PROBE_REQUESTS: usize = 1;
 /// Hosts that a node remembers; those that nobody waits for are forgotten beyond it.
-pub const HOSTS_KNOWN: usize = 1_024;
+pub const HOST_ENTRIES: usize = 1_024;
 /// Pushers that a node is at, those that wait for their turn included.
-pub const PUSHERS_AT_ONCE: usize = 4_096;
+pub const WORK_ENTRIES: usize = 4_096;
 /// Milliseconds for a connection to a gateway.
 pub const CONNECT_MS: u64 = 5_000;
 /// Milliseconds for a request to a gateway, with its answer: gateways ask others before they answer.

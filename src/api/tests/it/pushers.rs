@@ -142,7 +142,7 @@ async fn pushers_that_cannot_be_are_refused() {
     }
     refused(&|body| body["data"]["own"] = "a".repeat(limits::DATA_BYTES).into(), "M_INVALID_PARAM").await;
     let before = pushkeys(&server, &anna).await.len();
-    for number in before..limits::USER_PUSHERS {
+    for number in before..limits::USER_PUSHER_ENTRIES {
         set(&server, &anna, &pusher("org.example.many", &number.to_string())).await;
     }
     let more = server.post(&at("pushers/set"), &anna, &pusher("org.example.many", "more")).await;

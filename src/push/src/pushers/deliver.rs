@@ -59,7 +59,7 @@ impl TimerHandler<TimerRow> for Clerk {
     async fn fire(&self, timer: &Found<TimerRow>, claim: &Claim) -> Result<Fired, StoreError> {
         let begun = {
             let mut at_work = self.0.at_work.lock();
-            at_work.len() < limits::PUSHERS_AT_ONCE && at_work.insert(timer.key.clone())
+            at_work.len() < limits::WORK_ENTRIES && at_work.insert(timer.key.clone())
         };
         if begun {
             let guard = AtWork { desk: Arc::clone(&self.0), key: timer.key.clone() };
@@ -142,7 +142,7 @@ impl Desk {
         let mut tried = 0;
         for waiting in &state.waiting {
             let is_old = waiting.since_ms < oldest_ms;
-            if !is_old && tried == limits::BATCH_NOTIFICATIONS {
+            if !is_old && tried == limits::SENT_EVENTS {
                 return Ok(sent);
             }
             if is_old {

@@ -113,7 +113,7 @@ impl Edit {
             Some(at) => row.pushers[at] = set,
             None => row.pushers.push(set),
         }
-        if row.pushers.len() > limits::USER_PUSHERS {
+        if row.pushers.len() > limits::USER_PUSHER_ENTRIES {
             return Err(PushError::TooLarge("more pushers than a user may have"));
         }
         if before.is_none() {

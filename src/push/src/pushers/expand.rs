@@ -68,7 +68,7 @@ impl Desk {
                 .collect();
             stream::iter(pushers)
                 .map(Ok)
-                .try_for_each_concurrent(limits::EXPANDED_AT_ONCE, |(user, pusher)| {
+                .try_for_each_concurrent(limits::WRITES_AT_ONCE, |(user, pusher)| {
                     self.hand(user, pusher, Some(&waiting), claim)
                 })
                 .await?;

@@ -36,12 +36,12 @@ impl Default for Hosts {
 impl Hosts {
     fn host(&self, name: &str) -> Arc<Host> {
         let mut hosts = self.hosts.lock();
-        if hosts.len() >= limits::HOSTS_KNOWN {
+        if hosts.len() >= limits::HOST_ENTRIES {
             hosts.retain(|_, host| Arc::strong_count(host) > 1);
         }
         let new = || Host {
             turns: Semaphore::new(limits::HOST_REQUESTS_AT_ONCE),
-            probe: Semaphore::new(1),
+            probe: Semaphore::new(limits::PROBE_REQUESTS),
             failures: AtomicU32::new(0),
         };
         Arc::clone(hosts.entry(name.to_owned()).or_insert_with(|| Arc::new(new())))
@@ -51,13 +51,13 @@ impl Hosts {
     /// else is trying it, so that there is nothing to wait for.
     pub(crate) async fn ask<T>(&self, name: &str, ask: impl Future<Output = (T, bool)>) -> Option<T> {
         let host = self.host(name);
-        let _probe: Option<SemaphorePermit<'_>> = match host.failures.load(Ordering::Relaxed) < limits::HOST_FAILURES {
+        let _probe: Option<SemaphorePermit<'_>> = match host.failures.load(Ordering::Relaxed) < limits::HOST_TRIES {
             true => None,
             false => Some(host.probe.try_acquire().ok()?),
         };
         // Neither is ever closed.
         let _turn = host.turns.acquire().await.ok()?;
-        if _probe.is_none() && host.failures.load(Ordering::Relaxed) >= limits::HOST_FAILURES {
+        if _probe.is_none() && host.failures.load(Ordering::Relaxed) >= limits::HOST_TRIES {
             return None;
         }
         let _one = self.all.acquire().await.ok()?;
@@ -96,7 +96,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_host_that_fails_is_tried_by_one_until_it_answers() {
         let hosts = Arc::new(Hosts::default());
-        for _ in 0..limits::HOST_FAILURES {
+        for _ in 0..limits::HOST_TRIES {
             assert_eq!(answered(&hosts, "a", false).await, Some(()));
         }
         let (begin, end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));

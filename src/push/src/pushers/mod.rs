@@ -89,12 +89,12 @@ impl Pushers {
         self.store().run_timers(&TIMERS, Arc::new(Clerk(desk)));
     }
 
-    /// Looks how many pushers have something to send, up to [`limits::WAITING_COUNTED`], for [`Self::notifications`]: for the metrics.
+    /// Looks how many pushers have something to send, up to [`limits::COUNTED_ENTRIES`], for [`Self::notifications`]: for the metrics.
     ///
     /// # Errors
     /// The store's.
     pub async fn look(&self) -> Result<(), PushError> {
-        self.figures.waiting(TIMERS.count(self.store(), limits::WAITING_COUNTED).await?);
+        self.figures.waiting(TIMERS.count(self.store(), limits::COUNTED_ENTRIES).await?);
         Ok(())
     }
 

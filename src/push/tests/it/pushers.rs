@@ -522,7 +522,7 @@ async fn a_kill_at_any_write_loses_no_notification() {
             }
             let mut once = told.clone();
             once.dedup();
-            assert!(told.len() <= once.len() + limits::BATCH_NOTIFICATIONS, "write {n}: {told:?}");
+            assert!(told.len() <= once.len() + limits::SENT_EVENTS, "write {n}: {told:?}");
             alive += usize::from(!died);
             if alive > 2 {
                 break;

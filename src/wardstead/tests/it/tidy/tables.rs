@@ -12,7 +12,7 @@ const NUMBERS: [(&str, u16, u16); 7] = [
     ("identity", 0x080, 0x08f),
     ("e2ee", 0x0a0, 0x0bf),
     ("directory", 0x0c0, 0x0cf),
-    ("push", 0x0e0, 0x0ef),
+    ("push", 0x0e0, 0x0ff),
 ];
 
 /// Crates that may name a row of the engine without a typed table: what engines themselves read and write.
