@@ -77,6 +77,7 @@ impl TimerHandler<TimerRow> for Clerk {
 
 /// What came of a few notifications.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 struct Sent {
     /// Are not to be sent any more: sent, read, or too old.
     done: Vec<(u64, u64)>,

@@ -51,20 +51,19 @@ impl Hosts {
     /// else is trying it, so that there is nothing to wait for.
     pub(crate) async fn ask<T>(&self, name: &str, ask: impl Future<Output = (T, bool)>) -> Option<T> {
         let host = self.host(name);
-        let _probe: Option<SemaphorePermit<'_>> = match host.failures.load(Ordering::Relaxed) < limits::HOST_TRIES {
-            true => None,
-            false => Some(host.probe.try_acquire().ok()?),
-        };
+        let fails = || host.failures.load(Ordering::Relaxed) >= limits::HOST_TRIES;
+        let probe: Option<SemaphorePermit<'_>> = if fails() { Some(host.probe.try_acquire().ok()?) } else { None };
         // Neither is ever closed.
         let _turn = host.turns.acquire().await.ok()?;
-        if _probe.is_none() && host.failures.load(Ordering::Relaxed) >= limits::HOST_TRIES {
+        if probe.is_none() && fails() {
             return None;
         }
         let _one = self.all.acquire().await.ok()?;
         let (answer, succeeded) = ask.await;
-        match succeeded {
-            true => host.failures.store(0, Ordering::Relaxed),
-            false => drop(host.failures.fetch_add(1, Ordering::Relaxed)),
+        if succeeded {
+            host.failures.store(0, Ordering::Relaxed);
+        } else {
+            host.failures.fetch_add(1, Ordering::Relaxed);
         }
         Some(answer)
     }
