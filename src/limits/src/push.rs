@@ -27,9 +27,9 @@ pub const READ_TRIES: usize = 8;
 /// Changes of a user's class that are remembered while something of before them is unread.
 pub const PAST_CLASS_ENTRIES: usize = 64;
 /// Notifications in one page of `GET /notifications` at most.
-pub const NOTIFICATIONS_PAGE: usize = 100;
+pub const NOTIFICATION_EVENTS_PAGE: usize = 100;
 /// The same where the client names no number.
-pub const NOTIFICATIONS_DEFAULT: usize = 20;
+pub const NOTIFICATION_EVENTS_DEFAULT: usize = 20;
 /// Rows of one room that are read at once for such a page.
 pub const NOTIFICATION_ROWS: usize = 64;
 /// Rows after which such a page ends as it is, once each room was looked at: what mutes nearly all, or asks for highlights alone, makes

@@ -27,7 +27,7 @@ const LIST: u16 = 0x0e1;
 pub struct Wanted {
     /// Token of the page before; `None`: from the newest on.
     pub from: Option<String>,
-    /// At most; `None`: [`limits::NOTIFICATIONS_DEFAULT`].
+    /// At most; `None`: [`limits::NOTIFICATION_EVENTS_DEFAULT`].
     pub limit: Option<usize>,
     /// Only what was highlighted.
     pub highlights: bool,
@@ -75,7 +75,8 @@ impl Push {
     /// `Room` with `InvalidParam` for a token of another user or list; and the store's.
     pub async fn notifications(&self, rooms: &Rooms, by: &Session, wanted: &Wanted) -> Result<ToldPage, PushError> {
         let below = wanted.from.as_deref().map(|from| self.read_place(from, by.user)).transpose()?;
-        let limit = wanted.limit.unwrap_or(limits::NOTIFICATIONS_DEFAULT).clamp(1, limits::NOTIFICATIONS_PAGE);
+        let limit =
+            wanted.limit.unwrap_or(limits::NOTIFICATION_EVENTS_DEFAULT).clamp(1, limits::NOTIFICATION_EVENTS_PAGE);
         let joined = rooms.user_rooms(by.user).await?.into_iter();
         let joined: Vec<UserRoom> = joined.filter(|room| room.membership == Membership::Join).collect();
         let mut heap = self.newest(&joined, below.unwrap_or(Position(u64::MAX))).await?;

@@ -4,7 +4,6 @@
 //! [`Sight`] gives.
 
 mod access;
-mod arrivals;
 mod bundle;
 mod context;
 mod erased;

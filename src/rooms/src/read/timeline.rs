@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ruma::{EventId, OwnedEventId};
+use ruma::{EventId, OwnedEventId, RoomId};
 use wardstead_accounts::Session;
-use wardstead_engine::{KeyReader, PageLimit, Position, ScanRange};
-use wardstead_limits::rooms as limits;
+use wardstead_engine::{Key, KeyReader, PageLimit, Position, ScanRange};
+use wardstead_limits::{engine::GET_KEYS, rooms as limits};
 use wardstead_store::Found;
 
 use crate::{
@@ -106,6 +106,41 @@ impl Rooms {
             rest = if done { None } else { resume.map(|resume| range.resumed(resume)) };
         }
         Ok(walk.slice)
+    }
+
+    /// The events of `room_id` that arrived at `positions`, in their order, each with what the user was when it had happened; `None`: there is
+    /// none, the user may not see it, or it was redacted.
+    ///
+    /// # Errors
+    /// As [`Self::access`].
+    pub async fn arrived_at(
+        &self,
+        by: &Session,
+        room_id: &RoomId,
+        positions: &[Position],
+    ) -> Result<Vec<Option<(Seen, Membership)>>, RoomError> {
+        let access = self.access(by, room_id).await?;
+        let room = access.room.short;
+        let mut sight = Sight::new(by, &access);
+        let keys: Vec<Key> = positions.iter().map(|position| ARRIVALS.key(room).position(*position).key()).collect();
+        let mut shown = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(GET_KEYS) {
+            let rows = self.inner.store.get_many(&ARRIVALS, keys).await?;
+            let id = |(key, found): (&Key, &Found<ArrivalRow>)| {
+                EventId::parse(found.row.event_id.as_str()).map_err(|_| RoomError::corrupt(key, "not an event id"))
+            };
+            let there = keys.iter().zip(&rows).filter_map(|(key, found)| Some((key, found.as_ref()?)));
+            let ids = there.map(id).collect::<Result<Vec<_>, _>>()?;
+            let mut events = self.inner.events.load(&access.room, &ids).await?.into_iter();
+            for found in rows {
+                let event = found.and_then(|_| events.next()).filter(|event| event.redaction.is_none());
+                shown.push(match event {
+                    Some(event) => sight.look(self, event).await?,
+                    None => None,
+                });
+            }
+        }
+        Ok(shown)
     }
 
     /// As many as `asked` of the newest events of `room`'s timeline that arrived up to `upto` (or were fetched later) and that
