@@ -49,6 +49,9 @@ pub enum AccountsError {
     /// One piece of account data, or all that is kept for one room or for none, or a filter, is larger than it may be.
     #[error("more than may be kept: {0}")]
     TooLarge(&'static str),
+    /// The user has a device of this name.
+    #[error("a device has this name")]
+    DeviceInUse,
     /// The user has no such device.
     #[error("there is no such device")]
     NoDevice,

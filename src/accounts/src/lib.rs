@@ -31,6 +31,7 @@ mod tags;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod unattended;
 mod users;
 
 use std::{fmt, sync::Arc};

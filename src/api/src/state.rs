@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ruma::OwnedServerName;
 use wardstead_accounts::Accounts;
 use wardstead_directory::Directory;
-use wardstead_e2ee::{Backups, Keys};
+use wardstead_e2ee::{Backups, Dehydrated, Keys};
 use wardstead_identity::Identity;
 use wardstead_limits::{Clock, Rng};
 use wardstead_push::{Push, Pushers};
@@ -36,6 +36,8 @@ pub struct ApiParts {
     pub backups: Backups,
     /// Where users want to be told of events.
     pub pushers: Pushers,
+    /// Dehydrated devices.
+    pub dehydrated: Dehydrated,
     /// What clients have not been sent yet.
     pub syncer: Syncer,
     /// What the operator chose.

@@ -27,6 +27,9 @@ pub enum E2eeError {
     /// A key is signed with one that is not there: `M_MISSING_PARAM`.
     #[error("{0}")]
     Missing(&'static str),
+    /// Not for whoever asks: `M_FORBIDDEN`.
+    #[error("{0}")]
+    Forbidden(&'static str),
     /// No such thing: `M_NOT_FOUND`.
     #[error("{0}")]
     NotFound(&'static str),

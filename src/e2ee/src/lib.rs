@@ -4,6 +4,7 @@
 //! for is that it hands out only what its owner signed ([`signature`]).
 
 pub mod backup;
+pub mod dehydrated;
 mod error;
 mod inbox;
 mod keys;
@@ -11,6 +12,7 @@ mod lists;
 pub mod signature;
 
 pub use backup::{BackupKeeper, Backups};
+pub use dehydrated::{Dehydrated, DehydratedKeeper};
 pub use error::E2eeError;
 pub use inbox::{InboxKeeper, Inboxes, Recipients, ToDeviceMessage, ToDevicePage, ToDeviceRequest};
 pub use keys::{

@@ -99,3 +99,5 @@ pub const INBOX_COUNTED_MESSAGES: usize = 1_000;
 pub const EMPTY_INBOXES_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes that such an entry takes with the overhead of the cache.
 pub const EMPTY_INBOX_BYTES: usize = 80;
+/// Bytes of a dehydrated device: the private halves of some hundred keys, encrypted.
+pub const DEHYDRATED_DATA_BYTES: usize = 64 * 1024;

@@ -2,9 +2,10 @@
 //!
 //! Two people have a device in each. They take turns with everything that a room offers; after each act, both libraries are waited
 //! for until they show it. At several points, and at the end, both show the same, and what they show is what the server
-//! answers when it is asked; so do devices that sign in afterwards.
+//! answers when it is asked; so do devices that sign in afterwards. Then two people have an encrypted conversation ([`secrets`]).
 
 mod library;
+mod secrets;
 mod ward;
 
 use std::path::Path;
@@ -37,6 +38,7 @@ async fn live(folder: &Path) -> Result<()> {
     ward.settle(&launch.http()).await.context("the end")?;
     // They would complain of a server that ends.
     drop(ward);
+    secrets::keep(&launch.address()).context("what is encrypted")?;
     server.stop()?;
     println!("clients: both libraries agree with each other and with the server");
     Ok(())

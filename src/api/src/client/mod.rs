@@ -6,6 +6,7 @@ mod account_password;
 mod auth_fallback;
 mod capabilities;
 mod create_room;
+mod dehydrated;
 mod devices;
 mod directory;
 mod filter_create;
@@ -97,6 +98,6 @@ pub(crate) fn routes() -> Routes {
         .route(sync::sync);
     let routes = account_data::routes(profile::routes(thirdparty::routes(routes)));
     let routes = login_page::routes(devices::routes(routes.limited(Group::Password, auth_fallback::routes)));
-    let routes = keys::routes(routes);
+    let routes = dehydrated::routes(keys::routes(routes));
     rooms::routes(directory::routes(push_rules::routes(room_keys::routes(pushers::routes(routes)))))
 }

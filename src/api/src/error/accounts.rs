@@ -58,6 +58,7 @@ impl From<AccountsError> for ApiError {
                 "Account data of this type is kept by the server; it is not set here.",
             ),
             AccountsError::TooLarge(what) => Self::too_large(format!("That is more than the server keeps: {what}.")),
+            AccountsError::DeviceInUse => Self::invalid_param("Another device has this name."),
             AccountsError::NoDevice => Self::not_found("There is no such device."),
             AccountsError::NoAccount => Self::not_found("There is no such account."),
             // Somebody else was quicker; the same request made again sees what that one wrote.

@@ -16,7 +16,7 @@ impl From<E2eeError> for ApiError {
             E2eeError::BadJson(_) => bad_request(ErrorKind::BadJson),
             E2eeError::Missing(_) => bad_request(ErrorKind::MissingParam),
             E2eeError::KeyExists(_) => bad_request(ErrorKind::Unknown),
-            E2eeError::NameTaken => Self::forbidden(sentence),
+            E2eeError::NameTaken | E2eeError::Forbidden(_) => Self::forbidden(sentence),
             E2eeError::NotFound(_) => Self::not_found(sentence),
             E2eeError::TooLarge(_) => Self::too_large(sentence),
             E2eeError::WrongVersion { current } => {

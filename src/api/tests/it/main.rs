@@ -10,6 +10,7 @@ mod account;
 mod account_data;
 mod aliases;
 mod bad_input;
+mod dehydrated;
 mod departures;
 mod device_lists;
 mod devices;

@@ -15,7 +15,7 @@ use tower::ServiceExt as _;
 use wardstead_accounts::{AccountChange, AccountHooks, Accounts, NewAccount, Presence};
 use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures, Limiter, RateLimits, router};
 use wardstead_directory::{Directory, PeopleIndex, Publisher, VisiblePeople};
-use wardstead_e2ee::{BackupKeeper, Backups, Company, InboxKeeper, KeyKeeper, Keys};
+use wardstead_e2ee::{BackupKeeper, Backups, Company, Dehydrated, DehydratedKeeper, InboxKeeper, KeyKeeper, Keys};
 use wardstead_engine::{Batch, Key};
 use wardstead_engine_memory::{Faults, MemoryEngine};
 use wardstead_identity::{
@@ -186,6 +186,7 @@ impl Server {
             Arc::new(KeyKeeper),
             Arc::new(InboxKeeper),
             Arc::new(BackupKeeper),
+            Arc::new(DehydratedKeeper),
         ];
         let hooks = AccountHooks { contributors: Arc::new(Contributors::new(followers)), ..AccountHooks::default() };
         let accounts = Accounts::with_hooks(store.clone(), server_name!("example.org").to_owned(), hooks);
@@ -224,6 +225,8 @@ impl Server {
         let syncer = Syncer::new(store.clone(), accounts.clone(), rooms.clone(), typing, presence);
         let backups = Backups::new(store.clone(), accounts.clone());
         backups.run_removals();
+        let keys = Keys::new(store.clone(), accounts.clone());
+        let inboxes = syncer.inboxes().clone();
         let push = Push::new(&counter);
         let (available, figures) = (watch::Sender::new(true), Figures::default());
         let state = ApiState::new(ApiParts {
@@ -231,7 +234,8 @@ impl Server {
             identity,
             directory: Directory::new(store.clone(), accounts.clone(), rooms.clone(), VisiblePeople::All),
             rooms: rooms.clone(),
-            keys: Keys::new(store.clone(), accounts.clone()),
+            dehydrated: Dehydrated::new(store.clone(), accounts.clone(), keys.clone(), inboxes.clone()),
+            keys,
             push: push.clone(),
             pushers: Pushers::new(&push, GatewayPolicy::default()),
             backups: backups.clone(),

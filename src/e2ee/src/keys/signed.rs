@@ -128,10 +128,14 @@ pub(super) fn device_keys(
     }
     let (mut own, mut crossed) = (None, None);
     for given in &signed.signatures {
+        let mut unknown = None;
         let (by, kept) = match self_signing {
             _ if given.user != user_id => return Err(FOREIGN),
             _ if given.by == device_id => (ed25519, &mut own),
             Some(key) if given.by == key => (key, &mut crossed),
+            // Clients upload a device's keys before the self-signing key with which they have just signed them. It is its own name, so the
+            // signature is verified, too; it is kept when it comes again, of a key that is known by then.
+            _ if is_key(&given.by) => (given.by.as_str(), &mut unknown),
             _ => return Err(FOREIGN),
         };
         signed.verify(given, by)?;

@@ -50,17 +50,9 @@ impl Keys {
     /// # Errors
     /// `BadJson`, `InvalidParam`, `InvalidSignature`, `KeyExists`, `NameTaken`, `TooLarge`: nothing was kept. `Contended`, and the store's.
     pub async fn upload(&self, by: &Session, upload: &KeyUpload) -> Result<Arc<KeyCounts>, E2eeError> {
-        if upload.one_time_keys.len() > limits::ONE_TIME_KEYS_PER_UPLOAD
-            || upload.fallback_keys.len() > limits::FALLBACK_KEYS_PER_DEVICE
-        {
-            return Err(E2eeError::TooLarge("more keys than one upload may have"));
-        }
         for _ in 0..REBUILDS {
-            let Changes { mut batch, ed25519, wiped } = self.change_device(by, upload).await?;
-            let one_time = verified(by, ed25519.as_deref(), &upload.one_time_keys).await?;
-            let fallback = verified(by, ed25519.as_deref(), &upload.fallback_keys).await?;
-            self.add_one_time(&mut batch, by, &one_time, wiped).await?;
-            self.add_fallback(&mut batch, by, &fallback, wiped).await?;
+            let name = if upload.device_keys.is_some() { self.accounts.device_name(by).await? } else { None };
+            let mut batch = self.add_to(Batch::new(), by, name, upload).await?;
             if batch.writes.is_empty() {
                 return Ok(self.counts(by.device).await?);
             }
@@ -74,9 +66,39 @@ impl Keys {
         Err(E2eeError::Contended)
     }
 
+    /// Adds to `batch` what `by`, a device that is called `name`, uploads of its own keys. That the device is there, or is made by the batch,
+    /// the caller asserts.
+    ///
+    /// # Errors
+    /// As [`Self::upload`], but for `Contended`.
+    pub(crate) async fn add_to(
+        &self,
+        batch: Batch,
+        by: &Session,
+        name: Option<String>,
+        upload: &KeyUpload,
+    ) -> Result<Batch, E2eeError> {
+        if upload.one_time_keys.len() > limits::ONE_TIME_KEYS_PER_UPLOAD
+            || upload.fallback_keys.len() > limits::FALLBACK_KEYS_PER_DEVICE
+        {
+            return Err(E2eeError::TooLarge("more keys than one upload may have"));
+        }
+        let Changes { mut batch, ed25519, wiped } = self.change_device(batch, by, name, upload).await?;
+        let one_time = verified(by, ed25519.as_deref(), &upload.one_time_keys).await?;
+        let fallback = verified(by, ed25519.as_deref(), &upload.fallback_keys).await?;
+        self.add_one_time(&mut batch, by, &one_time, wiped).await?;
+        self.add_fallback(&mut batch, by, &fallback, wiped).await?;
+        Ok(batch)
+    }
+
     /// The batch as far as the keys of the device itself go.
-    async fn change_device(&self, by: &Session, upload: &KeyUpload) -> Result<Changes, E2eeError> {
-        let mut batch = Batch::new();
+    async fn change_device(
+        &self,
+        mut batch: Batch,
+        by: &Session,
+        name: Option<String>,
+        upload: &KeyUpload,
+    ) -> Result<Changes, E2eeError> {
         let key = device_keys_key(by.user, by.device_id.as_str());
         let stored = self.store.get(&DEVICE_KEYS, &key).await?;
         let Some(object) = &upload.device_keys else {
@@ -100,7 +122,6 @@ impl Keys {
         batch.expect(cross_key, cross_version, Losing::Rebuild);
         let wiped = stored.as_ref().is_some_and(|found| found.row.ed25519 != new.ed25519);
         let ed25519 = Some(new.ed25519.clone());
-        let name = self.accounts.device_name(by).await?;
         let row = merged(by.device, new, stored.as_ref().map(|found| &found.row), self_signing, name)?;
         if stored.as_ref().is_none_or(|found| found.row != row) {
             let version = stored.map_or(0, |found| found.version) + 1;

@@ -35,7 +35,12 @@ impl ListChange {
     /// room with them.
     pub fn add(self, batch: &mut Batch) {
         let Self { user, before } = self;
-        let entry = batch.journal(JournalEntry { kind: kind::DEVICE_LIST, scope: user, key: Bytes::new() });
+        let news = JournalEntry { kind: kind::DEVICE_LIST, scope: user, key: Bytes::new() };
+        // A device that takes the place of another one is one change.
+        if batch.journal.contains(&news) {
+            return;
+        }
+        let entry = batch.journal(news);
         if before > Position::ZERO {
             batch.delete(LOG.key(0).position(before).key());
         }

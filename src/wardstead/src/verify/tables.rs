@@ -87,6 +87,7 @@ const NAMES: &[(u16, &str)] = &[
     (0x0b5, "device_list_cells"),
     (0x0b6, "room_moves"),
     (0x0b7, "user_moves"),
+    (0x0b8, "dehydrated_devices"),
     (0x0c0, "published_rooms"),
     (0x0c4, "people"),
     (0x0c5, "people_words"),

@@ -242,6 +242,16 @@ pub const ROWS: &[Row] = &[
     row("POST", "/rooms/{room_id}/forget"),
     row("POST", "/rooms/{room_id}/upgrade")
         .body(r#"{"!new_version":"12","additional_creators":["@bert:example.org"]}"#),
+    row("PUT", "/org.matrix.msc3814.v1/dehydrated_device").body(
+        r#"{"!device_id":"D","!device_data":{"~algorithm":"a"},"initial_device_display_name":"d",
+        "!device_keys":{"user_id":"@anna:example.org","device_id":"D","algorithms":["m.olm.v1.curve25519-aes-sha2"],
+        "keys":{"~curve25519:D":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","~ed25519:D":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"},
+        "signatures":{}},"one_time_keys":{},"fallback_keys":{}}"#,
+    ),
+    row("GET", "/org.matrix.msc3814.v1/dehydrated_device"),
+    row("DELETE", "/org.matrix.msc3814.v1/dehydrated_device"),
+    row("GET", "/dehydrated_device/{device_id}/events").query("", &[("from", Text)]),
+    row("POST", "/dehydrated_device/{device_id}/events").body(r#"{"next_batch":"p"}"#),
     row("POST", "/room_keys/version").body(A_BACKUP),
     row("GET", "/room_keys/version"),
     row("GET", "/room_keys/version/{version}"),
