@@ -3,7 +3,7 @@
 //! No row is kept for it by user: it is read from the rows of what counted, room by room, as the event's commit wrote them. A heap has
 //! each room under the position up to which nothing of it was looked at, so that only rooms with something new are read.
 
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, hash_map::Entry};
 
 use ruma::OwnedRoomId;
 use wardstead_accounts::Session;
@@ -90,10 +90,10 @@ impl Push {
                 break;
             }
             heap.pop();
-            if !looked_at.contains_key(&room) {
-                looked_at.insert(room, self.reader(joined[room].room, by.user).await?);
-            }
-            let Some(reader) = looked_at.get(&room) else { continue };
+            let reader = match looked_at.entry(room) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(self.reader(joined[room].room, by.user).await?),
+            };
             let (found, rest, rows) = self.hits(reader, room, upto, wanted.highlights).await?;
             scanned += rows;
             hits.extend(found);

@@ -57,7 +57,9 @@ async fn rules(store: &Store, user: u64, user_id: &UserId, number: u64) -> Resul
     }
     let mut rules: Option<Ruleset> = content(store, user, number).await?;
     // Whoever changed a rule has those that the server got since then, too.
-    rules.iter_mut().for_each(|rules| rules.update_with_server_default(default_rules(user_id)));
+    if let Some(rules) = &mut rules {
+        rules.update_with_server_default(default_rules(user_id));
+    }
     Ok(rules)
 }
 

@@ -111,23 +111,22 @@ async fn a_rule_of_each_kind_is_added_told_changed_and_removed() {
         ward.remove(&rule).await.expect_error(404, "M_NOT_FOUND");
         assert_eq!(ward.own(kind).await, [""; 0]);
     }
-    let word = json!({ "actions": [] });
-    ward.put("override/all", &word).await.ok();
+    ward.put("override/all", &json!({ "actions": [] })).await.ok();
     assert_eq!(ward.get("override/all").await.ok()["conditions"], json!([]), "conditions may be left out");
 }
 
 #[tokio::test]
 async fn rules_stand_where_they_are_put() {
     let ward = Ward::new().await;
-    let word = |pattern: &str| json!({ "actions": ["notify"], "pattern": pattern });
+    let looks_for = |pattern: &str| json!({ "actions": ["notify"], "pattern": pattern });
     for id in ["c", "b", "a"] {
-        ward.put(&format!("content/{id}"), &word(id)).await.ok();
+        ward.put(&format!("content/{id}"), &looks_for(id)).await.ok();
     }
     assert_eq!(ward.own("content").await, ["a", "b", "c"]);
-    ward.put("content/a?after=b", &word("a")).await.ok();
+    ward.put("content/a?after=b", &looks_for("a")).await.ok();
     assert_eq!(ward.own("content").await, ["b", "a", "c"]);
-    ward.put("content/d?before=b", &word("d")).await.ok();
-    ward.put("content/b?after=c&before=a", &word("b")).await.ok();
+    ward.put("content/d?before=b", &looks_for("d")).await.ok();
+    ward.put("content/b?after=c&before=a", &looks_for("b")).await.ok();
     assert_eq!(ward.own("content").await, ["d", "b", "a", "c"]);
     let all = ward.get("").await.ok();
     let last = all["content"].as_array().unwrap().last().unwrap();
@@ -164,8 +163,8 @@ async fn more_rules_than_a_user_may_have_are_refused() {
         ward.put(&format!("override/{}", encoded(&room)), &body).await.ok();
     }
     for number in 0.. {
-        let word = json!({ "actions": [], "pattern": "sepsis" });
-        let answer = ward.put(&format!("content/{number}"), &word).await;
+        let sepsis = json!({ "actions": [], "pattern": "sepsis" });
+        let answer = ward.put(&format!("content/{number}"), &sepsis).await;
         if answer.status != 200 {
             answer.expect_error(413, "M_TOO_LARGE");
             assert!(number > 50, "{number}");

@@ -138,9 +138,9 @@ async fn what_was_read_in_a_thread_long_ago_takes_nothing_from_others_when_it_is
     };
     let mut first = None;
     for number in 0..40 {
-        let root = if number == 0 { opening.clone() } else { server.say(&anna, &room, "root").await };
-        let said = server.event(&anna, &room, "m.room.message", None, &reply(&root)).await.unwrap();
-        server.event(&bert, &room, "m.room.message", None, &reply(&root)).await.unwrap();
+        let start = if number == 0 { opening.clone() } else { server.say(&anna, &room, "root").await };
+        let said = server.event(&anna, &room, "m.room.message", None, &reply(&start)).await.unwrap();
+        server.event(&bert, &room, "m.room.message", None, &reply(&start)).await.unwrap();
         first.get_or_insert(said);
     }
     server.say(&bert, &room, "I have seen all").await;
