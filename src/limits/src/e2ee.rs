@@ -86,13 +86,13 @@ pub const TO_DEVICE_TRANSACTION_BYTES: usize = 255;
 /// Users to whom one request sends: each is one journal entry of its batch. Clients send to some dozens or hundreds of devices at a time.
 pub const TO_DEVICE_USERS: usize = 1_000;
 /// Devices that one request names: each is one write of its batch.
-pub const TO_DEVICE_RECIPIENTS: usize = 4_000;
+pub const TO_DEVICE_NAMED_DEVICES: usize = 4_000;
 /// Messages that may wait for a device that never fetches them; beyond, the oldest go. A device in a busy forum gets some hundreds a day.
 pub const INBOX_MESSAGES: u64 = 100_000;
 /// Bytes of such messages.
 pub const INBOX_BYTES: u64 = 64 * 1024 * 1024;
-/// One message in so many has what waits for its device counted.
-pub const INBOX_COUNTED_ONE_IN: u64 = 32;
+/// One message in so many, by chance, has what waits for its device counted.
+pub const INBOX_UNCOUNTED_MESSAGES: u64 = 32;
 /// Messages that are counted, or removed, at once; of the largest a page has 68. Well above the former, so that counting does not fall behind.
 pub const INBOX_COUNTED_MESSAGES: usize = 1_000;
 /// Bytes of what a node remembers of which devices have nothing waiting.

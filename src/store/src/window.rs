@@ -107,7 +107,7 @@ pub(crate) struct Window {
 impl Window {
     /// An empty window above `floor`, of at most `bytes`.
     pub(crate) fn new(floor: Position, bytes: usize) -> Self {
-        let inner = Inner { floor, sides: Default::default() };
+        let inner = Inner { floor, sides: std::array::from_fn(|_| Last::default()) };
         Self { inner: RwLock::new(inner), entries: (bytes / ENTRY_BYTES).max(1) }
     }
 

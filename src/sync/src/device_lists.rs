@@ -117,7 +117,7 @@ impl Syncer {
         let news = self.list_news(by.user, range, &mine, lists, company).await?;
         let mut told = Told::default();
         let others: BTreeSet<u64> = news.lists.iter().copied().filter(|user| *user != by.user).collect();
-        told.changed = self.sharing(&mine, &others).await?;
+        told.changed = self.sharing(&mine, &others, range.upto).await?;
         if news.lists.contains(&by.user) {
             told.changed.insert(by.user);
         }
@@ -148,11 +148,11 @@ impl Syncer {
         lists: Changes,
         company: Changes,
     ) -> Result<News, SyncError> {
-        let mut news = News::default();
-        news.lists = match lists {
+        let lists = match lists {
             Changes::Rooms(users) => users,
             Changes::Many | Changes::Unknown => self.lists.changed(range.since).await?,
         };
+        let mut news = News { lists, ..News::default() };
         let moved = match company {
             Changes::Rooms(scopes) => {
                 let moved = scopes.contains(&user);
@@ -225,7 +225,7 @@ impl Syncer {
         if users.is_empty() {
             return Ok(());
         }
-        for user in self.sharing(mine, users).await? {
+        for user in self.sharing(mine, users, upto).await? {
             users.remove(&user);
         }
         for user in users.clone() {
@@ -240,9 +240,9 @@ impl Syncer {
         Ok(())
     }
 
-    /// Those of `users` who are in one of the ascending `mine` now. Reads of each user once, and remembers; or the members of each room,
-    /// where those are fewer reads.
-    async fn sharing(&self, mine: &[u64], users: &BTreeSet<u64>) -> Result<BTreeSet<u64>, SyncError> {
+    /// Those of `users` who are in one of the ascending `mine` at `upto`. Reads of each user once, and remembers; or who is a member of each room
+    /// now, where those are fewer reads.
+    async fn sharing(&self, mine: &[u64], users: &BTreeSet<u64>, upto: Position) -> Result<BTreeSet<u64>, SyncError> {
         let mut there = BTreeSet::new();
         if users.len() > mine.len().max(WALK_CHANGES) {
             let members = self.members_of_any(mine).await?;
@@ -250,7 +250,7 @@ impl Syncer {
             return Ok(there);
         }
         for user in users {
-            let theirs = self.joined_rooms(*user).await?;
+            let theirs = self.joined_rooms_at(*user, upto).await?;
             if theirs.iter().any(|room| mine.binary_search(room).is_ok()) {
                 there.insert(*user);
             }

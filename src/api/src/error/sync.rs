@@ -7,7 +7,7 @@ use crate::ApiError;
 impl From<SyncError> for ApiError {
     fn from(error: SyncError) -> Self {
         match error {
-            SyncError::Since => Self::invalid_param("since is not a token of this server."),
+            SyncError::Since => Self::invalid_param("That is no token of a sync, or not yours."),
             SyncError::Session(error) => error.into(),
             SyncError::Room(error) => error.into(),
             SyncError::Account(error) => error.into(),

@@ -17,7 +17,7 @@ impl Inboxes {
     /// Now and then adds to `batch`, which sends the device a message, that what waits for it was counted, and the removal of the
     /// oldest messages where that is more than the bound.
     pub(super) async fn keep_bounded(&self, batch: &mut Batch, device: u64) -> Result<(), StoreError> {
-        if !self.store.rng().next_u64().is_multiple_of(limits::INBOX_COUNTED_ONE_IN) {
+        if !self.store.rng().next_u64().is_multiple_of(limits::INBOX_UNCOUNTED_MESSAGES) {
             return Ok(());
         }
         let key = COUNTS.key(device).key();

@@ -135,7 +135,7 @@ fn check(request: &ToDeviceRequest) -> Result<(), E2eeError> {
         return Err(E2eeError::InvalidParam("A transaction id has at most 255 bytes."));
     }
     let recipients: usize = request.messages.values().map(Recipients::len).sum();
-    if request.messages.len() > limits::TO_DEVICE_USERS || recipients > limits::TO_DEVICE_RECIPIENTS {
+    if request.messages.len() > limits::TO_DEVICE_USERS || recipients > limits::TO_DEVICE_NAMED_DEVICES {
         return Err(too_large());
     }
     let contents = || request.messages.values().flat_map(Recipients::values);
