@@ -8,7 +8,7 @@ use std::{collections::HashSet, sync::Arc};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use ruma::EventId;
-use wardstead_engine::{Batch, Key, Losing, Position};
+use wardstead_engine::{Batch, EngineError, Key, Losing, Position};
 use wardstead_limits::pushers as limits;
 use wardstead_rooms::{Membership, Rooms};
 use wardstead_store::{Claim, Fired, Found, Store, StoreError, TimerHandler, Timers};
@@ -37,6 +37,8 @@ pub(crate) struct Desk {
     hosts: Hosts,
     /// Timers that a task of this node is at.
     at_work: Mutex<HashSet<Key>>,
+    /// Those of which it could not read or write what it had to.
+    failed: Mutex<HashSet<Key>>,
 }
 
 /// A timer that a task is at.
@@ -57,21 +59,25 @@ pub(crate) struct Clerk(pub(crate) Arc<Desk>);
 #[async_trait]
 impl TimerHandler<TimerRow> for Clerk {
     async fn fire(&self, timer: &Found<TimerRow>, claim: &Claim) -> Result<Fired, StoreError> {
-        let begun = {
+        if self.0.failed.lock().remove(&timer.key) {
+            return Ok(Fired::Later);
+        }
+        let begins = {
             let mut at_work = self.0.at_work.lock();
             at_work.len() < limits::WORK_ENTRIES && at_work.insert(timer.key.clone())
         };
-        if begun {
+        if begins {
             let guard = AtWork { desk: Arc::clone(&self.0), key: timer.key.clone() };
             let (timer, claim) = (timer.clone(), claim.clone());
             tokio::spawn(async move {
                 if let Err(error) = guard.desk.work(&timer, &claim).await {
                     tracing::warn!(%error, "a pusher is looked at again later");
+                    guard.desk.failed.lock().insert(timer.key.clone());
                 }
             });
         }
-        // The task takes the timer. One that is still there a while later is looked at again.
-        Ok(Fired::Later)
+        // One that is not begun for lack of room is fired again soon.
+        Ok(Fired::Begun)
     }
 }
 
@@ -93,7 +99,14 @@ struct Sent {
 
 impl Desk {
     pub(crate) fn new(pushers: Pushers, rooms: Rooms, gateway: Arc<dyn Gateway>) -> Arc<Self> {
-        Arc::new(Self { pushers, rooms, gateway, hosts: Hosts::default(), at_work: Mutex::default() })
+        Arc::new(Self {
+            pushers,
+            rooms,
+            gateway,
+            hosts: Hosts::default(),
+            at_work: Mutex::default(),
+            failed: Mutex::default(),
+        })
     }
 
     pub(crate) fn push(&self) -> &Push {
@@ -146,9 +159,18 @@ impl Desk {
             if !is_old && tried == limits::SENT_EVENTS {
                 return Ok(sent);
             }
-            if is_old {
-                sent.dropped = true;
-            } else if let Some((told, unread)) = self.prepare(user, pusher, waiting).await? {
+            let prepared = if is_old { Ok(None) } else { self.prepare(user, pusher, waiting).await };
+            let prepared = match prepared {
+                // One room's damage does not keep other rooms from being told of.
+                Err(StoreError::Engine(error @ EngineError::Corrupt { .. })) => {
+                    tracing::error!(%error, "an event cannot be told");
+                    sent.dropped = true;
+                    None
+                }
+                other => other?,
+            };
+            sent.dropped |= is_old;
+            if let Some((told, unread)) = prepared {
                 tried += 1;
                 if !self.tell(pusher, told, unread, &mut sent).await {
                     return Ok(sent);

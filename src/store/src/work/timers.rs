@@ -83,6 +83,9 @@ pub enum Fired {
     Done(Batch),
     /// The handler has committed itself, a batch with [`Claim::take`] of the timer.
     Committed,
+    /// The handler goes on beside the worker, and commits itself, a batch with [`Claim::take`] of the timer. As long as it is there
+    /// the timer fires again with each look.
+    Begun,
     /// Not now; it is tried again after a pause that grows.
     Later,
 }
@@ -142,6 +145,7 @@ impl<R: Row + Send + Sync> TimerJob<R> {
                     shift.claim.take(&mut batch, std::slice::from_ref(timer));
                     shift.store.commit(batch).await.map(|_| true)
                 }
+                Ok(Fired::Begun) => return Ok(()),
                 Ok(Fired::Committed) => Ok(true),
                 Ok(Fired::Later) => Ok(false),
                 Err(error) => Err(error),
