@@ -72,7 +72,12 @@ impl TimerHandler<TimerRow> for Clerk {
             tokio::spawn(async move {
                 if let Err(error) = guard.desk.work(&timer, &claim).await {
                     tracing::warn!(%error, "a pusher is looked at again later");
-                    guard.desk.failed.lock().insert(timer.key.clone());
+                    let mut failed = guard.desk.failed.lock();
+                    // What is forgotten is only tried again sooner.
+                    if failed.len() >= limits::WORK_ENTRIES {
+                        failed.clear();
+                    }
+                    failed.insert(timer.key.clone());
                 }
             });
         }
