@@ -67,16 +67,13 @@ impl Accounts {
                 short_ids.push(Vec::new());
                 continue;
             };
-            let rows = match device_id {
-                Some(_) => {
-                    let key = named(&(*user, *device_id));
-                    let row = key.and_then(|key| cells.get(&key).map(|cell| DEVICES.decode(&key, cell))).transpose()?;
-                    row.into_iter().collect()
-                }
-                None => {
-                    let rows = self.store.scan_all(&DEVICES, ScanRange::scope(DEVICES.id(), *user)).await?;
-                    rows.into_iter().map(|found| found.row).collect::<Vec<_>>()
-                }
+            let rows: Vec<DeviceRow> = if device_id.is_some() {
+                let key = named(&(*user, *device_id));
+                let row = key.and_then(|key| cells.get(&key).map(|cell| DEVICES.decode(&key, cell))).transpose()?;
+                row.into_iter().collect()
+            } else {
+                let rows = self.store.scan_all(&DEVICES, ScanRange::scope(DEVICES.id(), *user)).await?;
+                rows.into_iter().map(|found| found.row).collect()
             };
             short_ids.push(rows.into_iter().filter(|row| row.session >= session).map(|row| row.device).collect());
         }
