@@ -13,6 +13,7 @@ use std::{
 };
 
 use axum::{Router, body::Body, extract::ConnectInfo, response::Response};
+use hyper::http::{HeaderValue, Uri, Version};
 use hyper::{
     Request,
     body::Incoming,
@@ -150,7 +151,7 @@ impl Server {
                 let asked = Arc::clone(&asked);
                 move |request| {
                     asked.store(true, Ordering::Relaxed);
-                    answer(router.clone(), request, peer)
+                    answer(router.clone(), own_head(request), peer)
                 }
             });
             let stream = TokioIo::new(stream);
@@ -197,6 +198,23 @@ async fn unless_silent<E>(
             if asked.load(Ordering::Relaxed) { connection.await } else { Ok(()) }
         }
     }
+}
+
+/// The same with a head of its own. The head of HTTP/1 shares the buffer that it was read into, and hyper, which goes on reading to notice a
+/// client that hangs up, would set aside another one for as long as the request lasts.
+fn own_head(request: Request<Incoming>) -> Request<Incoming> {
+    let (mut head, body) = request.into_parts();
+    if head.version < Version::HTTP_2 {
+        for value in head.headers.values_mut() {
+            if let Ok(own) = HeaderValue::from_bytes(value.as_bytes()) {
+                *value = own;
+            }
+        }
+        if let Ok(own) = Uri::try_from(head.uri.to_string()) {
+            head.uri = own;
+        }
+    }
+    Request::from_parts(head, body)
 }
 
 async fn answer(router: Router, request: Request<Incoming>, peer: SocketAddr) -> Result<Response, Infallible> {

@@ -1,4 +1,4 @@
-//! Measures the server: CPU a message, a sync and small acts, syncs a send, clients that wait, a room of 10,000, start and memory with a
+//! Measures the server: CPU a message, a sync and small acts, syncs a send, clients that wait, a room of 10,000, keys and messages to devices, start and memory with a
 //! long journal. Prints the table that
 //! goes to `docs/benchmarks.md`.
 //!
@@ -8,6 +8,7 @@ mod acts;
 mod crowd;
 mod first;
 mod idle;
+mod keys;
 mod large;
 mod long_journal;
 mod median;
@@ -41,6 +42,7 @@ async fn main() -> Result<()> {
             "acts" => acts::small(launch, &mut table).await,
             "idle" => idle::polls(launch, &mut table).await,
             "crowd" => large::room(launch, &mut table).await,
+            "keys" => keys::all(launch, &mut table).await,
             "postgres" => postgres::nodes(&mut table).await,
             _ => long_journal::start(launch, &mut table).await,
         };
@@ -51,5 +53,5 @@ async fn main() -> Result<()> {
 }
 
 /// In the order in which they run.
-const PARTS: [&str; 11] =
-    ["sends", "heard", "group", "syncs", "first", "window", "acts", "idle", "crowd", "postgres", "start"];
+const PARTS: [&str; 12] =
+    ["sends", "heard", "group", "syncs", "first", "window", "acts", "idle", "crowd", "keys", "postgres", "start"];
