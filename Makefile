@@ -14,7 +14,7 @@ in_env := .ci/deps exec
 target = $$(.ci/deps env | sed -n 's/^CARGO_TARGET_DIR=//p')
 
 .DEFAULT_GOAL := help
-.PHONY: help deps run test kill cluster bench faults complement fuzz-api container fmt lint config ci
+.PHONY: help deps run test clients kill cluster bench faults complement fuzz-api container fmt lint config ci
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -32,6 +32,11 @@ test: deps ## run every test
 	$(in_env) cargo test --workspace --locked
 	$(in_env) cargo build --locked -p wardstead
 	WARDSTEAD_BIN="$(target)/debug/wardstead" $(in_env) tests/run test
+
+clients: deps ## client libraries of others, longer than in the tests: encrypted conversations, the life of a room
+	@.ci/deps $(test_packages)
+	$(in_env) cargo build --locked -p wardstead
+	WARDSTEAD_BIN="$(target)/debug/wardstead" $(in_env) tests/run clients
 
 kill: deps ## 50 rounds of SIGKILL, half of them with the unsynced bytes cut off
 	$(in_env) cargo build --release --locked -p wardstead

@@ -1,15 +1,13 @@
 //! Keys of devices and messages to devices: uploads, queries, claims, sends.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use harness::client::encode;
 use harness::process::cpu_ns;
-use harness::{Http, Launch, User};
+use harness::{Device, Http, Launch, User};
 use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
-use vodozemac::Ed25519SecretKey;
 
 use crate::crowd;
 use crate::median::{RUNS, Runs, per};
@@ -33,58 +31,6 @@ const SENDS: usize = 500;
 const RECIPIENTS: usize = 10;
 
 const MS: f64 = 1_000_000.0;
-
-/// A device that signs what it uploads.
-#[derive(Clone)]
-struct Device {
-    user: User,
-    id: String,
-    secret: Arc<Ed25519SecretKey>,
-}
-
-impl Device {
-    async fn of(user: User, number: usize) -> Result<Self> {
-        let id = user.get("/account/whoami").await?.ok()?["device_id"].as_str().context("device_id")?.to_owned();
-        let mut seed = [7; 32];
-        seed[..8].copy_from_slice(&(number as u64).to_le_bytes());
-        Ok(Self { user, id, secret: Arc::new(Ed25519SecretKey::from_slice(&seed)) })
-    }
-
-    /// Signed as the specification says (Appendices, Signing JSON): `serde_json` sorts the names.
-    fn signed(&self, mut object: Value) -> Value {
-        let signature = self.secret.sign(object.to_string().as_bytes()).to_base64();
-        object["signatures"] = json!({ &self.user.id: { format!("ed25519:{}", self.id): signature } });
-        object
-    }
-
-    fn curve(number: u64) -> String {
-        let mut seed = [3; 32];
-        seed[..8].copy_from_slice(&number.to_le_bytes());
-        vodozemac::Curve25519PublicKey::from_bytes(seed).to_base64()
-    }
-
-    async fn upload_identity(&self) -> Result<()> {
-        let keys = json!({
-            format!("curve25519:{}", self.id): Self::curve(0),
-            format!("ed25519:{}", self.id): self.secret.public_key().to_base64(),
-        });
-        let algorithms = ["m.olm.v1.curve25519-aes-sha2", "m.megolm.v1.aes-sha2"];
-        let device = json!({ "user_id": self.user.id, "device_id": self.id, "algorithms": algorithms, "keys": keys });
-        let body = json!({ "device_keys": self.signed(device) });
-        self.user.post("/keys/upload", &body).await?.ok().context("device keys").map(drop)
-    }
-
-    /// The body of an upload of [`KEYS`] keys; `from` is the number of the first.
-    fn one_time_keys(&self, from: usize) -> Value {
-        let keys: Map<String, Value> = (from..from + KEYS)
-            .map(|number| {
-                let key = json!({ "key": Self::curve(number as u64) });
-                (format!("signed_curve25519:K{number}"), self.signed(key))
-            })
-            .collect();
-        json!({ "one_time_keys": keys })
-    }
-}
 
 /// Everything about keys, one after another, then messages to devices.
 pub async fn all(launch: Launch, table: &mut Table) -> Result<()> {
@@ -114,7 +60,7 @@ async fn uploads(pid: u32, devices: &[Device], table: &mut Table) -> Result<()> 
     let mut cpu = Runs::default();
     for run in 0..=RUNS {
         let bodies: Vec<Value> =
-            devices.iter().take(UPLOADS).map(|device| device.one_time_keys(1_000_000 + run * KEYS)).collect();
+            devices.iter().take(UPLOADS).map(|device| device.one_time_keys(1_000_000 + run * KEYS, KEYS)).collect();
         let before = cpu_ns(pid)?;
         for (device, body) in devices.iter().zip(&bodies) {
             device.user.post("/keys/upload", body).await?.ok().context("one-time keys")?;
@@ -154,7 +100,7 @@ async fn claims(http: &Http, devices: &[Device], table: &mut Table) -> Result<()
     for run in 0..=RUNS {
         let targets = devices.len().min(CLAIMS / KEYS);
         for device in &devices[..targets] {
-            let body = device.one_time_keys(2_000_000 + run * KEYS);
+            let body = device.one_time_keys(2_000_000 + run * KEYS, KEYS);
             device.user.post("/keys/upload", &body).await?.ok().context("one-time keys")?;
         }
         let wanted: Vec<Value> = (0..CLAIMS)

@@ -5,6 +5,7 @@
 //! - `cluster room`: 64 senders on each of two nodes into one room.
 //! - `cluster typing`, `cluster typing cut`: how often a typing user wakes another.
 //! - `cluster rounds N`: kills of nodes and crashes of the database at seeded moments.
+//! - `cluster claims`: twice as many claims as there are one-time keys, at two nodes at once.
 //! - `cluster lost`: the database stands still, then goes away.
 //! - `cluster backup`: backup under load, restore elsewhere; `cluster backup postgres`: the same by PostgreSQL's base backup.
 //!
@@ -13,6 +14,7 @@
 
 mod backup;
 mod base_backup;
+mod claims;
 mod lost;
 mod one_room;
 mod restored;
@@ -53,8 +55,9 @@ async fn main() -> Result<()> {
         ["rounds", count] => rounds::run(path, count.parse().context("rounds is a number")?, &mut rng()?).await,
         ["backup"] => backup::run(path, &mut rng()?).await,
         ["backup", "postgres"] => base_backup::run(path, &mut rng()?).await,
+        ["claims"] => claims::run(path).await,
         ["lost"] => lost::run(path, size).await,
-        _ => bail!("usage: cluster turns [cut] | room | typing [cut] | rounds N | lost | backup [postgres]"),
+        _ => bail!("usage: cluster turns [cut] | room | typing [cut] | rounds N | claims | lost | backup [postgres]"),
     };
     folder.settle(result)
 }

@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod client;
+pub mod device;
 pub mod environment;
 pub mod loss;
 pub mod nodes;
@@ -19,6 +20,7 @@ pub mod user;
 pub mod writer;
 
 pub use client::{Answer, Http};
+pub use device::Device;
 pub use loss::Loss;
 pub use nodes::Nodes;
 pub use postgres::Postgres;
