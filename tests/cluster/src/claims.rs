@@ -29,13 +29,13 @@ pub async fn run(folder: &Path) -> Result<()> {
     let (mut given, mut nothing) = (HashSet::new(), 0);
     for number in 0..CLAIMS {
         if claims.len() >= 2 * AT_ONCE {
-            note(&owner, claims.join_next().await.context("claims run")???, &mut given, &mut nothing)?;
+            note(&owner, &claims.join_next().await.context("claims run")???, &mut given, &mut nothing)?;
         }
         let (claimer, wanted) = (claimer.over(&nodes.only(number % 2)), wanted.clone());
         claims.spawn(async move { claimer.post("/keys/claim", &wanted).await?.ok().context("claim") });
     }
     while let Some(answer) = claims.join_next().await {
-        note(&owner, answer??, &mut given, &mut nothing)?;
+        note(&owner, &answer??, &mut given, &mut nothing)?;
     }
     ensure!(given.len() == KEYS && nothing == CLAIMS - KEYS, "{} keys given, {nothing} claims in vain", given.len());
     println!("claims: {CLAIMS} claims at two nodes of {KEYS} keys: each was given once");
@@ -43,7 +43,7 @@ pub async fn run(folder: &Path) -> Result<()> {
 }
 
 /// What a claim was answered: a key that nobody else was given, or nothing.
-fn note(owner: &Device, answer: Value, given: &mut HashSet<String>, nothing: &mut usize) -> Result<()> {
+fn note(owner: &Device, answer: &Value, given: &mut HashSet<String>, nothing: &mut usize) -> Result<()> {
     match answer["one_time_keys"][&owner.user.id][&owner.id].as_object() {
         Some(keys) => {
             for name in keys.keys() {
