@@ -44,7 +44,7 @@ pub async fn all(launch: Launch, table: &mut Table) -> Result<()> {
         }
     }
     let mut signed = Vec::new();
-    for (number, user) in devices.into_iter().enumerate() {
+    for (number, user) in (0..).zip(devices) {
         let device = Device::of(user, number).await?;
         device.upload_identity().await?;
         signed.push(device);
