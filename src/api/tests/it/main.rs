@@ -32,6 +32,7 @@ mod limits;
 mod log;
 mod lost;
 mod membership;
+mod mutated;
 mod profiles;
 mod push_rules;
 mod pushers;
