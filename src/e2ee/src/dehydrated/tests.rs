@@ -183,10 +183,10 @@ async fn its_messages_stay_until_it_goes() {
         let (mut from, mut bodies) = (None, Vec::new());
         loop {
             let page = node.dehydrated.events(&anna, &new.device_id, from.as_deref()).await.unwrap();
-            let body = |event: &Box<serde_json::value::RawValue>| {
+            let body = |event: &serde_json::value::RawValue| {
                 serde_json::from_str::<Value>(event.get()).unwrap()["content"]["body"].as_u64().unwrap()
             };
-            bodies.extend(page.events.iter().map(body));
+            bodies.extend(page.events.iter().map(|event| body(event)));
             from = Some(page.next_batch);
             if !page.more {
                 break;
