@@ -190,3 +190,33 @@ async fn identity_keys_that_are_signed_do_not_change_and_others_take_their_one_t
     anna.upload(&server, &json!({ "device_keys": anna.keys() })).await.expect_error(400, "M_INVALID_PARAM");
     assert_eq!(added(&before, &server.rows()), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn what_a_backup_says_to_be_signed_by_a_known_key_is_verified() {
+    let server = Server::new().await;
+    let anna = device(&server, "anna", "LAPTOP", 1).await;
+    anna.upload(&server, &json!({ "device_keys": anna.keys() })).await.ok();
+    let master = secret(3);
+    let mut auth_data = json!({ "public_key": "k" });
+    sign(&mut auth_data, &anna.user, "LAPTOP", &anna.secret());
+    sign(&mut auth_data, &anna.user, &master.public_key().to_base64(), &master);
+    // Of a device that is gone, and of somebody else.
+    auth_data["signatures"][&anna.user]["ed25519:GONE"] = json!("x");
+    auth_data["signatures"]["@bert:example.org"] = json!({ "ed25519:LAPTOP": "y" });
+    let path = format!("{V3}/room_keys/version");
+    let body =
+        |auth_data: &Value| json!({ "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2", "auth_data": auth_data });
+    let version = server.post(&path, &anna.token, &body(&auth_data)).await.ok()["version"].clone();
+    let before = server.rows();
+    for name in ["LAPTOP".to_owned(), master.public_key().to_base64()] {
+        let mut forged = auth_data.clone();
+        forged["signatures"][&anna.user][format!("ed25519:{name}")] =
+            auth_data["signatures"][&anna.user]["ed25519:GONE"].clone();
+        server.post(&path, &anna.token, &body(&forged)).await.expect_error(400, FORGED);
+        let mut changed = body(&auth_data);
+        changed["auth_data"]["public_key"] = json!("l");
+        let path = format!("{path}/{}", version.as_str().unwrap());
+        server.put(&path, &anna.token, &changed).await.expect_error(400, FORGED);
+    }
+    assert_eq!(added(&before, &server.rows()), Vec::<String>::new());
+}

@@ -11,6 +11,7 @@ mod signatures;
 mod signed;
 mod tables;
 mod upload;
+mod vouched;
 
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use crate::{E2eeError, signature};
 /// What names of keys with which things are signed begin with.
 const ED25519: &str = "ed25519:";
 pub(super) const FOREIGN: E2eeError = E2eeError::InvalidSignature("a signature is of a key that does not sign this");
-const FORGED: E2eeError = E2eeError::InvalidSignature("a signature does not verify");
+pub(super) const FORGED: E2eeError = E2eeError::InvalidSignature("a signature does not verify");
 
 /// An object and its signatures.
 #[derive(Clone, Debug)]
@@ -196,7 +196,7 @@ const NAME: E2eeError = E2eeError::InvalidParam("one-time keys are called algori
 const UNSIGNED: E2eeError = E2eeError::InvalidSignature("one-time and fallback keys are signed by their device");
 
 /// Whether `text` is 32 bytes in base64. What point that is, the signature shows.
-fn is_key(text: &str) -> bool {
+pub(super) fn is_key(text: &str) -> bool {
     vodozemac::base64_decode(text).is_ok_and(|bytes| bytes.len() == 32)
 }
 

@@ -9,6 +9,7 @@ use crate::{ApiError, ruma_io::Ruma};
 
 pub(super) async fn version_create(Ruma { state, request, caller, .. }: Ruma<Request>) -> Result<Response, ApiError> {
     let Description { algorithm, auth_data, .. } = Description::read(request.algorithm.json())?;
+    state.keys.verify_own(&caller, &auth_data).await?;
     let number = state.backups.create(caller.user, &algorithm, &auth_data).await?;
     Ok(Response::new(number.to_string()))
 }

@@ -12,6 +12,7 @@ pub(super) async fn version_set(Ruma { state, request, caller, .. }: Ruma<Reques
     if version.is_some_and(|version| version != request.version) {
         return Err(ApiError::invalid_param("The body is about another version than the path."));
     }
+    state.keys.verify_own(&caller, &auth_data).await?;
     state.backups.update(caller.user, &request.version, &algorithm, &auth_data).await?;
     Ok(Response::new())
 }
