@@ -70,6 +70,7 @@ async fn capabilities() {
             "m.3pid_changes": { "enabled": false },
             "m.get_login_token": { "enabled": true },
             "m.forget_forced_upon_leave": { "enabled": false },
+            "org.wardstead.email_pushers": { "enabled": false },
         }});
         assert_eq!(server.get(path, &token).await.ok(), expected);
     }

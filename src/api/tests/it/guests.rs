@@ -6,7 +6,7 @@ use wardstead_api::endpoints;
 use crate::{errors::example, server::Server};
 
 /// What the specification lists (Client-Server API, Guest Access) and there is here, below the version.
-const OPEN: [&str; 22] = [
+const OPEN: [&str; 23] = [
     "GET rooms/{room_id}/state",
     "GET rooms/{room_id}/state/{event_type}",
     "GET rooms/{room_id}/state/{event_type}/",
@@ -27,6 +27,7 @@ const OPEN: [&str; 22] = [
     "POST keys/upload",
     "POST keys/query",
     "POST keys/claim",
+    "PUT sendToDevice/{event_type}/{txn_id}",
     "GET devices/{device_id}",
     "PUT devices/{device_id}",
 ];

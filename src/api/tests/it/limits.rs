@@ -82,6 +82,7 @@ const LIMITED: &[(Group, &[&str])] = &[
             "POST /account/password",
             "POST /auth/{auth_type}/fallback/web",
             "POST /delete_devices",
+            "POST /keys/device_signing/upload",
         ],
     ),
     (
