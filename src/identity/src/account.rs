@@ -6,7 +6,7 @@ use wardstead_engine::Losing;
 use wardstead_limits::store as limits;
 
 use crate::{
-    AccountError, Act, Auth, Identity, IdentityError, check_password,
+    AccountError, Act, Auth, Identity, IdentityError,
     leaving::{DEPARTURES, DepartureRow},
     uia::SESSION_USED,
 };
@@ -24,7 +24,7 @@ impl Identity {
         logout_devices: bool,
         auth: Option<&Auth>,
     ) -> Result<(), AccountError> {
-        check_password(new_password)?;
+        self.check_password(new_password)?;
         let act = Act::ChangePassword { new_password, logout_devices };
         let keep = if logout_devices { Keep::Only(by) } else { Keep::All };
         let mut hash = None;

@@ -7,7 +7,7 @@ use wardstead_engine::{Batch, Losing};
 use wardstead_limits::store as limits;
 
 use crate::{
-    Identity, IdentityError, RegisterError, Registered, check_password,
+    Identity, IdentityError, RegisterError, Registered,
     token::PresentedToken,
     uia::{Auth, SESSION_USED},
 };
@@ -54,7 +54,7 @@ impl Identity {
         }
         let flows = self.register_flows().await?;
         if let Some(password) = &request.password {
-            check_password(password)?;
+            self.check_password(password)?;
         }
         let mut done = self.interact(&flows, auth).await?;
         let password = request.password.as_deref().ok_or(RegisterError::MissingPassword)?;

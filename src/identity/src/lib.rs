@@ -37,7 +37,7 @@ pub use hasher::{HashCost, HashError, PasswordHasher};
 pub use leaving::{Doorkeeper, run_departures};
 pub use login_token::LoginToken;
 pub use openid::OpenidToken;
-pub use policy::{WeakPassword, check_password};
+pub use policy::WeakPassword;
 pub use register::Registered;
 pub use shared_secret::{SecretError, SecretRequest, SharedSecret};
 pub use terms::{Policy, Translation};
@@ -63,6 +63,8 @@ pub struct IdentityConfig {
     pub registration: Registration,
     /// What a password hash costs.
     pub hash: HashCost,
+    /// Whether a new password may be shorter than is good, for tests of others.
+    pub short_passwords: bool,
     /// How often a password may be wrong.
     pub failed_logins: FailedLogins,
     /// To what they have to agree.
@@ -81,6 +83,7 @@ impl Default for IdentityConfig {
         Self {
             registration: Registration::Token,
             hash: HashCost::Production,
+            short_passwords: false,
             terms: Vec::new(),
             guests: false,
             shared_secret: None,
@@ -99,6 +102,7 @@ pub struct Identity {
     login_tokens: bool,
     guests: bool,
     shared_secret: Option<SharedSecret>,
+    short_passwords: bool,
     hasher: PasswordHasher,
     attempts: Attempts,
     session_key: OnceCell<SessionKey>,
@@ -110,6 +114,7 @@ impl Identity {
     pub fn new(store: Store, accounts: Accounts, config: IdentityConfig) -> Self {
         let hasher = PasswordHasher::new(store.rng().clone(), config.hash);
         let IdentityConfig { registration, terms, guests, shared_secret, failed_logins, login_tokens, .. } = config;
+        let short_passwords = config.short_passwords;
         let attempts = Attempts::new(failed_logins);
         let session_key = OnceCell::new();
         Self {
@@ -120,6 +125,7 @@ impl Identity {
             login_tokens,
             guests,
             shared_secret,
+            short_passwords,
             hasher,
             attempts,
             session_key,

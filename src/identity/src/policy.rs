@@ -2,6 +2,8 @@
 
 use wardstead_limits::accounts as limits;
 
+use crate::Identity;
+
 /// Why a password is refused: `M_WEAK_PASSWORD`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -14,13 +16,13 @@ pub enum WeakPassword {
     TooLong,
 }
 
-/// Whether `password` may be chosen. Length alone counts (NIST SP 800-63B, 3.1.1.2: no rules of composition).
-///
-/// # Errors
-/// What is wrong with it.
-pub fn check_password(password: &str) -> Result<(), WeakPassword> {
-    if password.len() > limits::PASSWORD_BYTES {
-        return Err(WeakPassword::TooLong);
+impl Identity {
+    /// Whether `password` may be chosen. Length alone counts (NIST SP 800-63B, 3.1.1.2: no rules of composition).
+    pub(crate) fn check_password(&self, password: &str) -> Result<(), WeakPassword> {
+        if password.len() > limits::PASSWORD_BYTES {
+            return Err(WeakPassword::TooLong);
+        }
+        let short = password.chars().count() < limits::PASSWORD_MIN_CHARS;
+        if short && !self.short_passwords { Err(WeakPassword::TooShort) } else { Ok(()) }
     }
-    if password.chars().count() < limits::PASSWORD_MIN_CHARS { Err(WeakPassword::TooShort) } else { Ok(()) }
 }

@@ -9,7 +9,7 @@ use wardstead_engine::{Batch, Losing};
 use wardstead_limits::store as limits;
 
 use crate::{
-    Identity, IdentityError, RegisterError, Registration, check_password, terms,
+    Identity, IdentityError, RegisterError, Registration, terms,
     token::PresentedToken,
     uia::{Auth, Binding, Done, Flows, SESSION_USED, Stage},
 };
@@ -67,7 +67,7 @@ impl Identity {
             self.available(username).await?;
         }
         if let Some(password) = &request.password {
-            check_password(password)?;
+            self.check_password(password)?;
         }
         let mut done = self.interact(&flows, auth).await?;
         let password = request.password.as_deref().ok_or(RegisterError::MissingPassword)?;

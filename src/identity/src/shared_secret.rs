@@ -10,7 +10,7 @@ use wardstead_accounts::{AccountsError, Login, NewAccount};
 use wardstead_engine::{Batch, Losing};
 
 use crate::{
-    Identity, IdentityError, RegisterError, check_password,
+    Identity, IdentityError, RegisterError,
     tables::{SESSIONS, SessionRow},
     uia::{Binding, Purpose, SESSION_USED, UiaSession},
 };
@@ -109,7 +109,7 @@ impl Identity {
             return Err(SecretError::WrongMac);
         }
         self.available(&request.username).await?;
-        check_password(&request.password).map_err(RegisterError::from)?;
+        self.check_password(&request.password).map_err(RegisterError::from)?;
         let password_hash = Some(self.hasher.hash(&request.password).await.map_err(RegisterError::from)?);
         let new = NewAccount {
             username: Some(request.username.clone()),

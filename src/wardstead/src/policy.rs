@@ -17,6 +17,8 @@ pub struct Policy {
     pub failed_logins: FailedLogins,
     /// Whether passwords are hashed with the least work that argon2 takes.
     pub cheap_password_hash: bool,
+    /// Whether a new password may be shorter than is good.
+    pub short_passwords: bool,
     /// Whether presence is kept and sent.
     pub presence: bool,
     /// Whether anybody may publish a room in the room directory.
@@ -39,6 +41,7 @@ impl Policy {
             rate_limits: true,
             failed_logins: config.limits.failed_login.limits(),
             cheap_password_hash: false,
+            short_passwords: false,
             presence: config.presence.enabled,
             room_publishing: false,
             private_addresses: false,
@@ -54,6 +57,7 @@ impl Policy {
             rate_limits: false,
             failed_logins: FailedLogins::default(),
             cheap_password_hash: true,
+            short_passwords: true,
             presence: true,
             room_publishing: true,
             private_addresses: true,
@@ -64,7 +68,8 @@ impl Policy {
     pub(crate) fn identity(self) -> IdentityConfig {
         let hash = if self.cheap_password_hash { HashCost::Cheap } else { HashCost::Production };
         let (registration, failed_logins) = (self.registration, self.failed_logins);
-        IdentityConfig { registration, hash, failed_logins, ..IdentityConfig::default() }
+        let short_passwords = self.short_passwords;
+        IdentityConfig { registration, hash, short_passwords, failed_logins, ..IdentityConfig::default() }
     }
 }
 
@@ -78,6 +83,7 @@ mod tests {
         let dev = Policy::dev();
         assert_eq!((dev.registration, dev.identity().hash), (Registration::Open, HashCost::Cheap));
         assert_eq!(dev.identity().failed_logins, FailedLogins::default());
+        assert!(dev.identity().short_passwords);
         assert!(!dev.rate_limits && dev.presence && dev.room_publishing && dev.private_addresses);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");
@@ -85,6 +91,7 @@ mod tests {
         let strict = Policy::production(&Config::load_with(&path, Environment::default()).unwrap());
         assert_eq!((strict.registration, strict.identity().hash), (Registration::Token, HashCost::Production));
         assert_eq!(strict.identity().failed_logins, FailedLogins::production());
+        assert!(!strict.identity().short_passwords);
         assert!(strict.rate_limits && !strict.presence && !strict.room_publishing && !strict.private_addresses);
         assert!(!strict.cut_bus && !dev.cut_bus);
     }
