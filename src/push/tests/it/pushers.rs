@@ -251,6 +251,21 @@ async fn full_content_is_that_of_encrypted_rooms_alone() {
     assert!(plain(&ids), "who wants ids gets ids: {ids:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn encrypted_content_stays_here_unless_the_operator_allows_it() {
+    let ward = Ward::new().await;
+    let algorithm = json!({ "algorithm": "m.megolm.v1.aes-sha2" });
+    ward.event(&ward.anna, &ward.room, "m.room.encryption", Some(""), &algorithm).await.unwrap();
+    let cipher = json!({ "algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "AwgAEn" });
+    let sent = ward.event(&ward.anna, &ward.room, "m.room.encrypted", None, &cipher).await.unwrap();
+    ward.pass(SOON_MS).await;
+    let told = ward.gateways.taken(GATEWAY).pop().unwrap();
+    assert_eq!(told["event_id"], json!(sent));
+    for field in ["content", "type", "sender", "sender_display_name", "room_name", "room_alias"] {
+        assert!(told.get(field).is_none(), "{field}: {told}");
+    }
+}
+
 /// Nobody has a pusher, so whatever is in the queue stays there.
 #[tokio::test(start_paused = true)]
 async fn one_row_for_each_event_that_notifies_somebody() {
