@@ -75,6 +75,14 @@ pub const QUEUE_LANES_AT_ONCE: usize = 16;
 pub const TIMER_PAGE_ROWS: usize = 64;
 /// A worker looks for rows at least this often, with or without a hint, and for a change of the number of partitions.
 pub const WORK_SWEEP_MS: u64 = 1_000;
+/// Of the time, what looking through all rows takes at most, as far as hints ask for it: such a look passes over all that was removed lately.
+pub const WORK_LOOK_PERCENT: u64 = 10;
+/// The longest rest after such a look, for the sake of that: how much later than at once work may begin of which another node told.
+pub const WORK_REST_MS: u64 = 250;
+/// Hints that wait for one worker; with more of them it looks everywhere.
+pub const WORK_HINTS: usize = 1_024;
+/// Lanes of a queue of which it is remembered how far they are done.
+pub const WORK_FLOORS: usize = 16_384;
 /// What could not be done is tried again after this time, which doubles up to [`WORK_RETRY_MOST_MS`].
 pub const WORK_RETRY_MS: u64 = 1_000;
 /// The longest pause before something is tried again.

@@ -101,7 +101,9 @@ impl Counter {
             let (event, before) = (Some(&*appended.event), appended.replaced.as_deref());
             self.member(&mut work, change, event, before, &appended.event.room_id, queued).await?;
         }
-        let tells = work.tells();
+        // A message to oneself is told to nobody; whoever comes in later has not missed it.
+        let is_alone = appended.event.state_key.is_none() && appended.joined <= 1;
+        let tells = work.tells(!is_alone);
         let counts = work.finish(&self.core);
         let Some(read) = spoken else { return Ok(counts.and(pushers::queued(appended, tells, None))) };
         let thread = appended.thread.as_ref().map(|root| root.as_str());

@@ -60,9 +60,9 @@ impl Work {
         }
     }
 
-    /// Whether the event is something to somebody.
-    pub(crate) fn tells(&self) -> bool {
-        self.counted.event.is_some() || self.counted.invited.is_some()
+    /// Whether the event is something to somebody, where `others` beside its sender are in the room, or is to whom it invites.
+    pub(crate) fn tells(&self, others: bool) -> bool {
+        self.counted.event.is_some() && others || self.counted.invited.is_some()
     }
 
     /// Counts an event.

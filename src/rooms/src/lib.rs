@@ -60,7 +60,7 @@ pub use read::{
     Access, Asked, Context, EventFilter, Messages, MessagesPage, Reach, Relations, RelationsPage, Seen, Sight, Slice,
     Threads, ThreadsPage, matches,
 };
-pub use receipts::{Marks, Receipt, ReceiptMark, Receipts, read_up_to};
+pub use receipts::{Marks, Receipt, ReceiptMark, Receipts};
 pub use report::Complaint;
 pub use send::Draft;
 pub use signing::{Keyring, Rotated, SigningKey};

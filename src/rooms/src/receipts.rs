@@ -12,7 +12,7 @@ mod thread;
 use ruma::{OwnedEventId, OwnedUserId};
 use wardstead_engine::{Key, KeyBuilder};
 
-pub use read::{Receipts, read_up_to};
+pub use read::Receipts;
 
 use tables::{RECEIPT_CELLS, RECEIPT_LOG, RECEIPTS};
 

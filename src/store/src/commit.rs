@@ -272,12 +272,9 @@ impl Committer {
     fn told_of(&self, part: &[Waiting], outcome: &GroupOutcome) {
         let mut work = BTreeSet::new();
         for (waiting, outcome) in part.iter().zip(&outcome.outcomes) {
-            if matches!(outcome, Outcome::Won { .. }) {
-                self.wakers.touched(&waiting.batch, &mut work);
+            if let Outcome::Won { positions } = outcome {
+                self.wakers.committed(&waiting.batch, positions, &mut work);
             }
-        }
-        for table in &work {
-            self.wakers.wake(*table);
         }
         self.hint.committed(outcome.position, work);
     }
@@ -301,6 +298,8 @@ impl Committer {
             Ok(position) => {
                 self.stalled.send_if_modified(std::mem::take);
                 self.hint.committed(position, BTreeSet::new());
+                // Which of its batches were written is known to their callers.
+                self.wakers.wake_all();
                 Ok(())
             }
             Err(error) => {

@@ -5,32 +5,30 @@
 //! partitions there are is stored and can be changed at any time, since rows never move.
 //!
 //! What a worker commits asserts the lease's fencing number and the number of partitions, and removes the rows that it did in
-//! the same commit: whatever a node that was paused or replaced still commits loses. Waking a worker is a hint, in this
-//! process and over the bus; it looks every [`limits::WORK_SWEEP_MS`] without any.
+//! the same commit: whatever a node that was paused or replaced still commits loses. Waking a worker is a hint: in this
+//! process it says which rows were written, over the bus in which table. Without any a worker looks everywhere every
+//! [`limits::WORK_SWEEP_MS`].
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    ops::Range,
-    sync::Arc,
-    time::Duration,
-};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::{
     sync::watch,
     task::{JoinHandle, JoinSet},
 };
-use wardstead_engine::{AccessPattern, Batch, Losing, TableId, Write};
+use wardstead_engine::{Batch, Losing, TableId};
 use wardstead_limits::store as limits;
 
 use crate::{LEASE_LOST, Store, StoreError, start::stopped};
 
 mod backoff;
 mod claim;
+mod floors;
 mod layout;
 mod queue;
 mod timers;
+mod wakers;
 
 pub use claim::Claim;
 pub use queue::{Handled, Queue, QueueHandler};
@@ -41,6 +39,7 @@ use layout::Layout;
 pub(crate) use layout::set as set_partitions;
 pub(crate) use queue::QueueJob;
 pub(crate) use timers::TimerJob;
+pub(crate) use wakers::{Look, Wakers};
 
 /// Rows of one table and what is done with them.
 #[async_trait]
@@ -54,8 +53,9 @@ pub(crate) trait Job: Send + Sync + 'static {
     /// Slots of the table.
     fn slots(&self) -> u8;
 
-    /// Does what there is to do in the shift's slots. Returns in how many milliseconds it has to look again at the latest.
-    async fn look(&self, shift: &Shift) -> Result<u64, StoreError>;
+    /// Does what there is to do in the shift's slots, as far as `look` says where. Returns in how many milliseconds something is due, if
+    /// it knows of anything.
+    async fn look(&self, shift: &Shift, look: Look) -> Result<Option<u64>, StoreError>;
 }
 
 /// A worker's time with its partition, under one lease.
@@ -82,46 +82,6 @@ pub(crate) fn ends_shift(error: &StoreError) -> bool {
 pub(crate) fn slot(number: u64, slots: u8) -> u8 {
     let spread = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     u8::try_from(spread % u64::from(slots)).unwrap_or_default()
-}
-
-/// Wakes this process's workers. Clones share them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Wakers(Arc<RwLock<HashMap<TableId, watch::Sender<()>>>>);
-
-impl Wakers {
-    fn of(&self, table: TableId) -> watch::Receiver<()> {
-        self.0.write().entry(table).or_insert_with(|| watch::Sender::new(())).subscribe()
-    }
-
-    /// There may be work in `table`.
-    pub(crate) fn wake(&self, table: TableId) {
-        if let Some(sender) = self.0.read().get(&table) {
-            sender.send_replace(());
-        }
-    }
-
-    /// There may be work in every table.
-    pub(crate) fn wake_all(&self) {
-        for sender in self.0.read().values() {
-            sender.send_replace(());
-        }
-    }
-
-    /// The tables with workers that `batch` puts rows into.
-    pub(crate) fn touched(&self, batch: &Batch, tables: &mut BTreeSet<TableId>) {
-        let wakers = self.0.read();
-        if wakers.is_empty() {
-            return;
-        }
-        for write in &batch.writes {
-            if let Write::Put { key, .. } = write {
-                let table = key.key().table();
-                if table.pattern() == AccessPattern::Churn && wakers.contains_key(&table) {
-                    tables.insert(table);
-                }
-            }
-        }
-    }
 }
 
 /// The workers of a store.
@@ -257,33 +217,60 @@ impl Partition {
 
     /// Looks again and again, until something ends the shift; `None`: the lease is lost.
     async fn work(&self, shift: &Shift) -> Option<End> {
-        let mut wake = self.store.wakers().of(self.job.table());
+        let pause = |ms: u64| tokio::time::sleep(Duration::from_millis(ms));
+        let mut hints = self.store.wakers().of(self.job.table());
         let mut stop = self.stop.clone();
+        let mut look = Look::Everywhere;
+        // Until when to look everywhere at the latest, and before when not to, whoever asks.
+        let (sweep, rest) = (pause(0), pause(0));
+        tokio::pin!(sweep, rest);
         loop {
             if shift.is_ending() {
                 return Some(End::Store);
             }
-            wake.mark_unchanged();
-            let pause_ms = match self.job.look(shift).await {
-                Ok(pause_ms) => pause_ms.min(limits::WORK_SWEEP_MS),
+            let (is_everywhere, began_ms) = (look == Look::Everywhere, shift.store.clock().monotonic_ms());
+            let due_ms = match self.job.look(shift, look).await {
+                Ok(due_ms) => due_ms,
                 Err(StoreError::Closed) => return Some(End::Store),
                 Err(StoreError::Lost(Losing::Fail(LEASE_LOST))) => return None,
                 Err(StoreError::Lost(Losing::Fail(LAYOUT_CHANGED))) => return Some(End::Layout),
+                // What was not looked at is looked at with the next sweep.
                 Err(error) => {
                     tracing::warn!(%error, work = self.job.name(), "looking for work failed");
-                    limits::WORK_SWEEP_MS
+                    None
                 }
             };
-            tokio::select! {
-                biased;
-                () = stopped(&mut stop) => return Some(End::Store),
-                // The sender is the store's.
-                _ = wake.changed() => continue,
-                () = tokio::time::sleep(Duration::from_millis(pause_ms)) => {}
+            if is_everywhere {
+                let look_ms = shift.store.clock().monotonic_ms().saturating_sub(began_ms);
+                let rest_ms = look_ms * (100 - limits::WORK_LOOK_PERCENT) / limits::WORK_LOOK_PERCENT;
+                rest.set(pause(rest_ms.min(limits::WORK_REST_MS)));
+                sweep.set(pause(limits::WORK_SWEEP_MS));
             }
-            if self.layout_has_changed().await {
-                return Some(End::Layout);
-            }
+            let due = pause(due_ms.unwrap_or(limits::WORK_SWEEP_MS));
+            tokio::pin!(due);
+            look = loop {
+                tokio::select! {
+                    biased;
+                    () = stopped(&mut stop) => return Some(End::Store),
+                    () = &mut sweep => {
+                        if self.layout_has_changed().await {
+                            return Some(End::Layout);
+                        }
+                        hints.clear();
+                        break Look::Everywhere;
+                    }
+                    news = hints.next() => {
+                        if news.more {
+                            let at = rest.deadline().min(sweep.deadline());
+                            sweep.as_mut().reset(at);
+                        }
+                        if !news.keys.is_empty() {
+                            break Look::At(news.keys);
+                        }
+                    }
+                    () = &mut due => break Look::At(Vec::new()),
+                }
+            };
         }
     }
 

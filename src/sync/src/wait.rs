@@ -220,7 +220,10 @@ impl Syncer {
                 }
                 Rested::Ended => {
                     let nothing = Ephemeral::nothing(asked.at.told);
-                    return self.respond(&asked.question(by), asked.at.upto, Sections::default(), nothing);
+                    // A client that is not told of its keys may take it that there are none.
+                    let key_counts = Some(Box::pin(self.key_counts(by)).await?);
+                    let sections = Sections { key_counts, ..Sections::default() };
+                    return self.respond(&asked.question(by), asked.at.upto, sections, nothing);
                 }
                 Rested::News => {}
             }

@@ -13,7 +13,7 @@ use wardstead_limits::pushers as limits;
 use wardstead_store::{Claim, Found, Handled, Queue, QueueHandler, StoreError};
 
 use crate::{
-    error::of_push,
+    error::{corrupt, of_push},
     pushers::{
         deliver::Desk,
         edit,
@@ -33,7 +33,8 @@ impl QueueHandler<EventRow> for Expander {
         match &first.row {
             EventRow::Read { user } => self.0.touch(*user, claim).await?,
             EventRow::Event { event_id, spoke } => {
-                let position = Queue::<EventRow>::position(&first.key).unwrap_or_default();
+                let position = Queue::<EventRow>::position(&first.key);
+                let position = position.ok_or_else(|| corrupt(&first.key, "no key of a queue"))?;
                 self.0.expand(room, position, event_id, claim).await?;
                 if let Some(user) = spoke {
                     self.0.touch(*user, claim).await?;
@@ -118,7 +119,7 @@ impl Desk {
 
     pub(crate) async fn room_id(&self, room: u64) -> Result<OwnedRoomId, StoreError> {
         let found = self.rooms().rooms_by_short_id(&[room]).await.map_err(|error| of_push(error.into()))?;
-        let missing = || crate::error::corrupt(&crate::tables::tally_key(room), "an event of no room");
+        let missing = || corrupt(&crate::tables::tally_key(room), "an event of no room");
         found.first().map(|room| room.room_id.clone()).ok_or_else(missing)
     }
 }

@@ -276,6 +276,9 @@ async fn one_row_for_each_event_that_notifies_somebody() {
     let room = server.room(&[&anna, &bert]).await;
     let rows = || engine.rows().keys().filter(|key| key.table().stored() & 0xfff == QUEUE).count();
     assert_eq!(rows(), 0, "nobody is notified of a new room and who comes there");
+    let own = server.room(&[&anna]).await;
+    server.say(&anna, &own, "a note").await;
+    assert_eq!(rows(), 0, "nor is there anybody to be told of a note to oneself");
     let first = server.say(&anna, &room, "one").await;
     assert_eq!(rows(), 1);
     server.event(&anna, &room, "m.room.topic", Some(""), &json!({ "topic": "t" })).await.unwrap();

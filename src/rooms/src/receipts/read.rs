@@ -3,13 +3,13 @@
 use ruma::{EventId, UserId};
 use wardstead_engine::{Key, KeyReader, PageLimit, Position, ScanRange};
 use wardstead_limits::engine::{GET_KEYS, PAGE_ROWS};
-use wardstead_store::{Found, Store, StoreError};
+use wardstead_store::Found;
 
 use crate::{RoomError, Rooms};
 
 use super::{
-    Receipt, cell_key, log_key, receipt_key,
-    tables::{RECEIPT_CELLS, RECEIPT_LOG, RECEIPTS, ReceiptLogRow, ReceiptRow},
+    Receipt, cell_key, log_key,
+    tables::{RECEIPT_CELLS, RECEIPT_LOG, RECEIPTS, ReceiptLogRow},
 };
 
 /// Receipts of a room, the last moved first.
@@ -19,27 +19,6 @@ pub struct Receipts {
     pub receipts: Vec<Receipt>,
     /// Whether there are more.
     pub more: bool,
-}
-
-/// Up to which position `user` has read each of `threads` in `room` (`main`, a root; `None`: unthreaded), by the further of the public
-/// and the private receipt; zero: none, or at an event that is not live. One read. For who takes part in commits and has no [`Rooms`].
-///
-/// # Errors
-/// The store's.
-pub async fn read_up_to(
-    store: &Store,
-    room: u64,
-    user: u64,
-    threads: &[Option<&str>],
-) -> Result<Vec<Position>, StoreError> {
-    let both = |thread: Option<&str>| [false, true].map(|private| receipt_key(room, user, private, thread));
-    let keys: Vec<Key> = threads.iter().copied().flat_map(both).collect();
-    let mut found = Vec::with_capacity(keys.len());
-    for keys in keys.chunks(GET_KEYS) {
-        found.extend(store.get_many(&RECEIPTS, keys).await?);
-    }
-    let upto = |found: &Option<Found<ReceiptRow>>| found.as_ref().map_or(Position::ZERO, |found| live(found.row.order));
-    Ok(found.chunks(2).map(|both| both.iter().map(upto).max().unwrap_or_default()).collect())
 }
 
 /// The position of an event of this order; zero for one that is not live.

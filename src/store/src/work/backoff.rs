@@ -21,7 +21,7 @@ impl<K> Default for Backoff<K> {
     }
 }
 
-impl<K: Eq + Hash> Backoff<K> {
+impl<K: Clone + Eq + Hash> Backoff<K> {
     /// It could not be done.
     pub(crate) fn failed(&self, what: K, clock: &dyn Clock) {
         let mut waits = self.0.lock();
@@ -38,6 +38,12 @@ impl<K: Eq + Hash> Backoff<K> {
     /// Whether it is to be left alone for now.
     pub(crate) fn is_waiting(&self, what: &K, clock: &dyn Clock) -> bool {
         self.0.lock().get(what).is_some_and(|wait| wait.until_ms > clock.monotonic_ms())
+    }
+
+    /// What may be tried again.
+    pub(crate) fn due(&self, clock: &dyn Clock) -> Vec<K> {
+        let now_ms = clock.monotonic_ms();
+        self.0.lock().iter().filter(|(_, wait)| wait.until_ms <= now_ms).map(|(what, _)| what.clone()).collect()
     }
 
     /// Milliseconds until the first of those that wait may be tried again. Forgets what was not tried again for long after
@@ -65,8 +71,10 @@ mod tests {
             assert!(backoff.is_waiting(&'a', &clock) && !backoff.is_waiting(&'b', &clock));
             let pause_ms = backoff.next_ms(&clock).unwrap();
             pauses.push(pause_ms);
+            assert_eq!(backoff.due(&clock), []);
             clock.advance_ms(pause_ms);
             assert!(!backoff.is_waiting(&'a', &clock));
+            assert_eq!(backoff.due(&clock), ['a']);
         }
         assert_eq!(pauses[..2], [limits::WORK_RETRY_MS, 2 * limits::WORK_RETRY_MS]);
         assert_eq!(pauses[7], limits::WORK_RETRY_MOST_MS);

@@ -1,7 +1,7 @@
 //! Queues: what is to be done after a commit, in order, and at least once.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
 };
 
@@ -13,7 +13,7 @@ use wardstead_engine::{
 };
 use wardstead_limits::store as limits;
 
-use super::{Claim, Job, Shift, backoff::Backoff, claim::ROW_VERSION, ends_shift, slot};
+use super::{Claim, Job, Look, Shift, backoff::Backoff, claim::ROW_VERSION, ends_shift, floors::Floors, slot};
 use crate::{Found, Row, Store, StoreError, Table};
 
 /// A table of rows that are handled in order within their *lane* (a room, a destination), each lane for itself, and removed.
@@ -105,13 +105,23 @@ pub(crate) struct QueueJob<R: 'static> {
     queue: &'static Queue<R>,
     handler: Arc<dyn QueueHandler<R>>,
     backoff: Backoff<u64>,
-    /// Done; their removal is under way and nobody waits for it.
+    floors: Floors,
+    /// Done, and to be removed.
+    done: Mutex<Vec<Key>>,
+    /// Done and not removed yet; nobody waits for it.
     removing: Arc<Mutex<HashSet<Key>>>,
 }
 
 impl<R: Row + Send + Sync> QueueJob<R> {
     pub(crate) fn new(queue: &'static Queue<R>, handler: Arc<dyn QueueHandler<R>>) -> Self {
-        Self { queue, handler, backoff: Backoff::default(), removing: Arc::default() }
+        Self {
+            queue,
+            handler,
+            backoff: Backoff::default(),
+            floors: Floors::default(),
+            done: Mutex::default(),
+            removing: Arc::default(),
+        }
     }
 
     /// One page of rows by lanes, without those that are done.
@@ -138,9 +148,22 @@ impl<R: Row + Send + Sync> QueueJob<R> {
         if self.backoff.is_waiting(&lane, clock) {
             return Ok(());
         }
+        let left = self.handle(shift, lane, rows).await?;
+        let floor = match (left, rows.last()) {
+            (Some(left), _) => left,
+            (None, Some(last)) => last.key.successor(),
+            (None, None) => return Ok(()),
+        };
+        self.floors.set(lane, floor);
+        Ok(())
+    }
+
+    /// The first of `rows` that is left.
+    async fn handle(&self, shift: &Shift, lane: u64, rows: &[Found<R>]) -> Result<Option<Key>, StoreError> {
+        let clock = shift.store.clock().as_ref();
         let mut rest = rows;
         let mut rebuilds = 0;
-        while !rest.is_empty() && !shift.is_ending() {
+        while let Some(first) = rest.first().filter(|_| !shift.is_ending()) {
             let done = match self.handler.handle(lane, rest, &shift.claim).await {
                 Ok(Handled::Done { rows, batch }) => {
                     let rows = rows.min(rest.len());
@@ -167,24 +190,48 @@ impl<R: Row + Send + Sync> QueueJob<R> {
                         tracing::warn!(%error, queue = self.queue.table.name(), lane, "to be handled later");
                     }
                     self.backoff.failed(lane, clock);
-                    return Ok(());
+                    return Ok(Some(first.key.clone()));
                 }
             }
         }
-        Ok(())
+        Ok(rest.first().map(|first| first.key.clone()))
     }
 
-    /// Commits `batch` and the removal of `rows`. Where nothing else is written nobody waits.
+    /// Commits `batch` and the removal of `rows`. Where nothing else is written they are removed with what else is done.
     async fn commit(&self, shift: &Shift, rows: &[Found<R>], mut batch: Batch) -> Result<(), StoreError> {
-        let alone = batch == Batch::new();
-        shift.claim.take(&mut batch, rows);
-        if !alone {
+        if batch != Batch::new() {
+            shift.claim.take(&mut batch, rows);
             return shift.store.commit(batch).await.map(drop);
         }
+        let keys = || rows.iter().map(|found| found.key.clone());
+        self.removing.lock().extend(keys());
+        let is_much = {
+            let mut done = self.done.lock();
+            done.extend(keys());
+            done.len() >= limits::QUEUE_PAGE_ROWS
+        };
+        if is_much { self.remove(shift) } else { Ok(()) }
+    }
+
+    /// Removes what is done; nobody waits for it.
+    fn remove(&self, shift: &Shift) -> Result<(), StoreError> {
+        let keys = std::mem::take(&mut *self.done.lock());
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let mut batch = Batch::new();
+        shift.claim.take::<R>(&mut batch, &[]);
+        for key in &keys {
+            batch.delete(key.clone());
+        }
         batch.urgency = Urgency::Soon;
-        let submission = shift.store.submit(batch)?;
-        let keys: Vec<Key> = rows.iter().map(|found| found.key.clone()).collect();
-        self.removing.lock().extend(keys.iter().cloned());
+        let submission = match shift.store.submit(batch) {
+            Ok(submission) => submission,
+            Err(error) => {
+                self.done.lock().extend(keys);
+                return Err(error);
+            }
+        };
         let (removing, wakers, table) = (Arc::clone(&self.removing), shift.store.wakers().clone(), self.table());
         tokio::spawn(async move {
             let removed = submission.await;
@@ -198,6 +245,69 @@ impl<R: Row + Send + Sync> QueueJob<R> {
                 wakers.wake(table);
             }
         });
+        Ok(())
+    }
+
+    /// Looks through all rows of the shift's slots.
+    async fn everywhere(&self, shift: &Shift) -> Result<(), StoreError> {
+        let bound = |slot: u8| self.queue.table.key(0).u8(slot).key();
+        let mut rest = Some(ScanRange::new(bound(shift.slots.start), bound(shift.slots.end)));
+        while let Some(range) = rest.take().filter(|_| !shift.is_ending()) {
+            let (lanes, resume) = self.page(&shift.store, &range).await?;
+            let last = lanes.last().map(|(lane, _)| *lane);
+            stream::iter(lanes)
+                .map(Ok)
+                .try_for_each_concurrent(limits::QUEUE_LANES_AT_ONCE, |(lane, rows)| async move {
+                    self.work(shift, lane, &rows).await
+                })
+                .await?;
+            // What follows in a lane that stands still is not read.
+            let stuck = last.filter(|lane| self.backoff.is_waiting(lane, shift.store.clock().as_ref()));
+            let behind = stuck.map(|lane| self.queue.lane(lane).key().after_prefix());
+            rest = resume.map(|resume| range.resumed(behind.into_iter().fold(resume, Key::max)));
+        }
+        Ok(())
+    }
+
+    /// Looks at the lanes of rows that were written under `keys`, and at those whose pause is over.
+    async fn at(&self, shift: &Shift, keys: &[Key]) -> Result<(), StoreError> {
+        let mut lanes: BTreeSet<u64> = self.backoff.due(shift.store.clock().as_ref()).into_iter().collect();
+        for key in keys {
+            let mut parts = KeyReader::new(key);
+            if let (Some(slot), Some(lane)) = (parts.u8(), parts.u64())
+                && shift.slots.contains(&slot)
+            {
+                self.floors.lower(lane, key);
+                lanes.insert(lane);
+            }
+        }
+        stream::iter(lanes)
+            .map(Ok)
+            .try_for_each_concurrent(limits::QUEUE_LANES_AT_ONCE, |lane| self.rest_of(shift, lane))
+            .await
+    }
+
+    /// Looks at what is left of a lane.
+    async fn rest_of(&self, shift: &Shift, lane: u64) -> Result<(), StoreError> {
+        let is_waiting = || self.backoff.is_waiting(&lane, shift.store.clock().as_ref());
+        let whole = ScanRange::prefix(self.queue.lane(lane).key());
+        let mut rest = Some(match self.floors.get(lane) {
+            Some(floor) => whole.resumed(floor),
+            None => whole,
+        });
+        let mut is_empty = true;
+        while let Some(range) = rest.take().filter(|_| !shift.is_ending() && !is_waiting()) {
+            let (lanes, resume) = self.page(&shift.store, &range).await?;
+            for (_, rows) in lanes {
+                is_empty = false;
+                self.work(shift, lane, &rows).await?;
+            }
+            rest = resume.map(|resume| range.resumed(resume));
+        }
+        // What a lane was waiting with has gone.
+        if is_empty && !is_waiting() {
+            self.backoff.done(&lane);
+        }
         Ok(())
     }
 }
@@ -216,20 +326,13 @@ impl<R: Row + Send + Sync> Job for QueueJob<R> {
         limits::QUEUE_SLOT_KEYS
     }
 
-    async fn look(&self, shift: &Shift) -> Result<u64, StoreError> {
-        let bound = |slot: u8| self.queue.table.key(0).u8(slot).key();
-        let mut rest = Some(ScanRange::new(bound(shift.slots.start), bound(shift.slots.end)));
-        // A lane that goes on in the next page, and that stands still, stands still there too: by its pause.
-        while let Some(range) = rest.take().filter(|_| !shift.is_ending()) {
-            let (lanes, resume) = self.page(&shift.store, &range).await?;
-            stream::iter(lanes)
-                .map(Ok)
-                .try_for_each_concurrent(limits::QUEUE_LANES_AT_ONCE, |(lane, rows)| async move {
-                    self.work(shift, lane, &rows).await
-                })
-                .await?;
-            rest = resume.map(|resume| range.resumed(resume));
-        }
-        Ok(self.backoff.next_ms(shift.store.clock().as_ref()).unwrap_or(limits::WORK_SWEEP_MS))
+    async fn look(&self, shift: &Shift, look: Look) -> Result<Option<u64>, StoreError> {
+        let looked = match look {
+            Look::Everywhere => self.everywhere(shift).await,
+            Look::At(keys) => self.at(shift, &keys).await,
+        };
+        let removed = self.remove(shift);
+        looked.and(removed)?;
+        Ok(self.backoff.next_ms(shift.store.clock().as_ref()))
     }
 }

@@ -4,14 +4,18 @@
 //! that people see are wall-clock times, and nodes whose clocks differ fire by so much earlier or later. A clock that jumps
 //! back delays; what has fired has gone and does not fire again.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
+use parking_lot::Mutex;
 use wardstead_engine::{AccessPattern, Batch, Expect, Key, KeyReader, Losing, PageLimit, ScanRange, TableId};
 use wardstead_limits::store as limits;
 
-use super::{Claim, Job, Shift, backoff::Backoff, claim::ROW_VERSION, ends_shift, slot};
+use super::{Claim, Job, Look, Shift, backoff::Backoff, claim::ROW_VERSION, ends_shift, floors::Floors, slot};
 use crate::{Found, Row, Store, StoreError, Table};
 
 /// A table of timers.
@@ -105,38 +109,79 @@ pub(crate) struct TimerJob<R: 'static> {
     timers: &'static Timers<R>,
     handler: Arc<dyn TimerHandler<R>>,
     backoff: Backoff<Key>,
+    floors: Floors,
+    /// When the first timer of a slot is due that was not due at the last look.
+    next_ms: Mutex<BTreeMap<u8, u64>>,
 }
 
 impl<R: Row + Send + Sync> TimerJob<R> {
     pub(crate) fn new(timers: &'static Timers<R>, handler: Arc<dyn TimerHandler<R>>) -> Self {
-        Self { timers, handler, backoff: Backoff::default() }
+        let (backoff, floors, next_ms) = (Backoff::default(), Floors::default(), Mutex::default());
+        Self { timers, handler, backoff, floors, next_ms }
     }
 
-    /// Fires what is due in one slot, in order. Returns when the next is due.
-    async fn slot(&self, shift: &Shift, slot: u8) -> Result<Option<u64>, StoreError> {
-        let mut rest = Some(ScanRange::prefix(self.timers.table.key(0).u8(slot).key()));
-        while let Some(range) = rest.take() {
+    /// Fires what is due in one slot, in order, from its floor on or, `whole`, from the beginning.
+    async fn slot(&self, shift: &Shift, slot: u8, whole: bool) -> Result<(), StoreError> {
+        let range = ScanRange::prefix(self.timers.table.key(0).u8(slot).key());
+        let floor = self.floors.get(slot.into()).filter(|_| !whole);
+        let mut rest = Some(floor.into_iter().fold(range, ScanRange::resumed));
+        // What is left lies from here on.
+        let mut left: Option<Key> = None;
+        let mut gone: Option<Key> = None;
+        let mut next_ms = None;
+        'slot: while let Some(range) = rest.take() {
             let page = PageLimit::rows(limits::TIMER_PAGE_ROWS);
             let (timers, resume) = shift.store.scan(&self.timers.table, &range, page).await?;
             for timer in timers {
                 let due_ms = Timers::<R>::due(&timer.key).map_or(0, |(due_ms, _)| due_ms);
-                if due_ms > shift.store.clock().now_ms() {
-                    return Ok(Some(due_ms));
+                let is_due = due_ms <= shift.store.clock().now_ms();
+                if is_due && !shift.is_ending() && self.fire(shift, &timer).await? {
+                    gone = Some(timer.key);
+                    continue;
                 }
-                if shift.is_ending() {
-                    return Ok(None);
+                left.get_or_insert(timer.key);
+                if !is_due {
+                    next_ms = Some(due_ms);
                 }
-                self.fire(shift, &timer).await?;
+                if !is_due || shift.is_ending() {
+                    break 'slot;
+                }
             }
             rest = resume.map(|resume| range.resumed(resume));
         }
-        Ok(None)
+        if let Some(floor) = left.or(gone.map(|gone| gone.successor())) {
+            self.floors.set(slot.into(), floor);
+        }
+        let mut next = self.next_ms.lock();
+        match next_ms {
+            Some(next_ms) => next.insert(slot, next_ms),
+            None => next.remove(&slot),
+        };
+        Ok(())
     }
 
-    async fn fire(&self, shift: &Shift, timer: &Found<R>) -> Result<(), StoreError> {
+    /// The slots of timers that were written under `keys`, and those where something is due by now.
+    fn slots_at(&self, shift: &Shift, keys: &[Key]) -> BTreeSet<u8> {
+        let clock = shift.store.clock().as_ref();
+        let slot = |key: &Key| KeyReader::new(key).u8();
+        let mut slots: BTreeSet<u8> = self.backoff.due(clock).iter().filter_map(slot).collect();
+        let now_ms = clock.now_ms();
+        slots.extend(self.next_ms.lock().iter().filter(|(_, due_ms)| **due_ms <= now_ms).map(|(slot, _)| *slot));
+        for key in keys {
+            if let Some(slot) = slot(key) {
+                self.floors.lower(slot.into(), key);
+                slots.insert(slot);
+            }
+        }
+        slots.retain(|slot| shift.slots.contains(slot));
+        slots
+    }
+
+    /// Whether the timer is gone.
+    async fn fire(&self, shift: &Shift, timer: &Found<R>) -> Result<bool, StoreError> {
         let clock = shift.store.clock().as_ref();
         if self.backoff.is_waiting(&timer.key, clock) {
-            return Ok(());
+            return Ok(false);
         }
         let mut rebuilds = 0;
         loop {
@@ -145,7 +190,7 @@ impl<R: Row + Send + Sync> TimerJob<R> {
                     shift.claim.take(&mut batch, std::slice::from_ref(timer));
                     shift.store.commit(batch).await.map(|_| true)
                 }
-                Ok(Fired::Begun) => return Ok(()),
+                Ok(Fired::Begun) => return Ok(false),
                 Ok(Fired::Committed) => Ok(true),
                 Ok(Fired::Later) => Ok(false),
                 Err(error) => Err(error),
@@ -161,12 +206,12 @@ impl<R: Row + Send + Sync> TimerJob<R> {
                         tracing::warn!(%error, timers = self.timers.table.name(), "a timer fires later");
                     }
                     self.backoff.failed(timer.key.clone(), clock);
-                    return Ok(());
+                    return Ok(false);
                 }
             }
         }
         self.backoff.done(&timer.key);
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -184,15 +229,23 @@ impl<R: Row + Send + Sync> Job for TimerJob<R> {
         limits::TIMER_SLOT_KEYS
     }
 
-    async fn look(&self, shift: &Shift) -> Result<u64, StoreError> {
+    async fn look(&self, shift: &Shift, look: Look) -> Result<Option<u64>, StoreError> {
+        let (slots, whole) = match look {
+            Look::Everywhere => (shift.slots.clone().collect(), true),
+            Look::At(keys) => (self.slots_at(shift, &keys), false),
+        };
         // The slots side by side: one that waits for an answer holds up no other.
-        let next: Vec<Option<u64>> = stream::iter(shift.slots.clone())
-            .map(|slot| self.slot(shift, slot))
-            .buffer_unordered(usize::from(limits::TIMER_SLOT_KEYS))
-            .try_collect()
+        stream::iter(slots)
+            .map(Ok)
+            .try_for_each_concurrent(usize::from(limits::TIMER_SLOT_KEYS), |slot| self.slot(shift, slot, whole))
             .await?;
         let clock = shift.store.clock().as_ref();
-        let due = next.into_iter().flatten().map(|due_ms| due_ms.saturating_sub(clock.now_ms()));
-        Ok(due.chain(self.backoff.next_ms(clock)).min().unwrap_or(limits::WORK_SWEEP_MS))
+        let now_ms = clock.now_ms();
+        let next_ms = self.next_ms.lock();
+        let due = next_ms
+            .iter()
+            .filter(|(slot, _)| shift.slots.contains(slot))
+            .map(|(_, due_ms)| due_ms.saturating_sub(now_ms));
+        Ok(due.chain(self.backoff.next_ms(clock)).min())
     }
 }

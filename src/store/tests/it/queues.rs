@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use wardstead_engine::{AccessPattern, Batch, JournalEntry, JournalRow, LocalBus};
+use wardstead_engine::{AccessPattern, Batch, JournalEntry, JournalRow, LocalBus, Position};
 use wardstead_limits::{ManualClock, store as limits};
 use wardstead_store::{Claim, Found, Handled, Queue, QueueHandler, Store, StoreError, Table, kind};
 
@@ -119,6 +119,81 @@ async fn rows_of_a_lane_are_handled_in_order_and_at_once() {
     }
     pass(&node.clock, 100).await;
     assert_eq!(sending.sent(9), ["2", "3"]);
+}
+
+/// A lane is read from where it is done: what lies below is found at once where this node wrote it, and otherwise by the sweep.
+#[tokio::test(start_paused = true)]
+async fn a_lane_is_read_from_where_it_is_done() {
+    let node = node().await;
+    let other = on(node.engine.clone(), node.clock.clone(), 2).await;
+    let sending = Arc::new(Sending::default());
+    node.store.run_queue(&QUEUE, sending.clone());
+    pass(&node.clock, 1_000).await;
+    let below = |number: u64, name: &str| {
+        let mut batch = Batch::new();
+        QUEUE.push_after(&mut batch, 1, Position(1), number, &Note { text: name.to_owned() });
+        batch
+    };
+    let commits = [event(1, "a"), event(1, "b"), below(1, "below")];
+    for batch in commits {
+        node.store.commit(batch).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(sending.sent(1), ["a", "b", "below"]);
+    node.store.commit(event(1, "c")).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    other.store.commit(below(2, "from another")).await.unwrap();
+    node.store.commit(event(1, "d")).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(sending.sent(1)[3..], ["c", "d"], "what is done is not passed over");
+    tokio::time::sleep(Duration::from_millis(limits::WORK_SWEEP_MS)).await;
+    assert_eq!(sending.sent(1)[5..], ["from another"]);
+}
+
+/// Takes its time.
+struct Slow {
+    clock: ManualClock,
+    handled: Mutex<Vec<String>>,
+}
+
+const SLOW_MS: u64 = 20;
+
+#[async_trait]
+impl QueueHandler<Note> for Slow {
+    async fn handle(&self, _: u64, rows: &[Found<Note>], _: &Claim) -> Result<Handled, StoreError> {
+        self.clock.advance_ms(SLOW_MS);
+        self.handled.lock().unwrap().extend(rows.iter().map(|found| found.row.text.clone()));
+        Ok(Handled::Done { rows: rows.len(), batch: Batch::new() })
+    }
+}
+
+/// Of another node's commits it is known only that there are some: looking through everything is for a tenth of the time. What is
+/// committed here does not wait for that.
+#[tokio::test(start_paused = true)]
+async fn looks_through_everything_are_far_apart() {
+    let first = node().await;
+    let bus = Arc::new(LocalBus::new());
+    let one = on_bus(first.engine.clone(), bus.clone(), first.clock.clone(), 7).await;
+    let two = on_bus(first.engine.clone(), bus, first.clock.clone(), 2).await;
+    let slow = Arc::new(Slow { clock: first.clock.clone(), handled: Mutex::default() });
+    one.store.run_queue(&QUEUE, slow.clone());
+    pass(&first.clock, 1_050).await;
+    two.store.run_queue(&QUEUE, slow.clone());
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let handled = || slow.handled.lock().unwrap().concat();
+    for name in ["a", "b"] {
+        two.store.commit(event(1, name)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert_eq!(handled(), "a", "only the first is handled at once");
+    }
+    one.store.commit(event(2, "c")).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(handled(), "ac");
+    let rest_ms = SLOW_MS * (100 - limits::WORK_LOOK_PERCENT) / limits::WORK_LOOK_PERCENT;
+    tokio::time::sleep(Duration::from_millis(rest_ms - 40)).await;
+    assert_eq!(handled(), "ac", "a tenth of the time is over");
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    assert_eq!(handled(), "acb");
 }
 
 #[tokio::test(start_paused = true)]

@@ -84,6 +84,25 @@ async fn timers_fire_when_due_and_once() {
     assert_eq!(fired().await, [3, 2, 1, 4]);
 }
 
+/// Slots are read from where they are done, and what is written below that is known.
+#[tokio::test(start_paused = true)]
+async fn a_timer_that_is_due_before_what_has_fired_fires_at_once() {
+    let node = node().await;
+    node.store.run_timers(&TIMERS, Arc::new(Noting::default()));
+    pass(&node.clock, 1_000).await;
+    let now = node.clock_now();
+    // In each slot.
+    let many = 100;
+    for (due_ms, ids) in [(now, 0..many), (now - 5_000, many..2 * many)] {
+        for id in ids {
+            node.store.commit(scheduled(due_ms, id)).await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let fired = ids(&journal_of(node.engine.as_ref()).await, kind::ROOM_EVENT);
+    assert_eq!(fired.len() as u64, 2 * many, "no sweep was waited for");
+}
+
 /// Cancelling and firing exclude each other.
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_timer_does_not_fire_and_a_fired_one_is_not_cancelled() {
