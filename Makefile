@@ -38,7 +38,7 @@ clients: deps ## client libraries of others, longer than in the tests: encrypted
 	$(in_env) cargo build --locked -p wardstead
 	WARDSTEAD_BIN="$(target)/debug/wardstead" $(in_env) tests/run clients
 
-kill: deps ## 50 rounds of SIGKILL, half of them with the unsynced bytes cut off
+kill: deps ## 50 rounds of SIGKILL and 45 more around messages to a device, half of them with the unsynced bytes cut off
 	$(in_env) cargo build --release --locked -p wardstead
 	WARDSTEAD_BIN="$(target)/release/wardstead" $(in_env) tests/run kill
 

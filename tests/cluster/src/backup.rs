@@ -4,9 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use harness::{Launch, Load, Rng, promised, server::SERVER_NAME};
+use harness::command::{configuration, path, succeeded, wardstead};
+use harness::{Launch, Load, Rng, promised};
 
-use crate::restored::{all_there, everything, path, refused, sign_in, succeeded, tokens, wardstead};
+use crate::restored::{all_there, everything, refused, sign_in, tokens};
 use crate::ward::Ward;
 
 /// The fewest rooms that a ward can have.
@@ -66,14 +67,6 @@ pub async fn run(folder: &Path, rng: &mut Rng) -> Result<()> {
 
     turned_over(&launch, &["verify", "--config", path(&config)?, "--backup", path(&to)?], &to, rng).await?;
     turned_over(&launch, &["verify", "--config", path(&restored.config)?], restored.launch.data(), rng).await
-}
-
-/// The configuration of a server whose data is in `data`.
-fn configuration(folder: &Path, data: &Path) -> Result<PathBuf> {
-    let file = folder.join("config.toml");
-    let data = path(data)?;
-    std::fs::write(&file, format!("[server]\nname = \"{SERVER_NAME}\"\n[data]\ndir = '{data}'\n"))?;
-    Ok(file)
 }
 
 /// A restored server.

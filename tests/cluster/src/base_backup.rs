@@ -4,11 +4,12 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use harness::command::{path, succeeded, wardstead};
 use harness::nodes::DATABASE;
 use harness::server::SERVER_NAME;
 use harness::{Launch, Load, Nodes, Postgres, Rng, promised};
 
-use crate::restored::{all_there, everything, path, refused, sign_in, succeeded, tokens, wardstead};
+use crate::restored::{all_there, everything, refused, sign_in, tokens};
 use crate::ward::Ward;
 
 /// The fewest rooms that a ward can have.

@@ -1,12 +1,10 @@
-//! What is true of a server that was restored from a backup, wherever it keeps its data; and how its commands are run.
+//! What is true of a server that was restored from a backup, wherever it keeps its data.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::{Command, Output};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use harness::user::text;
-use harness::{Http, Launch, Message, Reader, User, check, promised};
+use harness::{Http, Message, Reader, User, check, promised};
 
 use crate::verify::history;
 use crate::ward::Ward;
@@ -14,25 +12,6 @@ use crate::ward::Ward;
 /// What is acknowledged of all writers: writer and sequence number.
 pub fn everything(ward: &Ward) -> Vec<(usize, usize)> {
     ward.writers.iter().flat_map(|writer| (0..writer.sent.len()).map(|sequence| (writer.number, sequence))).collect()
-}
-
-/// A path as text.
-pub fn path(path: &Path) -> Result<&str> {
-    path.to_str().context("a path of the test is text")
-}
-
-/// Runs the program with `arguments` to its end.
-pub async fn wardstead(launch: &Launch, arguments: &[&str]) -> Result<Output> {
-    let mut command: Command = launch.program();
-    command.args(arguments);
-    Ok(tokio::task::spawn_blocking(move || command.output()).await??)
-}
-
-/// Ended with 0.
-pub fn succeeded(output: &Output) -> Result<()> {
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "ended with {}: {said}", output.status);
-    Ok(())
 }
 
 /// Access tokens from before the restore are refused, and clients are told to keep their data (Client-Server API, Soft logout).

@@ -152,14 +152,16 @@ async fn sas(person: &Person, other: &matrix_sdk::ruma::UserId, flow: &str) -> O
     }
 }
 
-/// Both write in turn, until both have read it all.
-async fn speak(people: [&mut Person; 2], rooms: &[Room; 2], numbers: std::ops::Range<usize>) -> Result<Read> {
+/// Both write in turn, each after a look at what the other wrote, until both have read it all.
+async fn speak(mut people: [&mut Person; 2], rooms: &[Room; 2], numbers: std::ops::Range<usize>) -> Result<Read> {
     let mut said = BTreeMap::new();
     for number in numbers {
         let text = format!("message {number}");
-        said.insert(people[number % 2].send(&rooms[number % 2], &text).await?, text);
+        let writer = &mut *people[number % 2];
+        // A timeline has room for some messages. A long conversation that nobody looked at would come with a gap.
+        writer.sync().await?;
+        said.insert(writer.send(&rooms[number % 2], &text).await?, text);
     }
-    let mut people = people;
     until(&mut people, async |people| {
         Ok(said.keys().all(|event| people.iter().all(|person| person.read.contains_key(event))))
     })

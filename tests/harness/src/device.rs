@@ -8,6 +8,9 @@ use vodozemac::{Curve25519PublicKey, Ed25519SecretKey};
 
 use crate::User;
 
+/// Of one-time and fallback keys.
+pub const ALGORITHM: &str = "signed_curve25519";
+
 /// A user's session with a key to sign with.
 #[derive(Clone)]
 pub struct Device {
@@ -33,6 +36,12 @@ impl Device {
         let answer = user.get("/account/whoami").await?.ok()?;
         let id = answer["device_id"].as_str().context("device_id")?.to_owned();
         Ok(Self { user, id, secret: Arc::new(Ed25519SecretKey::from_slice(&bytes(7, seed))) })
+    }
+
+    /// The same device with another session.
+    #[must_use]
+    pub fn with(&self, user: User) -> Self {
+        Self { user, ..self.clone() }
     }
 
     /// Signed (Appendices, Signing JSON): `serde_json` sorts the names.
@@ -63,10 +72,17 @@ impl Device {
         let keys: Map<String, Value> = (from..from + count)
             .map(|number| {
                 let key = json!({ "key": curve(number as u64) });
-                (format!("signed_curve25519:K{number}"), self.signed(key))
+                (format!("{ALGORITHM}:K{number}"), self.signed(key))
             })
             .collect();
         json!({ "one_time_keys": keys })
+    }
+
+    /// The body of an upload of a fallback key with this number.
+    #[must_use]
+    pub fn fallback_key(&self, number: u64) -> Value {
+        let key = self.signed(json!({ "key": curve(number), "fallback": true }));
+        json!({ "fallback_keys": { format!("{ALGORITHM}:F{number}"): key } })
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod client;
+pub mod command;
 pub mod device;
 pub mod environment;
 pub mod loss;

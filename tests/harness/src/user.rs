@@ -61,6 +61,19 @@ impl User {
         Self::from_login(http, &Self::login(http, name, PASSWORD).await?.ok().context("login")?)
     }
 
+    /// `name`, which was made by [`Self::register`], signs in on its device `device` again.
+    ///
+    /// # Errors
+    /// When it is refused or no answer comes.
+    pub async fn sign_in_on(http: &Http, name: &str, device: &str) -> Result<Self> {
+        let identifier = json!({ "type": "m.id.user", "user": name });
+        let body = json!({
+            "type": "m.login.password", "identifier": identifier, "password": PASSWORD, "device_id": device,
+        });
+        let answer = http.call(Method::POST, "/_matrix/client/v3/login", None, Some(&body)).await?;
+        Self::from_login(http, &answer.ok().context("login")?)
+    }
+
     /// The password of every account made by [`Self::register`].
     #[must_use]
     pub fn password() -> &'static str {

@@ -49,7 +49,8 @@ impl Load {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn add(&self, writer: usize, sequence: usize) {
+    /// Message `sequence` of `writer` is acknowledged.
+    pub fn add(&self, writer: usize, sequence: usize) {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).push((writer, sequence));
         self.acknowledged.add_permits(1);
     }

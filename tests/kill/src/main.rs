@@ -4,16 +4,23 @@
 //! every second round the files are then cut back to what was synced), starts it again on the same data, and demands that
 //! every acknowledged write is there exactly once and in order. `kill loss` does the same to a server whose syncs of
 //! the write-ahead log are overlooked, and demands that the loss is seen. `kill push` kills it between the commit of events and
-//! the push gateway, which is told of them afterwards. `kill shim` proves the shim itself.
+//! the push gateway, which is told of them afterwards. `kill inbox N` kills it N times while messages to a device queue up, as
+//! often while they are read page by page, and as often while both happens; some answers are lost, too, and every message must come
+//! once. `kill restore` restores a backup, and no key for encryption that may have been given away since is given again. `kill shim`
+//! proves the shim itself.
 //!
 //! `SEED` repeats a run's choices.
 
 mod founder;
 mod gateway;
+mod inbox;
 mod push;
+mod receiver;
+mod restore;
 mod rounds;
 mod secrets;
 mod selftest;
+mod sender;
 mod verify;
 mod ward;
 
@@ -31,8 +38,10 @@ async fn main() -> Result<()> {
             rounds::survive(folder.path(), seed()?, count.parse().context("rounds is a number")?).await
         }
         ["push"] => push::survive(folder.path()).await,
+        ["inbox", kills] => inbox::survive(folder.path(), seed()?, kills.parse().context("kills is a number")?).await,
+        ["restore"] => restore::void(folder.path()).await,
         ["loss"] => rounds::expect_loss(folder.path(), seed()?).await,
-        _ => bail!("usage: kill shim | kill rounds N | kill loss | kill push"),
+        _ => bail!("usage: kill shim | kill rounds N | kill loss | kill push | kill inbox N | kill restore"),
     };
     folder.settle(result)
 }

@@ -1,8 +1,9 @@
 //! What people do, by seeded choice. What the server refuses, because the room does not allow it, has not happened.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use harness::client::encode;
 use harness::{Rng, User};
 use hyper::Method;
@@ -10,6 +11,10 @@ use serde_json::{Value, json};
 
 /// Rooms that are made on the way.
 const ROOMS: usize = 4;
+/// Far beyond what the queue needs to bring a name into the rooms.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Between two looks whether it is there.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// People, rooms, and the events that later acts refer to.
 pub struct World {
@@ -247,8 +252,31 @@ impl World {
         })
     }
 
+    /// Another name, and the wait for it in the rooms.
     async fn name(&mut self, by: usize) -> Result<(u16, Value)> {
+        let name = format!("name {}", self.number);
         let path = format!("/profile/{}/displayname", encode(&self.users[by].id));
-        self.call(by, Method::PUT, &path, json!({ "displayname": format!("name {}", self.number) })).await
+        let answer = self.call(by, Method::PUT, &path, json!({ "displayname": name })).await?;
+        if answer.0 == 200 {
+            self.called_so_everywhere(by, &name).await?;
+        }
+        Ok(answer)
+    }
+
+    /// Waits until `by` is called `name` in all rooms that they are in. A change follows into the rooms from a queue, after the
+    /// answer.
+    async fn called_so_everywhere(&self, by: usize, name: &str) -> Result<()> {
+        let user = &self.users[by];
+        let answer = user.get("/joined_rooms").await?.ok().context("joined_rooms")?;
+        let end = Instant::now() + PATIENCE;
+        for room in answer["joined_rooms"].as_array().context("joined_rooms")? {
+            let room = room.as_str().context("a room id")?;
+            let path = format!("/rooms/{}/state/m.room.member/{}", encode(room), encode(&user.id));
+            while user.get(&path).await?.ok().context("a member")?["displayname"] != name {
+                ensure!(Instant::now() < end, "{room}: {} is not called {name} after {PATIENCE:?}", user.id);
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+        Ok(())
     }
 }
