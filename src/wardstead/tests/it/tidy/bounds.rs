@@ -50,7 +50,7 @@ const COUNTED: [&str; 40] = [
 ];
 
 /// Counting bounds whose name has another word for what is counted.
-const COUNTS: [(&str, &str); 11] = [
+const COUNTS: [(&str, &str); 13] = [
     ("DEPTH_JUMP", "events, one above the other"),
     ("DEPTH_MAX", "events, one above the other"),
     ("JSON_DEPTH", "levels"),
@@ -62,6 +62,8 @@ const COUNTS: [(&str, &str); 11] = [
     ("TIMELINE_OVERREAD", "rows for an event"),
     ("TIMELINE_TOTAL", "events"),
     ("WAKE_BURST", "members"),
+    ("WORK_FLOORS", "lanes"),
+    ("WORK_HINTS", "hints"),
 ];
 
 /// Constants outside `limits` that look like a bound and are none, with the reason.
