@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex as SyncMutex;
 use tokio::sync::{Mutex, watch};
-use wardstead_engine::{Batch, Bus, Cell, Engine, Key, PageLimit, Position, ScanRange};
+use wardstead_engine::{Batch, Bus, Cell, Engine, JournalRow, Key, PageLimit, Position, ScanRange, journal};
 use wardstead_limits::{Clock, Rng, store as limits};
 
 use crate::{
@@ -264,6 +264,21 @@ impl Store {
     /// The engine's, `Unavailable` when the journal cannot be read now, or [`StoreError::Closed`].
     pub async fn caught_up(&self) -> Result<Position, StoreError> {
         self.inner.reached.caught_up().await
+    }
+
+    /// Whether `position`, which is not the newest, may stand between two entries of one commit: unless the journal shows that a commit ends
+    /// there. The tail stands only where commits end, so no token that a node gives is such a one; who reads rows by position that have those
+    /// of different entries of a commit need not rely on that. One read.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn may_be_within_commit(&self, position: Position) -> Result<bool, StoreError> {
+        let keys = [position, position.next()].map(journal::key);
+        let cells = self.cells(&keys).await?;
+        let rows = keys.iter().zip(&cells).filter_map(|(key, cell)| Some(JournalRow::read(key, cell.as_ref()?)));
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        let of = |row: &JournalRow| (row.writer, row.batch);
+        Ok(!matches!(rows.as_slice(), [here, next] if of(here) != of(next)))
     }
 
     /// Where the tail has arrived.

@@ -160,9 +160,9 @@ impl Syncer {
                 moved
             }
             Changes::Many | Changes::Unknown => {
-                let heads = self.rooms.heads(mine).await?.into_iter();
-                news.rooms =
-                    mine.iter().zip(heads).filter(|(_, head)| *head > range.since).map(|(room, _)| *room).collect();
+                let heads = self.rooms.heads(mine).await?;
+                let after = self.heads_told(&heads, range.since).await?;
+                news.rooms = mine.iter().zip(heads).filter(|(_, head)| *head > after).map(|(room, _)| *room).collect();
                 true
             }
         };
@@ -170,6 +170,15 @@ impl Syncer {
             news.own = self.lists.moves_of(user, range.since, range.upto).await?;
         }
         Ok(news)
+    }
+
+    /// Rooms with a head up to here have no move after `since`. That is `since`, unless it stands within a commit: a head has the position of
+    /// the event, a move that of an entry behind it.
+    async fn heads_told(&self, heads: &[Position], since: Position) -> Result<Position, SyncError> {
+        let before = commit_before(since);
+        let is_near = |head: &Position| *head > before && *head <= since;
+        let is_within = heads.iter().any(is_near) && self.store.may_be_within_commit(since).await?;
+        Ok(if is_within { before } else { since })
     }
 
     /// What others did in a room that the user has been in all the time.
