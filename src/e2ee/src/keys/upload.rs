@@ -122,7 +122,7 @@ impl Keys {
         batch.expect(cross_key, cross_version, Losing::Rebuild);
         let wiped = stored.as_ref().is_some_and(|found| found.row.ed25519 != new.ed25519);
         let ed25519 = Some(new.ed25519.clone());
-        let row = merged(by.device, new, stored.as_ref().map(|found| &found.row), self_signing, name)?;
+        let row = merged(by.device, new, stored.as_ref(), self_signing, name)?;
         if stored.as_ref().is_none_or(|found| found.row != row) {
             let version = stored.map_or(0, |found| found.version) + 1;
             DEVICE_KEYS.put_with(&mut batch, key, version, &[], &row);
@@ -270,14 +270,14 @@ async fn verified(
 fn merged(
     device: u64,
     new: DeviceKeys,
-    stored: Option<&DeviceKeysRow>,
+    stored: Option<&Found<DeviceKeysRow>>,
     self_signing: Option<&str>,
     name: Option<String>,
 ) -> Result<DeviceKeysRow, E2eeError> {
     let DeviceKeys { text, ed25519, curve25519, own, crossed } = new;
     let crossed = crossed.zip(self_signing).map(|(signature, by)| SignatureBy { by: by.to_owned(), signature });
     let row = DeviceKeysRow { device, signed: text, ed25519, own, crossed, name };
-    let Some(stored) = stored else { return Ok(row) };
+    let Some(Found { key, row: stored, .. }) = stored else { return Ok(row) };
     if stored.signed == row.signed {
         let own = row.own.or_else(|| stored.own.clone());
         let crossed = row.crossed.or_else(|| stored.crossed.clone());
@@ -287,7 +287,7 @@ fn merged(
         if row.own.is_none() {
             return Err(E2eeError::InvalidSignature("keys that a device has signed are changed by its signature"));
         }
-        if stored.ed25519 != row.ed25519 || stored.curve25519() != curve25519 {
+        if stored.ed25519 != row.ed25519 || stored.curve25519(key)? != curve25519 {
             return Err(E2eeError::InvalidParam(
                 "the identity keys of a device do not change: sign in as a new device",
             ));
@@ -297,11 +297,15 @@ fn merged(
 }
 
 impl DeviceKeysRow {
-    fn curve25519(&self) -> Option<String> {
-        let object: CanonicalJsonObject = serde_json::from_str(&self.signed).ok()?;
-        let device_id = object.get("device_id")?.as_str()?;
-        let key = object.get("keys")?.as_object()?.get(&format!("curve25519:{device_id}"))?;
-        key.as_str().map(str::to_owned)
+    /// Of the row under `key`. That it has none is not what is said of a row that cannot be read.
+    fn curve25519(&self, key: &Key) -> Result<Option<String>, StoreError> {
+        let object: Option<CanonicalJsonObject> = serde_json::from_str(&self.signed).ok();
+        let of_device = object.as_ref().and_then(|object| {
+            let keys = object.get("keys")?.as_object()?;
+            Some(keys.get(&format!("curve25519:{}", object.get("device_id")?.as_str()?)))
+        });
+        let of_device = of_device.ok_or_else(|| super::corrupt(key, "not the keys of a device"))?;
+        Ok(of_device.and_then(CanonicalJsonValue::as_str).map(str::to_owned))
     }
 }
 

@@ -14,20 +14,29 @@ pub(crate) struct Told<'a> {
     pub(crate) full: bool,
 }
 
-/// Whether the pusher's app wants the ids alone.
-pub(crate) fn wants_ids_only(pusher: &PusherRow) -> bool {
-    data(pusher).get("format").is_some_and(|format| format == "event_id_only")
+/// A pusher as its gateway is told of it.
+#[derive(Clone, Copy)]
+pub(crate) struct To<'a> {
+    pub(crate) pusher: &'a PusherRow,
+    /// The pusher's, as an object.
+    pub(crate) data: &'a Map<String, Value>,
 }
 
-fn data(pusher: &PusherRow) -> Map<String, Value> {
-    // Written as an object.
-    serde_json::from_str(&pusher.data).unwrap_or_default()
+impl To<'_> {
+    /// Whether the pusher's app wants the ids alone.
+    pub(crate) fn wants_ids_only(self) -> bool {
+        self.data.get("format").is_some_and(|format| format == "event_id_only")
+    }
 }
 
 /// An event with what is unread, or what is unread alone. Names, topics, senders and contents stay here: they are clinical text, or may be.
-pub(crate) fn body(pusher: &PusherRow, told: Option<Told<'_>>, unread: u64) -> Bytes {
+///
+/// # Errors
+/// The event's content cannot be read.
+pub(crate) fn body(to: To<'_>, told: Option<Told<'_>>, unread: u64) -> Result<Bytes, serde_json::Error> {
+    let To { pusher, data } = to;
     let mut device = json!({
-        "app_id": pusher.app_id, "pushkey": pusher.pushkey, "pushkey_ts": pusher.set_ms / 1_000, "data": data(pusher),
+        "app_id": pusher.app_id, "pushkey": pusher.pushkey, "pushkey_ts": pusher.set_ms / 1_000, "data": data,
     });
     let mut notification = Map::new();
     if let Some(Told { event, tweaks, full }) = told {
@@ -38,7 +47,7 @@ pub(crate) fn body(pusher: &PusherRow, told: Option<Told<'_>>, unread: u64) -> B
         if full {
             notification.insert("type".to_owned(), event.event_type.to_string().into());
             notification.insert("sender".to_owned(), event.sender.as_str().into());
-            let content: Value = serde_json::from_str(event.content.get()).unwrap_or_default();
+            let content: Value = serde_json::from_str(event.content.get())?;
             notification.insert("content".to_owned(), content);
         }
     } else {
@@ -47,5 +56,5 @@ pub(crate) fn body(pusher: &PusherRow, told: Option<Told<'_>>, unread: u64) -> B
     // Zero stays: apps that are told of no number keep the one that they show.
     notification.insert("counts".to_owned(), json!({ "unread": unread }));
     notification.insert("devices".to_owned(), json!([device]));
-    Bytes::from(json!({ "notification": notification }).to_string())
+    Ok(Bytes::from(json!({ "notification": notification }).to_string()))
 }

@@ -15,10 +15,10 @@ use wardstead_store::{Claim, Fired, Found, Store, StoreError, TimerHandler, Time
 
 use crate::{
     Push,
-    error::of_push,
+    error::{corrupt, of_push},
     pushers::{
         Pushers,
-        body::{Told, body, wants_ids_only},
+        body::{To, Told, body},
         edit::{self, Edit},
         figures::PusherFigures,
         gateway::{Gateway, GatewayAnswer},
@@ -132,7 +132,9 @@ impl Desk {
 
     /// Sends what waits for the timer's pusher, until nothing does or the gateway fails.
     async fn work(&self, timer: &Found<TimerRow>, claim: &Claim) -> Result<(), StoreError> {
-        let (user, (due_ms, number)) = (timer.row.user, Timers::<TimerRow>::due(&timer.key).unwrap_or_default());
+        let user = timer.row.user;
+        let due = Timers::<TimerRow>::due(&timer.key);
+        let (due_ms, number) = due.ok_or_else(|| corrupt(&timer.key, "not the key of a timer"))?;
         loop {
             let key = state_key(user, number);
             let state = self.store().get(&STATES, &key).await?.filter(|state| state.row.due_ms == Some(due_ms));
@@ -156,6 +158,9 @@ impl Desk {
 
     /// Sends the first of what waits.
     async fn send(&self, user: u64, pusher: &PusherRow, state: &StateRow) -> Result<Sent, StoreError> {
+        // Before anything is looked at: a pusher that cannot be read loses nothing of what waits for it.
+        let data = pusher.data(user)?;
+        let to = To { pusher, data: &data };
         let mut sent = Sent { told: state.told, ..Sent::default() };
         let oldest_ms = self.store().clock().now_ms().saturating_sub(limits::WAITING_MS);
         let mut tried = 0;
@@ -164,7 +169,7 @@ impl Desk {
             if !is_old && tried == limits::SENT_EVENTS {
                 return Ok(sent);
             }
-            let prepared = if is_old { Ok(None) } else { self.prepare(user, pusher, waiting).await };
+            let prepared = if is_old { Ok(None) } else { self.prepare(user, to, waiting).await };
             let prepared = match prepared {
                 // One room's damage does not keep other rooms from being told of.
                 Err(StoreError::Engine(error @ EngineError::Corrupt { .. })) => {
@@ -186,8 +191,11 @@ impl Desk {
         if state.badge || state.dropped || sent.dropped {
             let unread = self.push().unread_everywhere(&self.rooms, user).await.map_err(of_push)?;
             let is_news = sent.told.map_or(unread > 0, |told| told != unread);
-            if is_news && !self.tell(pusher, body(pusher, None, unread), unread, &mut sent).await {
-                return Ok(sent);
+            if is_news {
+                let body = body(to, None, unread).map_err(|_| unreadable(user, pusher))?;
+                if !self.tell(pusher, body, unread, &mut sent).await {
+                    return Ok(sent);
+                }
             }
         }
         sent.counted = true;
@@ -198,7 +206,7 @@ impl Desk {
     async fn prepare(
         &self,
         user: u64,
-        pusher: &PusherRow,
+        to: To<'_>,
         waiting: &Waiting,
     ) -> Result<Option<(bytes::Bytes, u64)>, StoreError> {
         let now = self.rooms.user_rooms_among(user, &[waiting.room]).await.map_err(|error| of_push(error.into()))?;
@@ -212,16 +220,17 @@ impl Desk {
         };
         let due = self.push().due(&notified, &[user]).await.map_err(of_push)?;
         let Some((_, notice)) = due.into_iter().next() else { return Ok(None) };
-        let Ok(event_id) = EventId::parse(&waiting.event_id) else { return Ok(None) };
+        let event_id = EventId::parse(&waiting.event_id).map_err(|_| unreadable(user, to.pusher))?;
         let event = self.rooms.stored_event(&room_id, &event_id).await.map_err(|error| of_push(error.into()))?;
         let Some(event) = event.filter(|event| event.is_shown() && event.redaction.is_none()) else { return Ok(None) };
-        let may_be_full = self.pushers.policy.full_content && !wants_ids_only(pusher);
+        let may_be_full = self.pushers.policy.full_content && !to.wants_ids_only();
         let full = may_be_full
             && event.event_type == ruma::events::TimelineEventType::RoomEncrypted
             && self.rooms.is_encrypted(waiting.room).await.map_err(|error| of_push(error.into()))?;
         let unread = self.push().unread_everywhere(&self.rooms, user).await.map_err(of_push)?;
         let told = Told { event: &event, tweaks: notice.tweaks(), full };
-        Ok(Some((body(pusher, Some(told), unread), unread)))
+        let body = body(to, Some(told), unread).map_err(|_| unreadable(user, to.pusher))?;
+        Ok(Some((body, unread)))
     }
 
     /// Tells the gateway. Whether to go on.
@@ -318,6 +327,11 @@ impl Desk {
         let less_ms = self.store().rng().next_u64() % (pause_ms / 2 + 1);
         self.store().clock().now_ms() + pause_ms - less_ms
     }
+}
+
+/// What waits for the pusher, or an event of it, is not what was written.
+fn unreadable(user: u64, pusher: &PusherRow) -> StoreError {
+    corrupt(&state_key(user, pusher.number), "an event that waits cannot be read")
 }
 
 impl Sent {

@@ -18,13 +18,12 @@ use crate::{
     work::expect,
 };
 
-impl From<PusherRow> for Pusher {
-    fn from(row: PusherRow) -> Self {
-        let PusherRow { app_id, pushkey, app_display_name, device_display_name, profile_tag, lang, url, data, .. } =
-            row;
-        // Written as an object.
-        let data = serde_json::from_str(&data).unwrap_or_default();
-        Self { app_id, pushkey, app_display_name, device_display_name, profile_tag, lang, url, data }
+impl Pusher {
+    /// What `row` says, of the pushers of `user`.
+    pub(crate) fn of(user: u64, row: PusherRow) -> Result<Self, StoreError> {
+        let data = row.data(user)?;
+        let PusherRow { app_id, pushkey, app_display_name, device_display_name, profile_tag, lang, url, .. } = row;
+        Ok(Self { app_id, pushkey, app_display_name, device_display_name, profile_tag, lang, url, data })
     }
 }
 

@@ -115,10 +115,10 @@ impl Pushers {
     /// The pushers of `user`, in the order in which they were first set.
     ///
     /// # Errors
-    /// The store's.
+    /// The store's; `Corrupt` where one of them cannot be read, which is not left out.
     pub async fn list(&self, user: u64) -> Result<Vec<Pusher>, PushError> {
         let (row, _) = edit::pushers(self.store(), user).await?;
-        Ok(row.pushers.into_iter().map(Pusher::from).collect())
+        Ok(row.pushers.into_iter().map(|row| Pusher::of(user, row)).collect::<Result<_, _>>()?)
     }
 
     /// Sets a pusher of the session's user, which goes with the session's device; one of the same app and push key is replaced. Without

@@ -1,9 +1,12 @@
 //! Tables of pushers (numbers 0x0f0–0x0f9) and their rows. Formats and why: `docs/design/27-pushers.md`.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use wardstead_engine::{AccessPattern, Key};
-use wardstead_store::{Queue, Table, Timers, row};
+use wardstead_store::{Queue, StoreError, Table, Timers, row};
+
+use crate::error::corrupt;
 
 /// The pushers of users, by user; versioned.
 pub(crate) const PUSHERS: Table<PushersRow> = Table::new(AccessPattern::Point, 0x0f0, "pushers", "push");
@@ -40,6 +43,14 @@ pub(crate) struct PusherRow {
 impl PusherRow {
     pub(crate) fn is(&self, app_id: &str, pushkey: &str) -> bool {
         self.app_id == app_id && self.pushkey == pushkey
+    }
+
+    /// `data` without the URL; `user` has the pusher.
+    ///
+    /// # Errors
+    /// `Corrupt`: it was written as an object.
+    pub(crate) fn data(&self, user: u64) -> Result<Map<String, Value>, StoreError> {
+        serde_json::from_str(&self.data).map_err(|_| corrupt(&pushers_key(user), "a pusher's data is no object"))
     }
 }
 

@@ -9,14 +9,14 @@ use ruma::OwnedEventId;
 use serde_json::{Map, Value, json};
 use wardstead_accounts::Session;
 use wardstead_engine::{
-    Engine,
+    Batch, Engine, EngineError,
     faulty::{Crash, FaultyEngine},
 };
 use wardstead_engine_memory::MemoryEngine;
 use wardstead_limits::{Clock as _, ManualClock, pushers as limits, store::LEASE_TTL_MS};
-use wardstead_push::{Gateway, GatewayAnswer, GatewayPolicy, Pusher, Pushers};
+use wardstead_push::{Gateway, GatewayAnswer, GatewayPolicy, PushError, Pusher, Pushers};
 use wardstead_rooms::Membership;
-use wardstead_store::testing;
+use wardstead_store::{StoreError, testing};
 
 use crate::support::{Server, over};
 
@@ -470,6 +470,37 @@ async fn nothing_is_sent_for_a_pusher_that_has_gone() {
     let next = ward.say("two").await;
     ward.pass(SOON_MS).await;
     assert_eq!(ward.gateways.told(GATEWAY), [event(&next, 2)]);
+}
+
+/// A pusher whose row is damaged is an error wherever it is read, not a pusher without `data`; nothing of what waits for it counts as told.
+#[tokio::test(start_paused = true)]
+async fn a_damaged_pusher_is_an_error_and_what_waits_for_it_is_kept() {
+    const PUSHERS: u16 = 0x0f0;
+    let (engine, clock): (Arc<MemoryEngine>, _) = testing::engine();
+    let ward = Ward::on(&(Arc::clone(&engine) as _), clock).await;
+    let key = engine.rows().into_keys().find(|key| key.table().stored() & 0xfff == PUSHERS).unwrap();
+    let newest = engine.position().await.unwrap();
+    let good = engine.get_many(newest, std::slice::from_ref(&key)).await.unwrap().pop().unwrap().unwrap();
+    let mut bad = good.payload.to_vec();
+    let data = bad.windows(15).position(|bytes| bytes == b"org.example.own").unwrap();
+    let brace = bad[..data].iter().rposition(|byte| *byte == b'{').unwrap();
+    bad[brace] = b'[';
+    let put = async |payload: Bytes| {
+        let mut batch = Batch::new();
+        batch.put_with(key.clone(), good.version, &[], payload);
+        ward.store.commit(batch).await.unwrap();
+    };
+    put(bad.into()).await;
+    let listed = ward.pushers.list(ward.bert.user).await;
+    let is_corrupt =
+        |error: &PushError| matches!(error, PushError::Store(StoreError::Engine(EngineError::Corrupt { .. })));
+    assert!(listed.as_ref().is_err_and(is_corrupt), "{listed:?}");
+    let said = ward.say("one").await;
+    ward.pass(SOON_MS).await;
+    assert_eq!(ward.gateways.tried(), 0, "the gateway is not told of a pusher that cannot be read");
+    put(good.payload.clone()).await;
+    ward.pass(HOUR_MS).await;
+    assert_eq!(ward.gateways.told(GATEWAY), [event(&said, 1)]);
 }
 
 /// Two nodes: one sends; where it ends without a word the other takes over.
