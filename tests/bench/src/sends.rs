@@ -30,22 +30,31 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 const US: f64 = 1_000.0;
 
-/// Ten senders in ten rooms, nobody listening.
+/// Ten senders in ten rooms, nobody listening: alone, and with one whom the message notifies.
 pub async fn quiet(launch: Launch, table: &mut Table) -> Result<()> {
     let server = launch.start()?;
-    let users = crowd::register(&launch.http(), "sender", PEOPLE).await?;
-    let rooms = crowd::own_rooms(&users).await?;
-    crowd::send_all(&users, &rooms, WARM_UP, RUNS).await?;
-    let (mut cpu, mut rate) = (Runs::default(), Runs::default());
-    for run in 0..RUNS {
-        let (before, began) = (cpu_ns(server.pid())?, Instant::now());
-        crowd::send_all(&users, &rooms, EACH, run).await?;
-        let sends = EACH * PEOPLE as u64;
-        cpu.add(per(cpu_ns(server.pid())? - before, sends, US));
-        rate.add(1.0 / per(u64::try_from(began.elapsed().as_nanos())?, sends, 1e9));
+    let http = launch.http();
+    let users = crowd::register(&http, "sender", PEOPLE).await?;
+    let alone = crowd::own_rooms(&users).await?;
+    let reader = crowd::register(&http, "reader", 1).await?;
+    let mut of_two = Vec::new();
+    for user in &users {
+        of_two.push(crowd::shared_room(&[user.clone(), reader[0].clone()]).await?);
     }
-    table.add("CPU a message, 10 senders in 10 rooms, no listeners", &cpu, "µs", Some(150.0));
-    table.add("messages accepted a second, the same", &rate, "/s", None);
+    for (rooms, place, shift) in [(alone, "10 rooms", 0), (of_two, "10 rooms of two", RUNS + 1)] {
+        crowd::send_all(&users, &rooms, WARM_UP, shift + RUNS).await?;
+        let (mut cpu, mut rate) = (Runs::default(), Runs::default());
+        for run in shift..shift + RUNS {
+            let (before, began) = (cpu_ns(server.pid())?, Instant::now());
+            crowd::send_all(&users, &rooms, EACH, run).await?;
+            let sends = EACH * PEOPLE as u64;
+            cpu.add(per(cpu_ns(server.pid())? - before, sends, US));
+            rate.add(1.0 / per(u64::try_from(began.elapsed().as_nanos())?, sends, 1e9));
+        }
+        let goal = (shift == 0).then_some(150.0);
+        table.add(&format!("CPU a message, 10 senders in {place}, no listeners"), &cpu, "µs", goal);
+        table.add("messages accepted a second, the same", &rate, "/s", None);
+    }
     server.stop()
 }
 
