@@ -1,9 +1,9 @@
 //! Bounds of device keys, key backups and messages to devices.
 
-/// Bytes of what a node remembers of how many keys devices have.
-pub const COUNTED_DEVICES_BYTES: usize = 8 * 1024 * 1024;
-/// Bytes that such an entry takes with the overhead of the cache.
-pub const COUNTED_DEVICE_BYTES: usize = 400;
+/// Bytes of what a node remembers of how many keys devices have: of 50,000, more than sync at one node.
+pub const COUNTED_DEVICES_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes that such an entry takes with two algorithms and the overhead of the cache.
+pub const COUNTED_DEVICE_BYTES: usize = 640;
 /// Bytes of a device's keys, or of a cross-signing key, with their signatures. Today's have below 1 KiB; keys that withstand a quantum computer
 /// have some KiB.
 pub const KEY_OBJECT_BYTES: usize = 16 * 1024;

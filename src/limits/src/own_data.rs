@@ -30,7 +30,3 @@ pub const TO_DEVICE_MESSAGES: usize = 100;
 pub const TO_DEVICE_PAGE_BYTES: usize = 1024 * 1024;
 /// Milliseconds by which a token counts as older than it is, against clocks that differ and a row that is removed on time.
 pub const TOMBSTONE_MARGIN_MS: u64 = 24 * 60 * 60 * 1_000;
-/// Bytes of what a node remembers of how many keys devices have to give away.
-pub const COUNTED_KEYS_BYTES: usize = 8 * 1024 * 1024;
-/// Bytes that such an entry takes with the overhead of the cache; the counts themselves are those of the keys' own cache.
-pub const COUNTED_KEYS_ENTRY_BYTES: usize = 160;

@@ -49,7 +49,7 @@ impl Syncer {
             self.ignored.figures(),
             self.recent.figures(),
             self.inboxes.figures(),
-            self.counted.figures(),
+            self.keys.counted_figures(),
             ("typing", typing, limits::TYPING_BYTES as u64),
             ("presence", presence, limits::PRESENCE_BYTES as u64),
             ("told_members", members.0, members.1),

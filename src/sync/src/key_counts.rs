@@ -6,39 +6,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use quick_cache::sync::Cache;
 use serde::Serialize;
 use wardstead_accounts::Session;
 use wardstead_e2ee::KeyCounts;
-use wardstead_engine::Position;
-use wardstead_limits::own_data as limits;
 
 use crate::{SyncError, Syncer, wait::Range};
-
-/// What was read.
-#[derive(Clone)]
-struct Entry {
-    /// So it is, but for what the journal says after this.
-    as_of: Position,
-    /// Up to here a restore took things back.
-    restored: Position,
-    counts: Arc<KeyCounts>,
-}
-
-/// By device.
-pub(crate) struct CountedKeys(Cache<u64, Entry>);
-
-impl CountedKeys {
-    pub(crate) fn new() -> Self {
-        Self(Cache::new(limits::COUNTED_KEYS_BYTES / limits::COUNTED_KEYS_ENTRY_BYTES))
-    }
-
-    /// Name, bytes and bound in bytes.
-    pub(crate) fn figures(&self) -> (&'static str, u64, u64) {
-        let bytes = self.0.len() * limits::COUNTED_KEYS_ENTRY_BYTES;
-        ("counted_keys", bytes as u64, limits::COUNTED_KEYS_BYTES as u64)
-    }
-}
 
 /// The properties of an answer.
 #[derive(Debug, Serialize)]
@@ -57,18 +29,7 @@ impl<'a> KeyCountsTold<'a> {
 impl Syncer {
     /// The counts of the device of `by`. No read where memory knows that its keys have not changed since they were counted.
     pub(crate) async fn key_counts(&self, by: &Session) -> Result<Arc<KeyCounts>, SyncError> {
-        let restored = self.store.epochs().restored_at();
-        if let Some(entry) = self.counted.0.get(&by.device)
-            && entry.restored == restored
-            && self.store.waits_since(by.device, entry.as_of) == Some(false)
-        {
-            return Ok(entry.counts);
-        }
-        // Before the read, which may see more.
-        let as_of = self.store.position();
-        let counts = self.keys.counts(by.device).await?;
-        self.counted.0.insert(by.device, Entry { as_of, restored, counts: Arc::clone(&counts) });
-        Ok(counts)
+        Ok(self.keys.counts_told(by.device).await?)
     }
 
     /// The same, if the device's keys changed in `range`: then there is something to tell.

@@ -18,7 +18,7 @@ use crate::{
     filter::{Filter, MembersWanted, SyncFilter},
     ignored::IgnoredCache,
     joined::Joined,
-    key_counts::{CountedKeys, KeyCountsTold},
+    key_counts::KeyCountsTold,
     lazy::Lazy,
     members::{Members, ToldMembers},
     presence::PresenceAgain,
@@ -59,7 +59,6 @@ pub struct Syncer {
     pub(crate) inboxes: Inboxes,
     pub(crate) lists: DeviceListLog,
     pub(crate) keys: Keys,
-    pub(crate) counted: Arc<CountedKeys>,
     pub(crate) push: Push,
 }
 
@@ -117,7 +116,6 @@ impl Syncer {
             inboxes,
             lists,
             keys,
-            counted: Arc::new(CountedKeys::new()),
             push,
         }
     }
@@ -126,6 +124,12 @@ impl Syncer {
     #[must_use]
     pub fn inboxes(&self) -> &Inboxes {
         &self.inboxes
+    }
+
+    /// The keys of devices: who changes them shares with it what is remembered of them.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// Who is typing.

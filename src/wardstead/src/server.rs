@@ -7,7 +7,7 @@ use tokio::{net::TcpListener, sync::watch};
 use wardstead_accounts::{AccountChange, AccountHooks, Accounts, Presence};
 use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures, Limiter, RateLimits, TrustedProxies};
 use wardstead_directory::{Directory, PeopleIndex, Publisher};
-use wardstead_e2ee::{BackupKeeper, Backups, Company, Dehydrated, DehydratedKeeper, InboxKeeper, KeyKeeper, Keys};
+use wardstead_e2ee::{BackupKeeper, Backups, Company, Dehydrated, DehydratedKeeper, InboxKeeper, KeyKeeper};
 use wardstead_engine::EngineError;
 use wardstead_identity::{Doorkeeper, Identity, IdentityConfig, IdentityError, NewRegistrationToken, run_departures};
 use wardstead_limits::api as limits;
@@ -270,7 +270,7 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
     };
     let observed_pushers = pushers.clone();
     let registry = metrics::registry(looked, &figures, config.durability());
-    let keys = Keys::new(store.clone(), accounts.clone());
+    let keys = syncer.keys().clone();
     let inboxes = syncer.inboxes().clone();
     let dehydrated = Dehydrated::new(store.clone(), accounts.clone(), keys.clone(), inboxes);
     let state = ApiState::new(ApiParts {

@@ -1,5 +1,6 @@
 //! Keys of devices and users: what is uploaded, what others are given, and that every signature is looked at.
 
+mod counts;
 mod cross;
 mod faults;
 mod signer;

@@ -15,7 +15,7 @@ use tower::ServiceExt as _;
 use wardstead_accounts::{AccountChange, AccountHooks, Accounts, NewAccount, Presence};
 use wardstead_api::{ApiConfig, ApiParts, ApiState, Availability, Figures, Limiter, RateLimits, router};
 use wardstead_directory::{Directory, PeopleIndex, Publisher, VisiblePeople};
-use wardstead_e2ee::{BackupKeeper, Backups, Company, Dehydrated, DehydratedKeeper, InboxKeeper, KeyKeeper, Keys};
+use wardstead_e2ee::{BackupKeeper, Backups, Company, Dehydrated, DehydratedKeeper, InboxKeeper, KeyKeeper};
 use wardstead_engine::{Batch, Key};
 use wardstead_engine_memory::{Faults, MemoryEngine};
 use wardstead_identity::{
@@ -225,7 +225,7 @@ impl Server {
         let syncer = Syncer::new(store.clone(), accounts.clone(), rooms.clone(), typing, presence);
         let backups = Backups::new(store.clone(), accounts.clone());
         backups.run_removals();
-        let keys = Keys::new(store.clone(), accounts.clone());
+        let keys = syncer.keys().clone();
         let inboxes = syncer.inboxes().clone();
         let push = Push::new(&counter);
         let (available, figures) = (watch::Sender::new(true), Figures::default());

@@ -33,12 +33,24 @@ impl KeyCounts {
     }
 }
 
-/// Counts by the device's short id, with where it was known that nothing older than the last restore counts. What was counted holds while
-/// the device's last change, which is read each time, is the same.
-pub(super) type Counted = Cache<u64, (Position, Arc<KeyCounts>)>;
+/// What was counted.
+#[derive(Clone)]
+struct Entry {
+    /// So it is, but for what the journal says after this.
+    as_of: Position,
+    /// Up to here a restore took things back.
+    restored: Position,
+    counts: Arc<KeyCounts>,
+}
 
-pub(super) fn nothing_counted() -> Arc<Counted> {
-    Arc::new(Cache::new(limits::COUNTED_DEVICES_BYTES / limits::COUNTED_DEVICE_BYTES))
+/// Counts by the device's short id. An entry holds while the device's last change is the same: read from the engine, or, for who tells the
+/// device of it, known from the journal.
+pub(super) struct Counted(Cache<u64, Entry>);
+
+impl Default for Counted {
+    fn default() -> Self {
+        Self(Cache::new(limits::COUNTED_DEVICES_BYTES / limits::COUNTED_DEVICE_BYTES))
+    }
 }
 
 impl Keys {
@@ -49,20 +61,39 @@ impl Keys {
     /// The store's.
     pub async fn counts(&self, device: u64) -> Result<Arc<KeyCounts>, StoreError> {
         let restored = self.store.epochs().restored_at();
+        // Before the reads, which may see more.
+        let as_of = self.store.position();
         let change = self.store.get(&KEY_CHANGES, &key_change_key(device)).await?;
         let changed = change.map_or(Position::ZERO, |found| found.position());
-        if changed == Position::ZERO {
-            return Ok(Arc::new(KeyCounts::none(changed)));
-        }
-        if let Some((as_of, counts)) = self.counted.get(&device)
-            && counts.changed == changed
-            && as_of == restored
-        {
-            return Ok(counts);
-        }
-        let counts = Arc::new(self.count(device, changed, restored).await?);
-        self.counted.insert(device, (restored, Arc::clone(&counts)));
+        let counts = match self.counted.0.get(&device) {
+            Some(entry) if entry.counts.changed == changed && entry.restored == restored => entry.counts,
+            _ if changed == Position::ZERO => Arc::new(KeyCounts::none(changed)),
+            _ => Arc::new(self.count(device, changed, restored).await?),
+        };
+        self.counted.0.insert(device, Entry { as_of, restored, counts: Arc::clone(&counts) });
         Ok(counts)
+    }
+
+    /// The same, not older than where the tail has arrived: what an answer for that position tells, and nothing is decided by. No read where
+    /// memory knows that the keys have not changed since they were counted.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn counts_told(&self, device: u64) -> Result<Arc<KeyCounts>, StoreError> {
+        if let Some(entry) = self.counted.0.get(&device)
+            && entry.restored == self.store.epochs().restored_at()
+            && self.store.waits_since(device, entry.as_of) == Some(false)
+        {
+            return Ok(entry.counts);
+        }
+        self.counts(device).await
+    }
+
+    /// Name, bytes and bound in bytes of the counts that are remembered, for the metrics (promise P6).
+    #[must_use]
+    pub fn counted_figures(&self) -> (&'static str, u64, u64) {
+        let bytes = self.counted.0.len() * limits::COUNTED_DEVICE_BYTES;
+        ("counted_keys", bytes as u64, limits::COUNTED_DEVICES_BYTES as u64)
     }
 
     async fn count(&self, device: u64, changed: Position, restored: Position) -> Result<KeyCounts, StoreError> {

@@ -52,7 +52,7 @@ impl Keys {
     #[must_use]
     pub fn new(store: Store, accounts: Accounts) -> Self {
         let lists = DeviceListLog::new(store.clone());
-        let (counted, in_flight) = (counts::nothing_counted(), in_flight::InFlight::default());
+        let (counted, in_flight) = (Arc::default(), in_flight::InFlight::default());
         Self { store, accounts, lists, counted, in_flight }
     }
 
