@@ -29,6 +29,10 @@ pub const SENT_EVENTS: usize = 8;
 pub const WRITES_AT_ONCE: usize = 64;
 /// Users whose pushers are read at once.
 pub const USERS_READ: usize = 1_000;
+/// Users of whom a node remembers that they have no pusher: as many as there are in an installation where few have one.
+pub const WITHOUT_ENTRIES: usize = 131_072;
+/// What one of them takes, with the room that a table leaves free.
+pub const WITHOUT_ENTRY_BYTES: usize = 18;
 /// Rooms of a user whose counts are read at once.
 pub const BADGE_ROOMS: usize = 256;
 /// Times that a pusher's row is tried to be written where others write it too.

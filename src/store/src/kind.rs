@@ -42,6 +42,9 @@ pub const EVENT_CHANGED: u16 = 0x0302;
 /// A field of a local user's profile changed; no sync reads it. Scope: the user. Key: the field's name; empty: the profile was emptied.
 pub const PROFILE: u16 = 0x0303;
 
+/// A local user set a pusher that was not there; no sync reads it. Scope: the user. Key: empty.
+pub const PUSHER_SET: u16 = 0x0304;
+
 /// Whose scope an entry is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScopeOf {

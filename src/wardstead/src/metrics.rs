@@ -151,6 +151,7 @@ impl Looked {
         caches.extend(self.syncer.caches());
         caches.push(self.limiter.cache());
         caches.extend(self.counter.caches());
+        caches.extend(self.pushers.caches());
         let held: Vec<_> = caches.iter().map(|(name, held, _)| (*name, number(*held))).collect();
         page.labelled("wardstead_cache_bytes", "Bytes that the cache of this name holds", "cache", &held)?;
         let most: Vec<_> = caches.iter().map(|(name, _, most)| (*name, number(*most))).collect();

@@ -24,6 +24,7 @@ use crate::{
         gateway::{Gateway, GatewayAnswer},
         hosts::Hosts,
         tables::{PusherRow, STATES, StateRow, TIMERS, TimerRow, Waiting, state_key},
+        without::Without,
     },
     rules::version,
     work::expect,
@@ -103,6 +104,10 @@ struct Sent {
 }
 
 impl Desk {
+    pub(crate) fn without(&self) -> &Without {
+        &self.pushers.without
+    }
+
     pub(crate) fn new(pushers: Pushers, rooms: Rooms, gateway: Arc<dyn Gateway>) -> Arc<Self> {
         Arc::new(Self {
             pushers,

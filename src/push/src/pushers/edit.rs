@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use wardstead_accounts::Session;
-use wardstead_engine::{Batch, Key};
+use wardstead_engine::{Batch, JournalEntry, Key};
 use wardstead_limits::pushers as limits;
-use wardstead_store::{Store, StoreError};
+use wardstead_store::{Store, StoreError, kind};
 
 use crate::{
     PushError,
@@ -116,6 +117,7 @@ impl Edit {
             return Err(PushError::TooLarge("more pushers than a user may have"));
         }
         if before.is_none() {
+            self.batch.journal(JournalEntry { kind: kind::PUSHER_SET, scope: by.user, key: Bytes::new() });
             let version = crate::rules::version(&self.store);
             STATES.put_with(&mut self.batch, state_key(by.user, number), version, &[], &StateRow::default());
         }

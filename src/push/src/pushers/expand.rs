@@ -58,9 +58,16 @@ impl Desk {
             event_id: event_id.to_owned(),
             since_ms: self.store().clock().now_ms(),
         };
-        for users in notified.users().chunks(limits::USERS_READ) {
+        // Pushers that were set before the event are known of.
+        if self.store().position() < position {
+            self.store().caught_up().await?;
+        }
+        let without = self.without();
+        let (users, moment) = without.others(notified.users());
+        for users in users.chunks(limits::USERS_READ) {
             let keys: Vec<Key> = users.iter().map(|user| pushers_key(*user)).collect();
             let found = self.store().get_many(&PUSHERS, &keys).await?;
+            without.add(users.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(user, _)| *user), moment);
             let pushers: Vec<(u64, u64)> = users
                 .iter()
                 .zip(found)

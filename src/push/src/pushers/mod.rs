@@ -13,6 +13,7 @@ mod hosts;
 mod http;
 mod keeper;
 pub(crate) mod tables;
+mod without;
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use wardstead_accounts::{Accounts, Session};
 use wardstead_engine::Losing;
 use wardstead_limits::{pushers as limits, store::REBUILDS};
 use wardstead_rooms::{EventAppended, Rooms};
-use wardstead_store::{Contribution, Store, StoreError};
+use wardstead_store::{Contribution, Store, StoreError, kind};
 
 use crate::{
     Push, PushError,
@@ -31,6 +32,7 @@ use crate::{
         expand::Expander,
         figures::PusherFigures,
         tables::{EVENTS, EventRow, TIMERS},
+        without::Without,
     },
 };
 
@@ -45,6 +47,7 @@ pub struct Pushers {
     push: Push,
     policy: Arc<GatewayPolicy>,
     figures: Arc<PusherFigures>,
+    without: Arc<Without>,
 }
 
 impl std::fmt::Debug for Pushers {
@@ -78,12 +81,13 @@ impl Pushers {
     /// The pushers of those whose counts `push` knows, at gateways that `policy` allows.
     #[must_use]
     pub fn new(push: &Push, policy: GatewayPolicy) -> Self {
-        Self { push: push.clone(), policy: Arc::new(policy), figures: Arc::default() }
+        Self { push: push.clone(), policy: Arc::new(policy), figures: Arc::default(), without: Arc::default() }
     }
 
     /// Hands events to pushers and tells `gateway` of them from now on, wherever this node gets the leases. Called once, when the parts
     /// are wired, on every node.
     pub fn run(&self, rooms: &Rooms, gateway: Arc<dyn Gateway>) {
+        self.store().watch(kind::PUSHER_SET, Arc::clone(&self.without) as _);
         let desk = Desk::new(self.clone(), rooms.clone(), gateway);
         self.store().run_queue(&EVENTS, Arc::new(Expander(Arc::clone(&desk))));
         self.store().run_timers(&TIMERS, Arc::new(Clerk(desk)));
@@ -96,6 +100,12 @@ impl Pushers {
     pub async fn look(&self) -> Result<(), PushError> {
         self.figures.waiting(TIMERS.count(self.store(), limits::COUNTED_ENTRIES).await?);
         Ok(())
+    }
+
+    /// Name, bytes and bound in bytes of what it remembers, for the metrics (promise P6).
+    #[must_use]
+    pub fn caches(&self) -> Vec<(&'static str, u64, u64)> {
+        vec![self.without.figures()]
     }
 
     /// What this node has sent since its start, for the metrics.
