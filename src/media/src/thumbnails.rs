@@ -1,0 +1,116 @@
+//! Thumbnails are made when they are first asked for, and kept.
+
+use std::sync::Arc;
+
+use wardstead_engine::{Batch, Expect, Losing};
+use wardstead_limits::media as limits;
+use wardstead_store::StoreError;
+
+use crate::{
+    About, File, Media, MediaError, Who,
+    objects::ObjectError,
+    tables::{THUMBNAILS, ThumbnailRow, media_key, thumbnail_key},
+    thumbnail::{self, Asked},
+};
+
+/// What is made where this is asked for: the smallest of the sizes of the specification that is not smaller, or the largest.
+fn step(asked: Asked) -> Asked {
+    let all = limits::THUMBNAIL_PIXELS_STEPS;
+    let fits = |(width, height): &&(u32, u32)| *width >= asked.width && *height >= asked.height;
+    let (width, height) = all.iter().find(fits).or(all.last()).copied().unwrap_or((asked.width, asked.height));
+    Asked { width, height, ..asked }
+}
+
+impl Media {
+    /// A thumbnail of the file with this id, in a size that is not smaller than asked for where there is one. Waits as [`Self::file`].
+    ///
+    /// # Errors
+    /// `NotFound`, `NotYetUploaded`, `NoThumbnail`.
+    pub async fn thumbnail(&self, id: &str, who: Who, asked: Asked, wait_ms: u64) -> Result<File, MediaError> {
+        let file = self.file(id, who, wait_ms).await?;
+        let asked = step(asked);
+        if let Some(made) = self.made(&file, asked).await? {
+            return Ok(made);
+        }
+        if !file.about.essence().starts_with("image/") {
+            return Err(MediaError::NoThumbnail(thumbnail::Refused::Unsupported));
+        }
+        if file.bytes > limits::PICTURE_BYTES as u64 {
+            return Err(MediaError::NoThumbnail(thumbnail::Refused::TooLarge));
+        }
+        // The permit goes with the work: who hangs up does not make room for another.
+        let permit = Arc::clone(&self.0.making).acquire_owned().await.map_err(|_| MediaError::Contended)?;
+        // Others who asked for the same may have waited for the same.
+        if let Some(made) = self.made(&file, asked).await? {
+            return Ok(made);
+        }
+        let picture = self.whole(&file).await?;
+        let making = tokio::task::spawn_blocking(move || {
+            let made = thumbnail::make(&picture, asked);
+            drop((picture, permit));
+            made
+        });
+        let made = making.await.map_err(ObjectError::from)?.map_err(MediaError::NoThumbnail)?;
+        self.keep_thumbnail(id, &file, asked, made).await
+    }
+
+    async fn made(&self, file: &File, asked: Asked) -> Result<Option<File>, MediaError> {
+        let found = self.store().get(&THUMBNAILS, &thumbnail_key(file.media, asked)).await?;
+        Ok(found.map(|found| of_row(file, asked, found.row)))
+    }
+
+    async fn keep_thumbnail(
+        &self,
+        id: &str,
+        file: &File,
+        asked: Asked,
+        made: thumbnail::Thumbnail,
+    ) -> Result<File, MediaError> {
+        let received = self.keep(made.bytes).await?;
+        let row = ThumbnailRow { object: received.object, content_type: made.content_type.to_owned() };
+        let key = thumbnail_key(file.media, asked);
+        let mut batch = Batch::new();
+        // In the order of what counts more: of a file that is removed meanwhile nothing stays.
+        batch.expect(media_key(id), Expect::Version(file.version), Losing::Rebuild);
+        batch.expect(key.clone(), Expect::Absent, Losing::Done(key.clone()));
+        THUMBNAILS.put(&mut batch, key, &row);
+        received.loose.keep(&mut batch);
+        let Err(error) = self.store().commit(batch).await else { return Ok(of_row(file, asked, row)) };
+        self.discard(&received.loose).await;
+        match error {
+            StoreError::Lost(Losing::Done(_)) => self.made(file, asked).await?.ok_or(MediaError::Contended),
+            StoreError::Lost(Losing::Rebuild) => Err(MediaError::Contended),
+            error => Err(error.into()),
+        }
+    }
+}
+
+fn of_row(file: &File, asked: Asked, row: ThumbnailRow) -> File {
+    let Asked { width, height, fit, animated } = asked;
+    let ThumbnailRow { object, content_type } = row;
+    let tag = format!("{}-{width}x{height}-{fit:?}{}", file.tag, if animated { "-animated" } else { "" });
+    let extension = content_type.rsplit('/').next().unwrap_or_default();
+    let name = Some(format!("thumbnail.{extension}"));
+    File { about: About { content_type, name }, bytes: object.bytes, tag, object, ..file.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::thumbnail::Fit;
+
+    #[test]
+    fn sizes_are_those_of_the_specification() {
+        for ((width, height), expected) in [
+            ((1, 1), (32, 32)),
+            ((32, 33), (96, 96)),
+            ((97, 20), (320, 240)),
+            ((320, 241), (640, 480)),
+            ((800, 600), (800, 600)),
+            ((9_000, 9_000), (800, 600)),
+        ] {
+            let made = step(Asked { width, height, fit: Fit::Crop, animated: true });
+            assert_eq!((made.width, made.height, made.fit, made.animated), (expected.0, expected.1, Fit::Crop, true));
+        }
+    }
+}
