@@ -134,8 +134,7 @@ impl<R: Row + Send + Sync> QueueJob<R> {
             if removing.contains(&found.key) {
                 continue;
             }
-            let mut key = KeyReader::new(&found.key);
-            if let (Some(_), Some(lane)) = (key.u8(), key.u64()) {
+            if let Some(lane) = lane_of(&found.key) {
                 lanes.entry(lane).or_default().push(found);
             }
         }
@@ -254,33 +253,34 @@ impl<R: Row + Send + Sync> QueueJob<R> {
         let mut rest = Some(ScanRange::new(bound(shift.slots.start), bound(shift.slots.end)));
         while let Some(range) = rest.take().filter(|_| !shift.is_ending()) {
             let (lanes, resume) = self.page(&shift.store, &range).await?;
-            let last = lanes.last().map(|(lane, _)| *lane);
             stream::iter(lanes)
                 .map(Ok)
                 .try_for_each_concurrent(limits::QUEUE_LANES_AT_ONCE, |(lane, rows)| async move {
                     self.work(shift, lane, &rows).await
                 })
                 .await?;
-            // What follows in a lane that stands still is not read.
-            let stuck = last.filter(|lane| self.backoff.is_waiting(lane, shift.store.clock().as_ref()));
-            let behind = stuck.map(|lane| self.queue.lane(lane).key().after_prefix());
-            rest = resume.map(|resume| range.resumed(behind.into_iter().fold(resume, Key::max)));
+            rest = resume.map(|resume| range.resumed(self.behind_stuck(shift, resume)));
         }
         Ok(())
+    }
+
+    /// Where the next page begins: what follows in a lane that stands still is not read.
+    fn behind_stuck(&self, shift: &Shift, resume: Key) -> Key {
+        let stuck = lane_of(&resume).filter(|lane| self.backoff.is_waiting(lane, shift.store.clock().as_ref()));
+        stuck.map_or(resume, |lane| self.queue.lane(lane).key().after_prefix())
     }
 
     /// Looks at the lanes of rows that were written under `keys`, and at those whose pause is over.
     async fn at(&self, shift: &Shift, keys: &[Key]) -> Result<(), StoreError> {
         let mut lanes: BTreeSet<u64> = self.backoff.due(shift.store.clock().as_ref()).into_iter().collect();
         for key in keys {
-            let mut parts = KeyReader::new(key);
-            if let (Some(slot), Some(lane)) = (parts.u8(), parts.u64())
-                && shift.slots.contains(&slot)
-            {
+            if let Some(lane) = lane_of(key) {
                 self.floors.lower(lane, key);
                 lanes.insert(lane);
             }
         }
+        // The others are another worker's.
+        lanes.retain(|lane| shift.slots.contains(&slot(*lane, limits::QUEUE_SLOT_KEYS)));
         stream::iter(lanes)
             .map(Ok)
             .try_for_each_concurrent(limits::QUEUE_LANES_AT_ONCE, |lane| self.rest_of(shift, lane))
@@ -310,6 +310,12 @@ impl<R: Row + Send + Sync> QueueJob<R> {
         }
         Ok(())
     }
+}
+
+fn lane_of(key: &Key) -> Option<u64> {
+    let mut parts = KeyReader::new(key);
+    parts.u8()?;
+    parts.u64()
 }
 
 #[async_trait]

@@ -214,6 +214,47 @@ async fn a_lane_that_stands_still_holds_up_no_other() {
     assert_eq!(sending.sent(1), ["a", "b"]);
 }
 
+/// Cannot do anything the first time, and takes its time then.
+#[derive(Default)]
+struct Hesitating {
+    tried: Mutex<Vec<u64>>,
+    handled: Mutex<Vec<u64>>,
+}
+
+#[async_trait]
+impl QueueHandler<Note> for Hesitating {
+    async fn handle(&self, lane: u64, rows: &[Found<Note>], _: &Claim) -> Result<Handled, StoreError> {
+        let is_first = {
+            let mut tried = self.tried.lock().unwrap();
+            let is_first = !tried.contains(&lane);
+            tried.push(lane);
+            is_first
+        };
+        if is_first {
+            return Ok(Handled::Later);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        self.handled.lock().unwrap().push(lane);
+        Ok(Handled::Done { rows: rows.len(), batch: Batch::new() })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_tried_again_is_tried_by_one_worker() {
+    let node = node().await;
+    node.store.set_partitions("test_queue", 8).await.unwrap();
+    let handler = Arc::new(Hesitating::default());
+    node.store.run_queue(&QUEUE, handler.clone());
+    pass(&node.clock, 1_000).await;
+    for lane in 0..8 {
+        node.store.commit(event(lane, "a")).await.unwrap();
+    }
+    pass(&node.clock, 3_000).await;
+    let mut handled = handler.handled.lock().unwrap().clone();
+    handled.sort_unstable();
+    assert_eq!(handled, (0..8).collect::<Vec<_>>());
+}
+
 /// Work that another node's commit made: the bus wakes the worker, and without it the sweep finds the rows.
 #[tokio::test(start_paused = true)]
 async fn another_nodes_rows_are_found_by_hint_or_by_sweep() {
