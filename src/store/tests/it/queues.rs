@@ -243,14 +243,14 @@ impl QueueHandler<Note> for Hesitating {
 async fn what_is_tried_again_is_tried_by_one_worker() {
     let node = node().await;
     node.store.set_partitions("test_queue", 8).await.unwrap();
-    let handler = Arc::new(Hesitating::default());
-    node.store.run_queue(&QUEUE, handler.clone());
+    let hesitating = Arc::new(Hesitating::default());
+    node.store.run_queue(&QUEUE, hesitating.clone());
     pass(&node.clock, 1_000).await;
     for lane in 0..8 {
         node.store.commit(event(lane, "a")).await.unwrap();
     }
     pass(&node.clock, 3_000).await;
-    let mut handled = handler.handled.lock().unwrap().clone();
+    let mut handled = hesitating.handled.lock().unwrap().clone();
     handled.sort_unstable();
     assert_eq!(handled, (0..8).collect::<Vec<_>>());
 }
