@@ -14,6 +14,7 @@ pub mod directory;
 pub mod e2ee;
 pub mod engine;
 pub mod ephemeral;
+pub mod images;
 pub mod media;
 pub mod own_data;
 pub mod postgres;

@@ -19,9 +19,6 @@ pub const PICTURE_BYTES: usize = 32 * 1024 * 1024;
 pub const PICTURE_UPLOAD_STREAMS: usize = 4;
 /// Thumbnails that one node makes at one time: each takes a processor for some 100 ms, and the memory of a decoded picture.
 pub const THUMBNAIL_MAKING_THREADS: usize = 2;
-/// Width and height of thumbnails, in pixels: those that the specification lists. Nobody gets another size, so there are only so many of a
-/// file.
-pub const THUMBNAIL_PIXELS_STEPS: [(u32, u32); 5] = [(32, 32), (96, 96), (320, 240), (640, 480), (800, 600)];
 /// Characters of the id of a file, 5.95 bits each: nobody guesses one.
 pub const MEDIA_ID_CHARS: usize = 32;
 /// Bytes of the id of a file in a request; ours have fewer.

@@ -13,14 +13,6 @@ use crate::{
     thumbnail::{self, Asked},
 };
 
-/// What is made where this is asked for: the smallest of the sizes of the specification that is not smaller, or the largest.
-fn step(asked: Asked) -> Asked {
-    let all = limits::THUMBNAIL_PIXELS_STEPS;
-    let fits = |(width, height): &&(u32, u32)| *width >= asked.width && *height >= asked.height;
-    let (width, height) = all.iter().find(fits).or(all.last()).copied().unwrap_or((asked.width, asked.height));
-    Asked { width, height, ..asked }
-}
-
 impl Media {
     /// A thumbnail of the file with this id, in a size that is not smaller than asked for where there is one. Waits as [`Self::file`].
     ///
@@ -28,7 +20,7 @@ impl Media {
     /// `NotFound`, `NotYetUploaded`, `NoThumbnail`.
     pub async fn thumbnail(&self, id: &str, who: Who, asked: Asked, wait_ms: u64) -> Result<File, MediaError> {
         let file = self.file(id, who, wait_ms).await?;
-        let asked = step(asked);
+        let asked = asked.listed();
         if let Some(made) = self.made(&file, asked).await? {
             return Ok(made);
         }
@@ -92,25 +84,4 @@ fn of_row(file: &File, asked: Asked, row: ThumbnailRow) -> File {
     let extension = content_type.rsplit('/').next().unwrap_or_default();
     let name = Some(format!("thumbnail.{extension}"));
     File { about: About { content_type, name }, bytes: object.bytes, tag, object, ..file.clone() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::thumbnail::Fit;
-
-    #[test]
-    fn sizes_are_those_of_the_specification() {
-        for ((width, height), expected) in [
-            ((1, 1), (32, 32)),
-            ((32, 33), (96, 96)),
-            ((97, 20), (320, 240)),
-            ((320, 241), (640, 480)),
-            ((800, 600), (800, 600)),
-            ((9_000, 9_000), (800, 600)),
-        ] {
-            let made = step(Asked { width, height, fit: Fit::Crop, animated: true });
-            assert_eq!((made.width, made.height, made.fit, made.animated), (expected.0, expected.1, Fit::Crop, true));
-        }
-    }
 }
