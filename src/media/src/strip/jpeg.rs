@@ -1,9 +1,9 @@
 //! JPEG (ITU-T T.81; JFIF, T.871; Exif 2.32).
 //!
-//! | kept as it is | tables, frame header, scans with all that stands between their bytes; ICC profile (APP2) |
-//! | kept, cut to what is specified | JFIF (APP0, without its thumbnail), Adobe (APP14, which decides the colours) |
-//! | made anew | EXIF (APP1) with the orientation alone, where there is one |
-//! | gone | every other APPn (EXIF, XMP, MPF, JFXX, Photoshop, FlashPix, JUMBF, makers' own), comments, bytes between segments, all that follows the end |
+//! Kept as they are: tables, frame header, scans with all that stands between their bytes, the ICC profile (APP2). Kept, cut to what is
+//! specified: JFIF (APP0, without its small picture), Adobe (APP14, which decides the colours). Made anew: EXIF (APP1) with the orientation
+//! alone, where there is one. Gone: every other application segment (EXIF, XMP, MPF, JFXX, Photoshop's, JUMBF, makers' own), comments, bytes
+//! between segments, all that follows the end.
 
 use std::ops::Range;
 

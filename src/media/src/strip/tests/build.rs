@@ -59,7 +59,7 @@ fn frame(width: u32, height: u32, n: u32) -> RgbaImage {
 }
 
 /// A chunk of a PNG.
-pub(crate) fn chunk(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+pub(crate) fn chunk(name: &[u8], content: &[u8]) -> Vec<u8> {
     let named = [name, content].concat();
     let length = u32::try_from(content.len()).unwrap();
     [&length.to_be_bytes()[..], &named, &crc32fast::hash(&named).to_be_bytes()].concat()
@@ -114,7 +114,7 @@ pub(crate) fn apng(width: u32, height: u32, frames: u32) -> Vec<u8> {
 }
 
 /// A chunk of a WebP.
-pub(crate) fn riff(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+pub(crate) fn riff(name: &[u8], content: &[u8]) -> Vec<u8> {
     let length = u32::try_from(content.len()).unwrap();
     let filler: &[u8] = if content.len() % 2 == 1 { &[0] } else { &[] };
     [name, &length.to_le_bytes()[..], content, filler].concat()
@@ -228,7 +228,7 @@ impl Tiff {
 }
 
 /// A colour profile, or what looks like one from outside.
-pub(crate) fn profile(space: &[u8; 4]) -> Vec<u8> {
+pub(crate) fn profile(space: &[u8]) -> Vec<u8> {
     let mut profile = vec![0; 132];
     profile[3] = 132;
     profile[12..16].copy_from_slice(b"mntr");

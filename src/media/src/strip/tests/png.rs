@@ -18,7 +18,7 @@ fn picture() -> Vec<u8> {
     png(&DynamicImage::ImageRgba8(half_transparent(12, 8)))
 }
 
-fn secret(name: &[u8; 4], start: &[u8]) -> Vec<u8> {
+fn secret(name: &[u8], start: &[u8]) -> Vec<u8> {
     chunk(name, &[start, SECRET].concat())
 }
 

@@ -6,7 +6,7 @@ use super::{Tree, assert_caught, assert_passes, assert_tidy, source};
 const UNITS: [&str; 9] = ["BYTES", "KIB", "MS", "S", "DAYS", "CHARS", "BITS", "BITS_PER_KEY", "PERCENT"];
 
 /// What a bound's name says when it counts: the things that are counted.
-const COUNTED: [&str; 40] = [
+const COUNTED: [&str; 42] = [
     "ATTEMPTS",
     "BATCHES",
     "CHANGES",
@@ -19,6 +19,7 @@ const COUNTED: [&str; 40] = [
     "EVENTS",
     "EXTREMITIES",
     "FILES",
+    "FRAMES",
     "GROUPS",
     "HASHES",
     "HEROES",
@@ -31,6 +32,7 @@ const COUNTED: [&str; 40] = [
     "PAGES",
     "PAIRS",
     "PASSES",
+    "PIXELS",
     "POSITIONS",
     "REBUILDS",
     "REQUESTS",
