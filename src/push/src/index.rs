@@ -64,6 +64,8 @@ struct Part {
     senders: HashMap<String, Vec<u64>>,
     ignorers: Vec<u64>,
     always: Vec<u64>,
+    /// Users by class: an event asks for all of one, and to look at each member for that is slow.
+    classes: HashMap<u64, Vec<u64>>,
 }
 
 /// See the module.
@@ -161,6 +163,7 @@ impl Part {
         for (user, member) in &members {
             let (user, Some(member)) = (*user, member) else { continue };
             part.ids.insert(member.user_id.clone(), user);
+            part.classes.entry(member.class).or_default().push(user);
             words.extend(member.words.iter().map(|(word, alone)| (word.clone(), user, *alone)));
             for trigger in member.own.iter().flat_map(|own| &own.triggers) {
                 if let Trigger::Sender(sender) = trigger {
@@ -177,6 +180,10 @@ impl Part {
         part.words = Words::new(&words)?;
         part.members = members;
         Ok(part)
+    }
+
+    fn of_class(&self, class: u64) -> &[u64] {
+        self.classes.get(&class).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Adds whom an event may concern.
@@ -202,11 +209,13 @@ impl Index {
         self.recent.members.get(&user).or_else(|| self.base.members.get(&user))?.as_ref()
     }
 
-    /// All members, each with the class.
-    pub(crate) fn classes(&self) -> impl Iterator<Item = (u64, u64)> {
+    /// The members of `class`.
+    pub(crate) fn of_class(&self, class: u64) -> impl Iterator<Item = u64> {
         let recent = &self.recent.members;
-        let base = self.base.members.iter().filter(|(user, _)| !recent.contains_key(*user));
-        recent.iter().chain(base).filter_map(|(user, member)| Some((*user, member.as_ref()?.class)))
+        // Mostly nobody has changed lately.
+        let has_changed = |user: &&u64| !recent.is_empty() && recent.contains_key(*user);
+        let base = self.base.of_class(class).iter().filter(move |user| !has_changed(user));
+        self.recent.of_class(class).iter().chain(base).copied()
     }
 
     /// Members to whom an event may be something else than to their class.
@@ -323,7 +332,14 @@ mod tests {
         assert_eq!(after.recent.members.len(), 2);
         assert_eq!(found(&after, "user7, name8 and user3000", &["@user9:x"]), [8, 9, 3_000]);
         assert_eq!(found(&after, "", &["@user7:x", "@user3000:x"]), [3_000]);
+        let of_class = |index: &Index| index.of_class(0).collect::<BTreeSet<u64>>();
+        assert_eq!(of_class(&after), (0..2_000).filter(|user| *user != 7).chain([3_000]).collect());
+        let (_, mut other, _) = row(8, true);
+        other.class = 5;
+        let moved = after.with(vec![(UserId::parse("@user8:x").unwrap(), other, None)]).unwrap();
+        assert_eq!((moved.of_class(5).collect::<Vec<_>>(), of_class(&moved).contains(&8)), (vec![8], false));
         let back = after.with(vec![row(7, true)]).unwrap();
+        assert!(of_class(&back).contains(&7));
         assert_eq!(found(&back, "name7", &["@user7:x"]), [7]);
         let many = (4_000..4_000 + limits::INDEX_RECENT_USERS as u64).map(|user| row(user, true)).collect();
         let many = back.with(many).unwrap();

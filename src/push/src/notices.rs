@@ -3,7 +3,7 @@
 //! It is read from the row that the event's commit wrote, so whoever counts an event is told of it, on whatever node and however much
 //! later, and nobody else. No rule is evaluated again.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
 
 use ruma::{RoomId, push::Action};
 use serde_json::{Map, Value};
@@ -79,19 +79,16 @@ impl Notified {
     /// once, and no row is read.
     #[must_use]
     pub fn users(&self) -> Vec<u64> {
-        let mut by_class: HashMap<u64, bool> = HashMap::new();
         let mut users: Vec<u64> = self.invited.iter().map(|(user, _)| *user).collect();
         let Some(event) = &self.event else { return users };
-        let told: HashMap<u64, Outcome> = event.users.iter().map(|(user, verdict)| (*user, verdict.outcome)).collect();
-        for (user, class) in self.index.classes() {
-            let is_due = match told.get(&user) {
-                Some(outcome) => *outcome != Outcome::Silent,
-                None => *by_class.entry(class).or_insert_with(|| event.classes.iter().any(|(of, _)| *of == class)),
-            };
-            if is_due && user != event.sender {
-                users.push(user);
-            }
+        let by_itself: HashSet<u64> = event.users.iter().map(|(user, _)| *user).collect();
+        for (class, _) in &event.classes {
+            let of_class = self.index.of_class(*class);
+            users.extend(of_class.filter(|user| by_itself.is_empty() || !by_itself.contains(user)));
         }
+        let told = event.users.iter().filter(|(_, verdict)| verdict.outcome != Outcome::Silent);
+        users.extend(told.map(|(user, _)| *user).filter(|user| self.index.member(*user).is_some()));
+        users.retain(|user| *user != event.sender);
         users
     }
 }
