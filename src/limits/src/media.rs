@@ -15,6 +15,8 @@ pub const FILE_BYTES: u64 = 100 * 1024 * 1024;
 pub const USER_TOTAL_BYTES: u64 = 20 * 1024 * 1024 * 1024;
 /// Bytes of a picture that is held in memory to take out what it says about its making. A camera's have 15 MB. Larger ones are refused.
 pub const PICTURE_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes that tell whether a file is a picture, whatever it is called.
+pub const FILE_START_BYTES: usize = 16;
 /// Pictures on one node whose metadata are taken out at one time: with [`PICTURE_BYTES`], twice over, what they take of its memory.
 pub const PICTURE_UPLOAD_STREAMS: usize = 4;
 /// Thumbnails that one node makes at one time: each takes a processor for some 100 ms, and the memory of a decoded picture.

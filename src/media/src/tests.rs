@@ -8,6 +8,8 @@ use wardstead_engine_memory::MemoryEngine;
 use wardstead_limits::{ManualClock, media as limits};
 use wardstead_store::{Store, testing};
 
+mod pictures;
+
 use crate::{
     About, Media, MediaConfig, MediaError, Who,
     objects::{MediaKeys, Objects},

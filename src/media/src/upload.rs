@@ -84,19 +84,21 @@ impl Media {
     }
 
     /// Writes what `body` brings into an object of its own.
-    pub(crate) async fn receive<E>(&self, about: &About, body: impl Body<E>) -> Result<Received, MediaError> {
-        let is_picture = self.0.config.strip && about.essence().starts_with("image/");
+    pub(crate) async fn receive<E>(&self, about: &About, mut body: impl Body<E>) -> Result<Received, MediaError> {
+        let start = start(&mut body).await?;
+        let is_picture = about.essence().starts_with("image/") || strip::may_be_picture(&start);
+        let is_picture = self.0.config.strip && is_picture;
         let limit = Duration::from_millis(limits::UPLOAD_MS);
         if is_picture {
             let permit = self.0.pictures.acquire().await.map_err(|_| MediaError::Contended)?;
-            let collecting = tokio::time::timeout(limit, self.picture(about, body));
+            let collecting = tokio::time::timeout(limit, self.picture(about, start, body));
             let picture = collecting.await.map_err(|_| MediaError::Interrupted)??;
             let received = self.keep(picture).await;
             drop(permit);
             return received;
         }
         let (loose, mut writer) = self.begin().await?;
-        let copying = tokio::time::timeout(limit, self.copy(&mut writer, body));
+        let copying = tokio::time::timeout(limit, self.copy(&mut writer, start, body));
         match copying.await.unwrap_or(Err(MediaError::Interrupted)) {
             Ok(()) => self.finish(loose, writer).await,
             Err(error) => {
@@ -143,25 +145,29 @@ impl Media {
         }
     }
 
-    async fn copy<E>(&self, writer: &mut Writer, mut body: impl Body<E>) -> Result<(), MediaError> {
-        while let Some(piece) = next(&mut body).await? {
+    async fn copy<E>(&self, writer: &mut Writer, start: Bytes, mut body: impl Body<E>) -> Result<(), MediaError> {
+        let mut next_piece = Some(start);
+        while let Some(piece) = next_piece {
             if writer.bytes() + piece.len() as u64 > self.0.config.file_bytes {
                 return Err(MediaError::TooLarge(self.0.config.file_bytes));
             }
             writer.write(&piece).await?;
+            next_piece = next(&mut body).await?;
         }
         Ok(())
     }
 
     /// A picture without its metadata.
-    async fn picture<E>(&self, about: &About, mut body: impl Body<E>) -> Result<Bytes, MediaError> {
+    async fn picture<E>(&self, about: &About, start: Bytes, mut body: impl Body<E>) -> Result<Bytes, MediaError> {
         let most = self.0.config.file_bytes.min(limits::PICTURE_BYTES as u64);
         let mut whole = BytesMut::new();
-        while let Some(piece) = next(&mut body).await? {
+        let mut next_piece = Some(start);
+        while let Some(piece) = next_piece {
             if (whole.len() + piece.len()) as u64 > most {
                 return Err(MediaError::TooLarge(most));
             }
             whole.extend_from_slice(&piece);
+            next_piece = next(&mut body).await?;
         }
         let (essence, whole) = (about.essence(), whole.freeze());
         let stripping = tokio::task::spawn_blocking(move || strip::strip(&essence, whole));
@@ -286,6 +292,16 @@ impl Media {
         of_server.put(batch);
         self.leave(batch, found.row.object.name).await
     }
+}
+
+/// The first pieces, with as many bytes as tell what a file is, if it has them.
+async fn start<E>(body: &mut impl Body<E>) -> Result<Bytes, MediaError> {
+    let mut start = Bytes::new();
+    while start.len() < limits::FILE_START_BYTES {
+        let Some(piece) = next(body).await? else { break };
+        start = if start.is_empty() { piece } else { [start, piece].concat().into() };
+    }
+    Ok(start)
 }
 
 /// The next piece of an upload that goes on.

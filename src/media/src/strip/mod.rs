@@ -77,6 +77,13 @@ pub fn strip(content_type: &str, bytes: Bytes) -> Result<Stripped, Refused> {
     Ok(Stripped { bytes: stripped, kind })
 }
 
+/// Whether a file that begins with this (16 bytes tell) may be a picture that [`strip`] would change or refuse. A file in 16 million
+/// may without being one.
+#[must_use]
+pub fn may_be_picture(start: &[u8]) -> bool {
+    start.starts_with(b"\xff\xd8\xff") || Kind::of("", start) != Kind::Other
+}
+
 /// The picture in a file of this kind; `None` where it is no picture.
 pub(crate) fn read(kind: Kind, bytes: &[u8]) -> Result<Option<Picture<'_>>, Refused> {
     match kind {
