@@ -23,6 +23,7 @@ pub mod push;
 pub mod pushers;
 pub mod rates;
 pub mod rooms;
+pub mod sliding;
 pub mod store;
 pub mod sync;
 pub mod wardstead;

@@ -64,7 +64,7 @@ pub use receipts::{Marks, Receipt, ReceiptMark, Receipts};
 pub use report::Complaint;
 pub use send::Draft;
 pub use signing::{Keyring, Rotated, SigningKey};
-pub use sync::{LastMoved, MembershipMove, StateAt, Summary, UserRoom};
+pub use sync::{Face, LastMoved, MembershipMove, StateAt, Summary, UserRoom};
 pub use tables::Status;
 pub use typing::{RoomTyping, Typing};
 pub use upgrade::{GoesAlong, Mover};

@@ -6,7 +6,7 @@
 //! resolves. The way of news: the tail reads the journal, moves the change window and wakes the users concerned.
 //!
 //! A table's owner is the only part that names it. Numbers of tables: store 0x010–0x01f, accounts 0x020–0x03f, rooms
-//! 0x040–0x07f, identity 0x080–0x08f, e2ee 0x0a0–0x0bf, directory 0x0c0–0x0cf, media 0x0d0–0x0df, push
+//! 0x040–0x07f, identity 0x080–0x08f, sync 0x090–0x097, e2ee 0x0a0–0x0bf, directory 0x0c0–0x0cf, media 0x0d0–0x0df, push
 //! 0x0e0–0x0ff.
 
 mod commit;
@@ -47,7 +47,7 @@ pub use nodes::Node;
 pub use notify::{Audience, Listener, Woken};
 pub use store::{Status, Store};
 pub use table::{Found, Row, Table};
-pub use token::{PageToken, SyncToken, TimelineToken, Token, TokenCodec, TokenError};
+pub use token::{PageToken, SlidingPos, SyncToken, TimelineToken, Token, TokenCodec, TokenError};
 pub use watch::Watcher;
 pub use window::Changes;
 pub use work::{Claim, Fired, Handled, Queue, QueueHandler, TimerHandler, Timers};

@@ -28,6 +28,19 @@ pub struct SyncToken {
     pub device: u64,
     /// Where the to-device section was cut by its page.
     pub to_device: Option<Position>,
+    /// Of a sliding sync: which answer it is the token of. Of what was sent up to its position that answer's connection knows.
+    pub sliding: Option<SlidingPos>,
+}
+
+/// An answer of a sliding sync.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SlidingPos {
+    /// The run of a connection, from an answer without a token on.
+    pub run: u64,
+    /// Its number, which grows along the run.
+    pub number: u64,
+    /// Tells it from others with the same number.
+    pub id: u64,
 }
 
 /// A place between two events of a room's timeline: just after the event with this timeline key.
@@ -71,6 +84,7 @@ pub const PAGE_KEY_BYTES: usize = 72;
 
 const FORMAT: u8 = 1;
 const MAC_BYTES: usize = 8;
+const SLIDING_BYTES: usize = size_of::<[u64; 3]>();
 
 /// Writes and reads tokens. Every node of an installation has the same key.
 #[derive(Clone)]
@@ -166,6 +180,11 @@ fn write_sync(token: &SyncToken) -> Vec<u8> {
     if let Some(position) = token.to_device {
         bytes.extend_from_slice(&position.0.to_be_bytes());
     }
+    if let Some(SlidingPos { run, number, id }) = token.sliding {
+        for number in [run, number, id] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
+    }
     bytes
 }
 
@@ -214,9 +233,15 @@ impl Reader<'_> {
             presence_s: self.u32()?,
             user: self.u64()?,
             device: self.u64()?,
-            to_device: if self.0.is_empty() { None } else { Some(Position(self.u64()?)) },
+            // The lengths tell the two apart.
+            to_device: if self.0.len().is_multiple_of(SLIDING_BYTES) { None } else { Some(Position(self.u64()?)) },
+            sliding: if self.0.is_empty() { None } else { Some(self.sliding()?) },
         };
         self.end(token)
+    }
+
+    fn sliding(&mut self) -> Result<SlidingPos, TokenError> {
+        Ok(SlidingPos { run: self.u64()?, number: self.u64()?, id: self.u64()? })
     }
 
     fn timeline(mut self) -> Result<TimelineToken, TokenError> {
@@ -234,7 +259,7 @@ impl Reader<'_> {
 mod tests {
     use super::*;
 
-    fn tokens() -> [Token; 4] {
+    fn tokens() -> [Token; 6] {
         let sync = SyncToken {
             epoch: u32::MAX,
             position: Position(u64::MAX),
@@ -244,10 +269,14 @@ mod tests {
             user: u64::MAX,
             device: 5,
             to_device: None,
+            sliding: None,
         };
+        let sliding = Some(SlidingPos { run: u64::MAX, number: 1, id: u64::MAX });
         [
             Token::Sync(sync),
             Token::Sync(SyncToken { to_device: Some(Position(7)), ..sync }),
+            Token::Sync(SyncToken { sliding, ..sync }),
+            Token::Sync(SyncToken { to_device: Some(Position(7)), sliding, ..sync }),
             Token::Timeline(TimelineToken { room: 1, depth: u64::MAX, order: i64::MIN }),
             Token::Page(PageToken { list: 9, key: vec![255; PAGE_KEY_BYTES] }),
         ]
@@ -256,7 +285,7 @@ mod tests {
     #[test]
     fn round_trips_within_the_length_and_with_distinct_prefixes() {
         let codec = TokenCodec::new(&[1; 32]);
-        for (token, prefix) in tokens().iter().zip(['s', 's', 't', 'p']) {
+        for (token, prefix) in tokens().iter().zip(['s', 's', 's', 's', 't', 'p']) {
             let text = codec.write(token);
             assert!(text.starts_with(prefix) && text.len() <= limits::TOKEN_CHARS, "{text}");
             assert_eq!(codec.read(&text).as_ref(), Ok(token));
@@ -286,7 +315,7 @@ mod tests {
     #[test]
     fn a_timeline_token_is_no_sync_token() {
         let codec = TokenCodec::new(&[1; 32]);
-        let [_, _, timeline, page] = tokens();
+        let [.., timeline, page] = tokens();
         assert_eq!(codec.read_sync(&codec.write(&timeline)), Err(TokenError));
         assert_eq!(codec.read_sync(&codec.write(&page)), Err(TokenError));
     }

@@ -40,7 +40,7 @@ pub(crate) struct News {
 
 impl News {
     /// Everything may have.
-    const ALL: Self = Self { events: true, receipts: true };
+    pub(crate) const ALL: Self = Self { events: true, receipts: true };
 }
 
 /// A user's membership over a range of positions.
@@ -56,7 +56,7 @@ pub(crate) struct Stay {
 
 impl Stay {
     /// In the room, and nothing happened to that.
-    const UNMOVED: Self = Self { began_inside: true, throughout: true, left: None };
+    pub(crate) const UNMOVED: Self = Self { began_inside: true, throughout: true, left: None };
 
     /// Outside, and nothing happened to that.
     const OUTSIDE: Self = Self { began_inside: false, throughout: false, left: None };
@@ -131,7 +131,7 @@ impl Syncer {
     /// The rows themselves say whether the user's log has to be read: a change of membership moves the row's position, and is
     /// an event of the room, so that the room is a candidate. The journal's entry for the user says it too, but a tail that
     /// stands between the two entries of one commit has not seen that one yet.
-    async fn as_of(
+    pub(crate) async fn as_of(
         &self,
         user: u64,
         range: Range,

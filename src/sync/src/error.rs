@@ -11,6 +11,9 @@ pub enum SyncError {
     /// `since`, or another token of a sync, was not issued by this server, or not to this user where that matters.
     #[error("that is no token of a sync, or not yours")]
     Since,
+    /// Nothing is known of the connection of a sliding sync with this token: it begins anew.
+    #[error("nothing is known of that connection any more")]
+    UnknownPos,
     /// The session ended while the client waited.
     #[error(transparent)]
     Session(#[from] AuthError),

@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
-use ruma::{RoomId, UserId};
+use ruma::{OwnedUserId, RoomId, UserId};
 use serde::{Deserialize, de::Error as _};
 use serde_json::value::RawValue;
 use wardstead_accounts::{Ignored, Unwelcome};
 use wardstead_limits::{rooms, sync as limits};
 use wardstead_rooms::{Asked, Event, EventFilter};
 
-use crate::shape::Shape;
+use crate::{shape::Shape, sliding::Wants};
 
 /// A filter as a client states it. The default one lets everything pass.
 #[derive(Clone, Debug, Default)]
@@ -82,6 +82,8 @@ pub(crate) struct Filter {
     ignoring: Option<Arc<EventFilter>>,
     /// The user wants no invitations.
     blocks_invitations: bool,
+    /// The state that a sliding sync wants.
+    wants: Option<Arc<Wants>>,
 }
 
 /// Members that are wanted of a room's state.
@@ -100,7 +102,18 @@ impl Filter {
         let federation = definition.event_format == EventFormat::Federation;
         let shape = Shape::new(definition.event_fields.as_deref(), federation);
         let own = (definition.account_data.passes_sender(user), definition.room.account_data.passes_sender(user));
-        Self { definition, shape, own, ignored: Ignored::default(), ignoring: None, blocks_invitations: false }
+        let ignored = Ignored::default();
+        Self { definition, shape, own, ignored, ignoring: None, blocks_invitations: false, wants: None }
+    }
+
+    /// The same for a room of which this state is wanted.
+    pub(crate) fn wanting(&self, wants: Wants) -> Self {
+        Self { wants: Some(Arc::new(wants)), ..self.clone() }
+    }
+
+    /// Users whose members are wanted, whoever is shown.
+    pub(crate) fn named_members(&self) -> Vec<OwnedUserId> {
+        self.wants.as_ref().map(|wants| wants.members()).unwrap_or_default()
     }
 
     /// From now on for a user who wants to hear nothing from these.
@@ -168,7 +181,10 @@ impl Filter {
 
     /// Whether a state section shows an event.
     pub(crate) fn state(&self, event: &Event) -> bool {
-        self.definition.room.state.passes(event)
+        match &self.wants {
+            Some(wants) => wants.passes(event),
+            None => self.definition.room.state.passes(event),
+        }
     }
 
     /// Which members a state section shows. Only the filter of state asks for fewer (Client-Server API, GET sync).

@@ -68,7 +68,9 @@ impl Syncer {
         let own = (wanted.state == StateTold::All).then_some(&*wanted.by.user_id);
         let told =
             |user: &&UserId| !state.iter().any(|event| event.is_state(&TimelineEventType::RoomMember, user.as_str()));
-        let users: Vec<&UserId> = senders.chain(moved).chain(heroes).chain(own).filter(told).collect();
+        let named = if wanted.state == StateTold::All { wanted.filter.named_members() } else { Vec::new() };
+        let named = named.iter().map(|user| &**user);
+        let users: Vec<&UserId> = senders.chain(moved).chain(heroes).chain(own).chain(named).filter(told).collect();
         let has = |short| wanted.state == StateTold::SinceToken && lazy.has.contains(&short);
         state.extend(self.rooms.members_among(sight, snapshot, users.into_iter(), has).await?);
         Ok(())

@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use wardstead_accounts::{Names, PresenceOf, PresenceState};
 use wardstead_e2ee::KeyCounts;
-use wardstead_rooms::Receipt;
+use wardstead_engine::Position;
+use wardstead_rooms::{Receipt, Seen};
 
 use crate::{
     DeviceLists,
@@ -103,6 +104,11 @@ pub(crate) struct EphemeralEvents {
 impl EphemeralEvents {
     pub(crate) fn is_empty(&self) -> bool {
         self.events.is_empty()
+    }
+
+    /// The first event, as JSON.
+    pub(crate) fn first(&self) -> Result<Option<Box<RawValue>>, serde_json::Error> {
+        self.events.first().map(serde_json::value::to_raw_value).transpose()
     }
 
     /// Adds who types.
@@ -211,7 +217,38 @@ pub(crate) struct Timeline {
     pub(crate) limited: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) prev_batch: Option<String>,
+    /// Of each of the events, in their order.
+    #[serde(skip)]
+    pub(crate) arrived: Vec<Arrived>,
 }
+
+/// What is known of an event beside its JSON.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrived {
+    pub(crate) position: Position,
+    /// It is what a room is looked at for (MSC4186, `bump_stamp`).
+    pub(crate) bumps: bool,
+}
+
+impl Arrived {
+    pub(crate) fn of(event: &Seen) -> Self {
+        let event_type = event.event_type.to_string();
+        Self { position: event.position, bumps: BUMPING.contains(&event_type.as_str()) }
+    }
+}
+
+/// Types of events that move a room up (MSC4186, `bump_stamp`), with the names that polls and beacons had before.
+pub(crate) const BUMPING: [&str; 9] = [
+    "m.room.create",
+    "m.room.message",
+    "m.room.encrypted",
+    "m.sticker",
+    "m.call.invite",
+    "m.poll.start",
+    "org.matrix.msc3381.poll.start",
+    "m.beacon_info",
+    "org.matrix.msc3672.beacon_info",
+];
 
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Events {
@@ -250,6 +287,11 @@ impl State {
             StateName::After => Self::After(events),
             StateName::AfterUnstable => Self::AfterUnstable(events),
         }
+    }
+
+    pub(crate) fn into_events(self) -> Vec<Box<RawValue>> {
+        let (Self::Before(events) | Self::After(events) | Self::AfterUnstable(events)) = self;
+        events.events
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -12,7 +12,7 @@ use crate::{
     filter::Filter,
     lazy::Lazy,
     merged::Ends,
-    response::{State, StateName, Summary, Timeline},
+    response::{Arrived, State, StateName, Summary, Timeline},
 };
 
 /// What is asked of a room.
@@ -63,6 +63,8 @@ pub(crate) enum Stretch {
     Since,
     /// Its end, whenever it arrived.
     Tail,
+    /// The same, for a client that was in the room all the time and had fewer events of it.
+    Longer,
     /// The user's own member event alone: the user was never in the room.
     Own,
 }
@@ -125,7 +127,8 @@ impl Syncer {
         }
         let oldest = slice.oldest.map(|key| self.rooms.prev_batch(wanted.room.short, key));
         let (state, events) = self.shown(wanted, &state, &slice.events).await?;
-        let timeline = Timeline { events, limited: slice.more, prev_batch: oldest };
+        let arrived = slice.events.iter().rev().map(|(event, _)| Arrived::of(event)).collect();
+        let timeline = Timeline { events, limited: slice.more, prev_batch: oldest, arrived };
         Ok(Section { timeline, state: State::new(wanted.state_name, state), summary })
     }
 
@@ -139,7 +142,7 @@ impl Syncer {
             Stretch::Throughout | Stretch::Since => {
                 self.rooms.timeline_range(room, *since, *upto, asked, sight).await?
             }
-            Stretch::Tail => {
+            Stretch::Tail | Stretch::Longer => {
                 let mut slice = if wanted.joined {
                     self.rooms.timeline_tail(room, *upto, asked, sight).await?
                 } else {
@@ -149,7 +152,7 @@ impl Syncer {
                 // Who came back is shown events again. `limited` says that they do not follow what the client has.
                 let sent_before =
                     |(event, then): &(Seen, Membership)| event.position <= *since && *then == Membership::Join;
-                slice.more |= slice.events.iter().any(sent_before);
+                slice.more |= wanted.timeline == Stretch::Tail && slice.events.iter().any(sent_before);
                 // Who came has not seen the room without this filter: the timeline does not begin at the room's beginning.
                 slice.more |= slice.filtered && *since > Position::ZERO;
                 slice

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How one room appears.
-enum Shown {
+pub(crate) enum Shown {
     Joined(JoinedRoom),
     Invited(InvitedRoom),
     Knocked(KnockedRoom),
@@ -35,17 +35,26 @@ enum Shown {
 
 /// What all rooms of an answer have in common.
 #[derive(Clone, Copy)]
-struct Answer<'a> {
-    by: &'a Session,
-    filter: &'a Filter,
+pub(crate) struct Answer<'a> {
+    pub(crate) by: &'a Session,
+    pub(crate) filter: &'a Filter,
     /// Events of one timeline, and rows to look at for them.
-    limit: usize,
-    scan: usize,
+    pub(crate) limit: usize,
+    pub(crate) scan: usize,
     /// Receipts of one room.
-    receipts: usize,
-    upto: Position,
-    state_name: StateName,
-    lazy: Option<&'a Lazy>,
+    pub(crate) receipts: usize,
+    pub(crate) upto: Position,
+    pub(crate) state_name: StateName,
+    pub(crate) lazy: Option<&'a Lazy>,
+}
+
+/// What is told of a room once more, whether something happened in it or not.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Again {
+    /// All of its state.
+    pub(crate) state: bool,
+    /// The end of its timeline.
+    pub(crate) timeline: bool,
 }
 
 impl<'a> Answer<'a> {
@@ -134,14 +143,15 @@ impl Syncer {
         let changed = changed.into_iter().map(|changed| (own.room(changed.room.room), changed)).zip(named);
         let shown = stream::iter(changed).map(|((own, changed), room)| async move {
             let room_id = changed.room.room_id.clone();
-            Ok((room_id, self.changed_room(answer, range.since, full_state, changed, room, own).await?))
+            let again = Again { state: full_state, timeline: false };
+            Ok((room_id, self.changed_room(answer, range.since, again, changed, room, own).await?))
         });
         let rooms = shown.buffered(limits::ROOMS_AT_ONCE).try_fold(Rooms::default(), add).await?;
         let members = lazy.map(Lazy::into_told).unwrap_or_default();
         Ok(Sections { rooms, account_data, members, ..Sections::default() })
     }
 
-    async fn named(&self, rooms: &[UserRoom]) -> Result<Vec<Arc<Room>>, SyncError> {
+    pub(crate) async fn named(&self, rooms: &[UserRoom]) -> Result<Vec<Arc<Room>>, SyncError> {
         let ids: Vec<u64> = rooms.iter().map(|room| room.room).collect();
         let mut named = Vec::with_capacity(ids.len());
         for ids in ids.chunks(GET_KEYS) {
@@ -150,7 +160,7 @@ impl Syncer {
         Ok(named)
     }
 
-    async fn initial_room(
+    pub(crate) async fn initial_room(
         &self,
         answer: Answer<'_>,
         members_since: Position,
@@ -192,11 +202,11 @@ impl Syncer {
         }
     }
 
-    async fn changed_room(
+    pub(crate) async fn changed_room(
         &self,
         answer: Answer<'_>,
         since: Position,
-        full_state: bool,
+        again: Again,
         changed: ChangedRoom,
         room: Arc<Room>,
         mut own: OwnRoomNews,
@@ -209,8 +219,10 @@ impl Syncer {
         let joined = user_room.membership == Membership::Join;
         let left = stay.left.unwrap_or_default();
         let (timeline, state) = match (joined, stay) {
-            (true, Stay { throughout: true, .. }) if full_state => (Stretch::Throughout, StateTold::All),
-            (true, Stay { throughout: true, .. }) => (Stretch::Throughout, StateTold::SinceToken),
+            (true, Stay { throughout: true, .. }) => {
+                let timeline = if again.timeline { Stretch::Longer } else { Stretch::Throughout };
+                (timeline, if again.state { StateTold::All } else { StateTold::SinceToken })
+            }
             // Who went and came back may not see what happened meanwhile, and the state may have changed in that.
             (true, Stay { began_inside: true, .. }) => (Stretch::Since, StateTold::All),
             (false, Stay { began_inside: true, .. }) => (Stretch::Since, StateTold::SinceToken),
@@ -254,7 +266,7 @@ impl Syncer {
                     own = self.own_of_room(by, wanted.room.short, upto, filter).await?;
                 }
                 let section = if news.events { Some(self.section(&wanted).await?) } else { None };
-                self.joined(answer, &wanted, section, own, full_state).await
+                self.joined(answer, &wanted, section, own, again.state || again.timeline).await
             }
             Membership::Invite | Membership::Knock => self.asked_in(&wanted.room, user_room).await,
             Membership::Leave | Membership::Ban => self.left(&wanted, own).await,

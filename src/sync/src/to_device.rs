@@ -16,7 +16,7 @@ use crate::{SyncError, Syncer};
 /// The section of an answer.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct ToDevice {
-    events: Vec<Box<RawValue>>,
+    pub(crate) events: Vec<Box<RawValue>>,
     /// Where it was cut.
     #[serde(skip)]
     pub(crate) cut: Option<Position>,
@@ -53,6 +53,11 @@ impl Inbox {
         Self { after, behind: after < token.position }
     }
 
+    /// Of a device that has them up to `after`; more may wait than what has happened since then.
+    pub(crate) fn after(after: Position) -> Self {
+        Self { after, behind: true }
+    }
+
     /// The same of a device whose token is true up to `reach` alone.
     pub(crate) fn true_upto(self, reach: Position) -> Self {
         Self { after: self.after.min(reach), behind: true }
@@ -78,11 +83,22 @@ impl Syncer {
 
     /// The next page of the messages for the device of `by` up to `upto`. No read where memory knows that there are none.
     pub(crate) async fn to_device(&self, by: &Session, inbox: Inbox, upto: Position) -> Result<ToDevice, SyncError> {
+        self.to_device_page(by, inbox, upto, limits::TO_DEVICE_MESSAGES).await
+    }
+
+    /// The same of at most `most` messages.
+    pub(crate) async fn to_device_page(
+        &self,
+        by: &Session,
+        inbox: Inbox,
+        upto: Position,
+        most: usize,
+    ) -> Result<ToDevice, SyncError> {
         let Inbox { after, behind } = inbox;
         if after >= upto || (!behind && self.store.waits_since(by.user, after) == Some(false)) {
             return Ok(ToDevice::default());
         }
-        let page = self.inboxes.waiting(by.device, after, upto, limits::TO_DEVICE_MESSAGES).await?;
+        let page = self.inboxes.waiting(by.device, after, upto, most).await?;
         let (mut events, mut bytes, mut last) = (Vec::with_capacity(page.messages.len()), 0, after);
         let mut more = page.more;
         for message in page.messages {

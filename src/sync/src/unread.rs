@@ -24,13 +24,13 @@ pub(crate) const PUSH_RULES: &str = "m.push_rules";
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Unread {
     #[serde(rename = "unread_notifications", skip_serializing_if = "Option::is_none")]
-    room: Option<Numbers>,
+    pub(crate) room: Option<Numbers>,
     #[serde(rename = "unread_thread_notifications", skip_serializing_if = "BTreeMap::is_empty")]
     threads: BTreeMap<String, Numbers>,
 }
 
-#[derive(Debug, Serialize)]
-struct Numbers {
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Numbers {
     highlight_count: u64,
     notification_count: u64,
 }

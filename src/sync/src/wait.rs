@@ -24,6 +24,7 @@ use crate::{
     presence::PresenceAgain,
     recent::RecentPresence,
     response::{Response, Sections, State, StateName},
+    sliding::Sliding,
     to_device::Inbox,
 };
 
@@ -60,6 +61,7 @@ pub struct Syncer {
     pub(crate) lists: DeviceListLog,
     pub(crate) keys: Keys,
     pub(crate) push: Push,
+    pub(crate) sliding: Arc<Sliding>,
 }
 
 impl std::fmt::Debug for Syncer {
@@ -103,6 +105,7 @@ impl Syncer {
         let push = Push::over(store.clone(), accounts.clone());
         let (inboxes, lists) = (Inboxes::new(store.clone(), accounts.clone()), DeviceListLog::new(store.clone()));
         let keys = Keys::new(store.clone(), accounts.clone());
+        let sliding = Arc::new(Sliding::new(&store));
         Self {
             store,
             accounts,
@@ -117,6 +120,7 @@ impl Syncer {
             lists,
             keys,
             push,
+            sliding,
         }
     }
 
@@ -163,6 +167,8 @@ impl Syncer {
         let since = request.since.as_deref();
         let token =
             since.map(|since| self.store.tokens().read_sync(since).map_err(|_| SyncError::Since)).transpose()?;
+        // That of a sliding sync does not say that everything up to its position was sent.
+        let token = token.map(|token| token.sliding.map_or(Ok(token), |_| Err(SyncError::Since))).transpose()?;
         let present = self.presence.syncing(by, request.set_presence);
         // Before the first look: what is committed from here on wakes it.
         let listener = self.store.listen(by.user);
@@ -214,7 +220,7 @@ impl Syncer {
                 Look::Found(answer) => return Ok(answer),
                 Look::Nothing(again) => again,
             };
-            match self.rest(&mut asked, again).await {
+            match self.rest(&mut asked.listener, asked.timeout, again).await {
                 Rested::Enough => {
                     // One more look: it moves the token of a client that nothing wakes, and finds what a lost wake-up was about.
                     asked.last = true;
@@ -237,8 +243,7 @@ impl Syncer {
     }
 
     /// Returns when there may be something to tell. One alarm for whatever comes first, since each takes its place in memory.
-    async fn rest(&self, asked: &mut Asked, again: Again) -> Rested {
-        let timeout = asked.timeout;
+    pub(crate) async fn rest(&self, listener: &mut Listener, timeout: Instant, again: Again) -> Rested {
         let mut alarm = again.typing_ms.map_or(timeout, |ms| timeout.min(self.deadline(ms)));
         let mut presence = again.presence;
         loop {
@@ -254,7 +259,7 @@ impl Syncer {
                 () = tokio::time::sleep_until(alarm) => {
                     return if alarm == timeout { Rested::Enough } else { Rested::News };
                 }
-                woken = asked.listener.woken() => return match woken {
+                woken = listener.woken() => return match woken {
                     Woken::Ended => Rested::Ended,
                     Woken::News => Rested::News,
                 },
@@ -269,7 +274,7 @@ impl Syncer {
     }
 
     /// A Unix millisecond as alarms take it, at least one millisecond from now.
-    fn deadline(&self, ms: u64) -> Instant {
+    pub(crate) fn deadline(&self, ms: u64) -> Instant {
         let pause = ms.saturating_sub(self.store.clock().now_ms()).max(1);
         tokio::time::sleep(Duration::from_millis(pause)).deadline()
     }
@@ -366,6 +371,7 @@ impl Syncer {
             user: by.user,
             device: by.device,
             to_device: sections.to_device.cut,
+            sliding: None,
         };
         let Sections { mut rooms, account_data, members, to_device, device_lists, key_counts } = sections;
         let key_counts = key_counts.as_deref().map(KeyCountsTold::new);
@@ -417,7 +423,7 @@ impl Asked {
 }
 
 /// Why a request does not wait any longer.
-enum Rested {
+pub(crate) enum Rested {
     /// There may be something to tell.
     News,
     /// It has waited as long as it may.

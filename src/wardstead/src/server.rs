@@ -14,7 +14,7 @@ use wardstead_limits::api as limits;
 use wardstead_push::{Counter, HttpGateway, Push, PusherKeeper, Pushers, RuleKeeper};
 use wardstead_rooms::{Hooks, Mover, RoomChange, RoomError, Rooms, Rotated, Typing, signing};
 use wardstead_store::{CommitContributor, Contributors, Store};
-use wardstead_sync::Syncer;
+use wardstead_sync::{ConnectionKeeper, Syncer};
 
 use crate::{
     Policy,
@@ -219,6 +219,7 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
         Arc::new(InboxKeeper),
         Arc::new(BackupKeeper),
         Arc::new(DehydratedKeeper),
+        Arc::new(ConnectionKeeper),
     ];
     let followers = Arc::new(Contributors::new(followers));
     let hooks = AccountHooks { contributors: followers, lifetimes: config.sessions.lifetimes() };

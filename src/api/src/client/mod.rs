@@ -42,6 +42,7 @@ mod room_keys;
 mod room_summary;
 mod rooms;
 mod send_to_device;
+mod sliding_sync;
 mod sync;
 mod thirdparty;
 mod user_directory_search;
@@ -95,6 +96,7 @@ pub(crate) fn routes() -> Routes {
         .route_limited(Group::Search, user_directory_search::user_directory_search)
         .route(send_to_device::send_to_device)
         .route(key_changes::key_changes)
+        .route_also(sliding_sync::sliding_sync, sliding_sync::unstable_paths)
         .route(sync::sync);
     let routes = account_data::routes(profile::routes(thirdparty::routes(routes)));
     let routes = login_page::routes(devices::routes(routes.limited(Group::Password, auth_fallback::routes)));

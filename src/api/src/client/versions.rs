@@ -18,7 +18,7 @@ const VERSIONS: [&str; 20] = [
 
 /// What clients look for by the name of its proposal, whether it is in the specification by now or not. Each is here in full: a name that
 /// is claimed for a part of it makes a client lose the rest.
-const FEATURES: [&str; 12] = [
+const FEATURES: [&str; 13] = [
     // Receipts that nobody else sees.
     "org.matrix.msc2285.stable",
     // Rooms that somebody is in, too.
@@ -40,6 +40,8 @@ const FEATURES: [&str; 12] = [
     "uk.tcpip.msc4133.stable",
     // The state after the timeline, in /sync.
     "org.matrix.msc4222",
+    // Sliding sync.
+    "org.matrix.simplified_msc3575",
 ];
 
 pub(super) fn versions(_: Ruma<Request>) -> Ready<Result<Response, ApiError>> {

@@ -42,6 +42,7 @@ mod refresh;
 mod room_keys;
 mod rooms;
 mod session;
+mod sliding_sync;
 mod sync;
 mod to_device;
 mod unread;

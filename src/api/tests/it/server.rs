@@ -25,7 +25,7 @@ use wardstead_limits::ManualClock;
 use wardstead_push::{Counter, GatewayPolicy, Push, PusherKeeper, Pushers, RuleKeeper};
 use wardstead_rooms::{Hooks, Mover, Proposed, RoomChange, RoomError, RoomPolicy, Rooms, Typing, Verdict, signing};
 use wardstead_store::{CommitContributor, Contributors, Store, testing};
-use wardstead_sync::Syncer;
+use wardstead_sync::{ConnectionKeeper, Syncer};
 
 /// A router over an empty memory engine.
 pub struct Server {
@@ -187,6 +187,7 @@ impl Server {
             Arc::new(InboxKeeper),
             Arc::new(BackupKeeper),
             Arc::new(DehydratedKeeper),
+            Arc::new(ConnectionKeeper),
         ];
         let hooks = AccountHooks { contributors: Arc::new(Contributors::new(followers)), ..AccountHooks::default() };
         let accounts = Accounts::with_hooks(store.clone(), server_name!("example.org").to_owned(), hooks);

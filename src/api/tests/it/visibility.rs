@@ -308,6 +308,31 @@ impl Room {
     }
 }
 
+impl Room {
+    /// The same of a sliding sync, which tells no rooms that were left.
+    async fn sliding_syncs(&self) {
+        let list = json!({ "range": [0, 99], "timeline_limit": 100, "required_state": { "include": [{}] } });
+        let body = json!({ "lists": { "all": list } });
+        let told = self.server.post("/_matrix/client/v4/sync", &self.bert, &body).await.ok();
+        let end = self.phases.len() - 1;
+        let joined = self.phases[end].membership == "join";
+        let expected = |at: usize| joined && (at..=end).all(|at| self.visible(at));
+        let shown = json!([told["rooms"][&self.id]["timeline_events"]]);
+        if joined {
+            self.expect_phases(&shown, expected, "sliding sync");
+        }
+        for (at, phase) in self.phases.iter().enumerate() {
+            for id in [&phase.root, &phase.reply, &phase.common] {
+                assert!(
+                    !events_in(&told).contains(id.as_str()) || self.visible(at),
+                    "{}: {at} in a sliding sync",
+                    self.what
+                );
+            }
+        }
+    }
+}
+
 /// `json` without what events say beside what they are: of a state event, what it took the place of.
 fn without_unsigned(mut json: Value) -> Value {
     match &mut json {
@@ -364,6 +389,7 @@ async fn each_visibility_each_course_each_way_to_read() {
             room.notifications().await;
             room.state().await;
             room.syncs().await;
+            room.sliding_syncs().await;
         }
     }
 }

@@ -2,9 +2,11 @@
 //! wherever several rooms are asked for, one read serves them all.
 
 mod audience;
+mod face;
 mod memberships;
 mod state;
 mod stripped;
 
+pub use face::Face;
 pub use memberships::{LastMoved, MembershipMove, UserRoom};
 pub use state::{StateAt, Summary};

@@ -19,6 +19,7 @@ mod position;
 mod presence;
 mod reads;
 mod receipts;
+mod sliding;
 mod state;
 mod state_after;
 mod support;

@@ -28,7 +28,7 @@ use wardstead_rooms::{
     Typing, signing,
 };
 use wardstead_store::{Contributors, Store, testing};
-use wardstead_sync::{SyncError, SyncFilter, SyncRequest, Syncer};
+use wardstead_sync::{ConnectionKeeper, SyncError, SyncFilter, SyncRequest, Syncer};
 
 type Act = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -150,7 +150,7 @@ pub async fn on(engine: Arc<MemoryEngine>, setting: Setting, seed: u64) -> Serve
     let rng = Arc::new(SeededRng::new(seed));
     let store = Store::open(Arc::new(interrupted), bus, "example.org", Arc::clone(&clock), rng).await.unwrap();
     let server_name = server_name!("example.org").to_owned();
-    let contributors = Arc::new(Contributors::new(vec![Arc::new(InboxKeeper) as _]));
+    let contributors = Arc::new(Contributors::new(vec![Arc::new(InboxKeeper) as _, Arc::new(ConnectionKeeper) as _]));
     let hooks = AccountHooks { contributors, ..AccountHooks::default() };
     let accounts = Accounts::with_hooks(store.clone(), server_name.clone(), hooks);
     let key = signing::load_or_create(&store, store.rng().as_ref()).await.unwrap();

@@ -68,6 +68,8 @@ const NAMES: &[(u16, &str)] = &[
     (0x085, "room_checks"),
     (0x08c, "failed_logins"),
     (0x08d, "known_places"),
+    (0x090, "sliding_connections"),
+    (0x091, "sliding_rooms"),
     (0x0a0, "device_keys"),
     (0x0a1, "cross_signing_keys"),
     (0x0a2, "user_signatures"),

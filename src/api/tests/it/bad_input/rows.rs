@@ -98,6 +98,10 @@ const A_PUSHER: &str = r#"{"!app_id":"org.example.app","!pushkey":"key","~kind":
     "profile_tag":"p","lang":"en","data":{"url":"https://push.example.org/_matrix/push/v1/notify","~format":"event_id_only"},
     "append":false}"#;
 
+const A_SLIDING_SYNC: &str = r#"{"conn_id":"c","timeout":0,"txn_id":"t","lists":{"a":{"!timeline_limit":1,"ranges":[[0,9]],
+    "filters":{"is_dm":true,"room_types":["m.space"],"not_tags":["t"]}}},"room_subscriptions":{},
+    "extensions":{"to_device":{"enabled":true,"limit":1},"e2ee":{"enabled":true},"receipts":{"enabled":true,"lists":["a"]}}}"#;
+
 /// Paths by their end.
 pub const ROWS: &[Row] = &[
     row("GET", "/.well-known/matrix/client"),
@@ -187,6 +191,10 @@ pub const ROWS: &[Row] = &[
         "",
         &[("timeout", Number), ("since", Token), ("full_state", Flag), ("filter", Filter), ("set_presence", Choice)],
     ),
+    row("POST", "/v4/sync").body(A_SLIDING_SYNC),
+    row("POST", "/unstable/org.matrix.simplified_msc3575/sync")
+        .body(A_SLIDING_SYNC)
+        .query("", &[("timeout", Number), ("set_presence", Choice)]),
     row("POST", "/rooms/{room_id}/join").body(r#"{"reason":"r"}"#).outside(NOT_FOUND, FORBIDDEN),
     row("POST", "/knock/{room_id_or_alias}").body(r#"{"reason":"r"}"#).outside(NOT_FOUND, FORBIDDEN),
     row("POST", "/rooms/{room_id}/leave").body(r#"{"reason":"r"}"#),

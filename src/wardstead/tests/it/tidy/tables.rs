@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use super::{Tree, assert_caught, assert_passes, assert_tidy, source};
 
 /// Numbers that a crate may give, from and to.
-const NUMBERS: [(&str, u16, u16); 8] = [
+const NUMBERS: [(&str, u16, u16); 9] = [
     ("store", 0x010, 0x01f),
     ("accounts", 0x020, 0x03f),
     ("rooms", 0x040, 0x07f),
     ("identity", 0x080, 0x08f),
+    ("sync", 0x090, 0x097),
     ("e2ee", 0x0a0, 0x0bf),
     ("directory", 0x0c0, 0x0cf),
     ("media", 0x0d0, 0x0df),
