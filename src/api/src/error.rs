@@ -6,6 +6,7 @@ mod accounts;
 mod directory;
 mod e2ee;
 mod identity;
+mod media;
 mod push;
 mod rooms;
 mod store;

@@ -19,7 +19,7 @@ use crate::{
     ApiError, ApiState, Group,
     access::Access,
     client::for_people,
-    ruma_io::{Answer, Ruma},
+    ruma_io::{Answer, Ruma, WithFile},
 };
 
 /// One method on one path.
@@ -35,6 +35,8 @@ pub struct Endpoint {
     pub group: Option<Group>,
     /// Whether it is a page for people, which takes forms and answers HTML.
     pub page: bool,
+    /// Whether its body is a file.
+    pub file: bool,
 }
 
 /// A router in the making.
@@ -95,7 +97,14 @@ impl Routes {
             };
             self.router = self.router.route(path, on(filter(method), served));
             let path = (*path).to_owned();
-            self.endpoints.push(Endpoint { method: method.clone(), path, needs_token: false, page: true, group });
+            self.endpoints.push(Endpoint {
+                method: method.clone(),
+                path,
+                needs_token: false,
+                page: true,
+                file: false,
+                group,
+            });
         }
         self
     }
@@ -116,6 +125,32 @@ impl Routes {
         paths.sort_unstable();
         paths.dedup();
         self.mount(handler, paths)
+    }
+
+    /// As [`Routes::route`], of an endpoint whose body is a file.
+    pub(crate) fn route_file<R, A, H, F>(mut self, handler: H) -> Self
+    where
+        H: Fn(WithFile<R>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<A, ApiError>> + Send + 'static,
+        A: Answer,
+        R: IncomingRequest + Metadata<Authentication: Access> + Send + 'static,
+    {
+        let (known, group) = (R::PATH_BUILDER, self.group);
+        for path in known.all_paths().filter(|path| !path.contains("/unstable/")) {
+            let handler = handler.clone();
+            let served = on(filter(&R::METHOD), move |State(state): State<ApiState>, request: Request| async move {
+                let answered = match Box::pin(WithFile::read(request, &state, group)).await {
+                    Ok(asked) => run(&R::METHOD, Box::pin(handler(asked))).await,
+                    Err(error) => Err(error),
+                };
+                answered.and_then(Answer::into_answer).unwrap_or_else(IntoResponse::into_response)
+            });
+            self.router = self.router.route(path, served);
+            let needs_token = <R::Authentication as Access>::REQUIRED;
+            let (method, path) = (R::METHOD, path.to_owned());
+            self.endpoints.push(Endpoint { method, path, needs_token, page: false, file: true, group });
+        }
+        self
     }
 
     /// Mounts `handler` where a proposal that is not accepted yet has its endpoint, and nowhere else.
@@ -151,7 +186,7 @@ impl Routes {
             });
             self.router = self.router.route(&path, served);
             let needs_token = <R::Authentication as Access>::REQUIRED;
-            self.endpoints.push(Endpoint { method: R::METHOD, path, needs_token, page: false, group });
+            self.endpoints.push(Endpoint { method: R::METHOD, path, needs_token, page: false, file: false, group });
         }
         self
     }

@@ -42,6 +42,51 @@ where
     /// # Errors
     /// Whatever is wrong with the request.
     pub(crate) async fn read(request: Request, state: &ApiState, group: Option<Group>) -> Result<Self, ApiError> {
+        let (head, body) = Head::<R>::admit(request, state, group).await?;
+        let body = read_object(head.head.method(), body).await?;
+        head.understood(state, &body)
+    }
+}
+
+/// A request whose body is a file. It is not read here.
+pub(crate) struct WithFile<R: Metadata<Authentication: Access>> {
+    /// Everything but the body, which for ruma's type is an empty one.
+    pub(crate) asked: Ruma<R>,
+    /// Bytes of the file, where the client says how many.
+    pub(crate) length: Option<u64>,
+    /// The file.
+    pub(crate) body: Body,
+}
+
+impl<R> WithFile<R>
+where
+    R: IncomingRequest + Metadata<Authentication: Access>,
+{
+    /// As [`Ruma::read`], without the body.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the rest of the request.
+    pub(crate) async fn read(request: Request, state: &ApiState, group: Option<Group>) -> Result<Self, ApiError> {
+        let (head, body) = Head::<R>::admit(request, state, group).await?;
+        let length = head.head.headers().get(header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        Ok(Self { asked: head.understood(state, &[])?, length, body })
+    }
+}
+
+/// A request that was admitted.
+struct Head<R: Metadata<Authentication: Access>> {
+    head: http::Request<()>,
+    arguments: Vec<String>,
+    caller: <R::Authentication as Access>::Caller,
+    client: Client,
+}
+
+impl<R> Head<R>
+where
+    R: IncomingRequest + Metadata<Authentication: Access>,
+{
+    async fn admit(request: Request, state: &ApiState, group: Option<Group>) -> Result<(Self, Body), ApiError> {
         use axum::extract::FromRequestParts as _;
 
         let (mut parts, body) = request.into_parts();
@@ -53,11 +98,16 @@ where
             state.limiter.count(group, &client, R::Authentication::account(&caller), 1)?;
         }
         let arguments = arguments.map_err(|_| ApiError::invalid_param("The path is not percent-encoded UTF-8."))?;
-        let arguments: Vec<&str> = arguments.iter().map(|(_, value)| value).collect();
-        let body = read_object(head.method(), body).await?;
+        let arguments = arguments.iter().map(|(_, value)| value.to_owned()).collect();
+        Ok((Self { head, arguments, caller, client }, body))
+    }
+
+    fn understood(self, state: &ApiState, body: &[u8]) -> Result<Ruma<R>, ApiError> {
+        let Self { head, arguments, caller, client } = self;
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let origin = origin(&head);
-        let request = R::try_from_http_request(head.map(|()| &*body), &arguments).map_err(malformed)?;
-        Ok(Self { state: state.clone(), request, caller, origin, client })
+        let request = R::try_from_http_request(head.map(|()| body), &arguments).map_err(malformed)?;
+        Ok(Ruma { state: state.clone(), request, caller, origin, client })
     }
 }
 

@@ -8,6 +8,7 @@ use wardstead_directory::Directory;
 use wardstead_e2ee::{Backups, Dehydrated, Keys};
 use wardstead_identity::Identity;
 use wardstead_limits::{Clock, Rng};
+use wardstead_media::Media;
 use wardstead_push::{Push, Pushers};
 use wardstead_rooms::Rooms;
 use wardstead_sync::Syncer;
@@ -34,6 +35,8 @@ pub struct ApiParts {
     pub push: Push,
     /// Key backups.
     pub backups: Backups,
+    /// Files.
+    pub media: Media,
     /// Where users want to be told of events.
     pub pushers: Pushers,
     /// Dehydrated devices.

@@ -47,14 +47,16 @@ pub(crate) fn check_log(path: &Path) -> Result<(), EngineError> {
     Err(EngineError::Unavailable(format!("{file}: {}; {what}", finding.what)))
 }
 
-/// Whether there is nothing in the folder, or no folder. What a file system puts there itself counts as nothing.
+/// Whether there is nothing in the folder, or no folder. What a file system puts there itself counts as nothing, and so do the files that
+/// people sent, of which backups have none.
 pub(crate) fn is_empty(path: &Path) -> io::Result<bool> {
     let entries = match fs::read_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
         entries => entries?,
     };
     for entry in entries {
-        if entry?.file_name() != "lost+found" {
+        let name = entry?.file_name();
+        if name != "lost+found" && name != "media" {
             return Ok(false);
         }
     }

@@ -45,6 +45,8 @@ pub const UPLOAD_PAUSE_MS: u64 = 60_000;
 pub const UPLOAD_MS: u64 = 2 * 60 * 60 * 1_000;
 /// Milliseconds after which an object that no row names is removed: its upload has ended long before.
 pub const ORPHAN_MS: u64 = 6 * 60 * 60 * 1_000;
+/// Seconds that a client or proxy may keep a file: a day. It never changes, but it may be locked away.
+pub const CACHE_S: u64 = 24 * 60 * 60;
 /// Files of a user that are looked at together when all are removed.
 pub const REMOVED_FILES_AT_ONCE: usize = 100;
 /// How often a commit that changes totals is built again when others were quicker: on each node they take turns, so as many nodes as there

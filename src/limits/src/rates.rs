@@ -26,6 +26,8 @@ pub const SEARCH_OF_ACCOUNT: Rate = Rate::per_second(10, 60);
 pub const TOKEN_OF_ACCOUNT: Rate = Rate::per_second(2, 30);
 /// Refreshes of a device. A client asks once in the life of an access token, and a few times more where answers do not reach it.
 pub const REFRESH_OF_DEVICE: Rate = Rate::per_minute(10, 60);
+/// Files that an account uploads, ids for those that come later included: an album at once.
+pub const UPLOAD_OF_ACCOUNT: Rate = Rate::per_second(2, 100);
 
 /// Wrong passwords for one account from one address, or on one device. Ten slips in a row are rare, and the next try is half a minute away;
 /// a stranger tries 2,890 a day.

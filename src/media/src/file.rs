@@ -40,12 +40,13 @@ pub struct File {
 pub type Content = BoxStream<'static, Result<Bytes, MediaError>>;
 
 impl Media {
-    /// The file with this id. Where it is uploaded later, waits for it up to `wait_ms`, and no more than [`limits::WAIT_MS`].
+    /// The file with this id. Where it is uploaded later, waits for it as long as `wait` says, but no longer than
+    /// [`limits::WAIT_MS`].
     ///
     /// # Errors
     /// `NotFound`, `NotYetUploaded`.
-    pub async fn file(&self, id: &str, who: Who, wait_ms: u64) -> Result<File, MediaError> {
-        let wait = Duration::from_millis(wait_ms.min(limits::WAIT_MS));
+    pub async fn file(&self, id: &str, who: Who, wait: Duration) -> Result<File, MediaError> {
+        let wait = wait.min(Duration::from_millis(limits::WAIT_MS));
         match self.look(id, who).await {
             Err(MediaError::NotYetUploaded) if !wait.is_zero() => {}
             looked => return looked,

@@ -57,7 +57,7 @@ impl Node {
     }
 
     async fn read(&self, id: &str) -> Result<Vec<u8>, MediaError> {
-        let file = self.media.file(id, Who::User, 0).await?;
+        let file = self.media.file(id, Who::User, Duration::ZERO).await?;
         let content = self.media.read(&file, 0..file.bytes).await?;
         content.try_fold(Vec::new(), |whole, piece| async move { Ok([whole, piece.to_vec()].concat()) }).await
     }
@@ -240,7 +240,7 @@ async fn a_file_that_is_uploaded_later() {
     assert!(matches!(foreign, Err(MediaError::Forbidden(_))));
     let about = text();
     let (found, filled) = tokio::join!(
-        node.media.file(&awaited.id, Who::User, limits::WAIT_MS),
+        node.media.file(&awaited.id, Who::User, Duration::MAX),
         other.media.fill(ANNA, &awaited.id, &about, None, body(b"later")),
     );
     filled.unwrap();
@@ -287,7 +287,7 @@ async fn ids_that_are_not_filled_end() {
     // At once, whenever the rows go.
     let id = last.unwrap().id;
     assert!(matches!(node.media.fill(ANNA, &id, &text(), None, body(b"x")).await, Err(MediaError::NotFound)));
-    assert!(matches!(node.media.file(&id, Who::User, 100).await, Err(MediaError::NotFound)));
+    assert!(matches!(node.media.file(&id, Who::User, Duration::MAX).await, Err(MediaError::NotFound)));
     node.media.run();
     node.until(|| async { node.timers().await == 0 }).await;
     assert_eq!((node.rows(), node.total(ANNA).await), ([0; 4], TotalRow::default()));
@@ -300,9 +300,9 @@ async fn files_stay_as_open_as_they_were_uploaded() {
     let open = Node::new(MediaConfig { open: true, ..MediaConfig::default() }).await;
     let frozen = open.another(MediaConfig::default()).await;
     let (before, after) = (open.upload(ANNA, b"before").await.unwrap(), frozen.upload(ANNA, b"after").await.unwrap());
-    assert!(frozen.media.file(&before, Who::Anybody, 0).await.is_ok());
-    assert!(matches!(open.media.file(&after, Who::Anybody, 0).await, Err(MediaError::NotFound)));
-    assert!(frozen.media.file(&after, Who::User, 0).await.is_ok());
+    assert!(frozen.media.file(&before, Who::Anybody, Duration::ZERO).await.is_ok());
+    assert!(matches!(open.media.file(&after, Who::Anybody, Duration::ZERO).await, Err(MediaError::NotFound)));
+    assert!(frozen.media.file(&after, Who::User, Duration::ZERO).await.is_ok());
 }
 
 /// Without a place for objects there are no files.
@@ -313,5 +313,5 @@ async fn a_server_without_objects_keeps_no_files() {
     assert_eq!(media.file_bytes(), 0);
     assert!(matches!(media.create(ANNA).await, Err(MediaError::Forbidden(_))));
     assert!(matches!(media.upload(ANNA, &text(), None, body(b"x")).await, Err(MediaError::Forbidden(_))));
-    assert!(matches!(media.file("x", Who::User, 0).await, Err(MediaError::NotFound)));
+    assert!(matches!(media.file("x", Who::User, Duration::ZERO).await, Err(MediaError::NotFound)));
 }

@@ -1,6 +1,6 @@
 //! Thumbnails are made when they are first asked for, and kept.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use wardstead_engine::{Batch, Expect, Losing};
 use wardstead_limits::media as limits;
@@ -18,8 +18,8 @@ impl Media {
     ///
     /// # Errors
     /// `NotFound`, `NotYetUploaded`, `NoThumbnail`.
-    pub async fn thumbnail(&self, id: &str, who: Who, asked: Asked, wait_ms: u64) -> Result<File, MediaError> {
-        let file = self.file(id, who, wait_ms).await?;
+    pub async fn thumbnail(&self, id: &str, who: Who, asked: Asked, wait: Duration) -> Result<File, MediaError> {
+        let file = self.file(id, who, wait).await?;
         let asked = asked.listed();
         if let Some(made) = self.made(&file, asked).await? {
             return Ok(made);

@@ -6,6 +6,7 @@
 mod database;
 mod directory;
 mod limits;
+mod media;
 mod push;
 mod registration;
 mod rooms;
@@ -28,6 +29,7 @@ use database::URL_VARIABLE;
 pub use database::{Cluster, Database, DatabaseUrl, Durability, Environment, Secret};
 pub use directory::{Directory, People};
 pub use limits::{FailedLogin, Limits};
+pub use media::Media;
 pub use push::Push;
 pub use registration::{Document, Registration, RegistrationMode};
 pub use rooms::{DefaultVersion, Rooms};
@@ -88,6 +90,10 @@ pub struct Config {
     /// one, since a neighbour's mistake must not hold up a message. Reading has none at all.
     #[config(nested)]
     pub limits: Limits,
+
+    /// Files that people send.
+    #[config(nested)]
+    pub media: Media,
 
     /// How phones are told of events while no app is open: by push gateways, which makers of apps run, or you. Gateways are told
     /// which event it is and how much is unread, never what was said.
@@ -258,6 +264,7 @@ impl Config {
             rooms: Rooms { default_version: default_room_version },
             directory: Directory { people },
             limits: Limits::default(),
+            media: Media::dev(),
             push: Push::dev(),
             presence: Presence { enabled: true },
             log: Log { filter: "info,ruma_state_res=warn".to_owned(), format: LogFormat::Human },
@@ -275,6 +282,12 @@ impl Config {
             // `checked` lets no such configuration pass.
             (None, None) => Place::Folder(Path::new("")),
         }
+    }
+
+    /// Where files are that people send; nowhere, when the data is in a database and no folder is named.
+    #[must_use]
+    pub fn media_folder(&self) -> Option<PathBuf> {
+        self.media.folder(self.data.dir.as_deref())
     }
 
     /// What a commit has reached when it is acknowledged: "disk", "primary" or "standby".
@@ -312,6 +325,7 @@ impl Config {
         if let Some(data) = &mut self.data.dir {
             *data = folder.join(&data);
         }
+        self.media.complete(folder);
         match (&self.data.dir, &self.database.url) {
             (Some(_), Some(url)) => Err(format!(
                 "the data is in a folder or in a database, not in both: there are a data folder and the database {url} \

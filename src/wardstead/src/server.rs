@@ -11,6 +11,7 @@ use wardstead_e2ee::{BackupKeeper, Backups, Company, Dehydrated, DehydratedKeepe
 use wardstead_engine::EngineError;
 use wardstead_identity::{Doorkeeper, Identity, IdentityConfig, IdentityError, NewRegistrationToken, run_departures};
 use wardstead_limits::api as limits;
+use wardstead_media::{Media, objects::Objects};
 use wardstead_push::{Counter, HttpGateway, Push, PusherKeeper, Pushers, RuleKeeper};
 use wardstead_rooms::{Hooks, Mover, RoomChange, RoomError, Rooms, Rotated, Typing, signing};
 use wardstead_store::{CommitContributor, Contributors, Store};
@@ -70,6 +71,9 @@ pub enum ServerError {
     /// Push gateways could not be spoken to.
     #[error("no HTTP client for push gateways: {0}")]
     Gateways(String),
+    /// The folder of files, or their keys, cannot be used.
+    #[error("cannot keep files: {0}")]
+    Media(String),
     /// A thread did not come back.
     #[error("{0}")]
     Task(#[from] tokio::task::JoinError),
@@ -253,6 +257,7 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
     let directory = Directory::new(store.clone(), accounts.clone(), rooms.clone(), config.directory.people.visible());
     let backups = Backups::new(store.clone(), accounts.clone());
     backups.run_removals();
+    let media = media(store, config).await?;
     let figures = Figures::default();
     let nodes = Arc::new(Nodes::new(store.clone()));
     let limits = if policy.rate_limits { config.limits.requests() } else { RateLimits::default() };
@@ -283,6 +288,7 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
         push,
         backups,
         dehydrated,
+        media,
         pushers,
         syncer,
         availability: Availability::watching(health.available()),
@@ -299,6 +305,31 @@ async fn wire(data: &Data, health: &Arc<Health>, config: &Config, policy: Policy
     });
     let observed = Observed { health: Arc::clone(health), registry, nodes, pushers: observed_pushers };
     Ok(Wired { router: wardstead_api::router(state), observed, first_token })
+}
+
+/// Files, where there is a folder for them.
+async fn media(store: &Store, config: &Config) -> Result<Media, ServerError> {
+    let none = || Media::new(store.clone(), None, config.media.config());
+    let Some(folder) = config.media_folder() else {
+        tracing::warn!("no files are taken: there is no folder for them (media.dir)");
+        return Ok(none());
+    };
+    let keys = config.media.keys().map_err(ServerError::Media)?;
+    let keys = keys.with_own(store).await.map_err(|error| ServerError::Media(error.to_string()))?;
+    let encrypts = config.media.encryption;
+    let opened = tokio::task::spawn_blocking(move || Objects::local(&folder, keys, encrypts)).await?;
+    let objects = match opened {
+        Ok(objects) => objects,
+        // A folder that nobody named keeps no server from starting.
+        Err(error) if config.media.dir.is_none() => {
+            tracing::warn!(%error, "no files are taken: the folder for them cannot be used (media.dir)");
+            return Ok(none());
+        }
+        Err(error) => return Err(ServerError::Media(error.to_string())),
+    };
+    let media = Media::new(store.clone(), Some(objects), config.media.config());
+    media.run();
+    Ok(media)
 }
 
 /// The socket for an operator's commands, where the data is in a folder: a database can be opened beside the server.

@@ -22,6 +22,7 @@ mod login_token;
 mod login_types;
 mod logout;
 mod logout_all;
+mod media;
 mod mutual_rooms;
 mod notifications;
 mod openid_token;
@@ -100,6 +101,6 @@ pub(crate) fn routes() -> Routes {
         .route(sync::sync);
     let routes = account_data::routes(profile::routes(thirdparty::routes(routes)));
     let routes = login_page::routes(devices::routes(routes.limited(Group::Password, auth_fallback::routes)));
-    let routes = dehydrated::routes(keys::routes(routes));
+    let routes = media::routes(dehydrated::routes(keys::routes(routes)));
     rooms::routes(directory::routes(push_rules::routes(room_keys::routes(pushers::routes(routes)))))
 }

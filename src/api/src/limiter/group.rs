@@ -28,11 +28,13 @@ pub enum Group {
     Token,
     /// New tokens for old ones, by device: each is a commit. Whose they are is known once the token has been read.
     Refresh,
+    /// Files uploaded, and ids for files that come later.
+    Upload,
 }
 
 impl Group {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Login,
         Self::Registration,
         Self::Password,
@@ -43,6 +45,7 @@ impl Group {
         Self::Search,
         Self::Token,
         Self::Refresh,
+        Self::Upload,
     ];
 
     /// As configuration and metrics call it.
@@ -59,6 +62,7 @@ impl Group {
             Self::Search => "search",
             Self::Token => "token",
             Self::Refresh => "refresh",
+            Self::Upload => "upload",
         }
     }
 
@@ -76,6 +80,7 @@ impl Group {
             Self::Search => (Some(rates::SEARCH_OF_ACCOUNT), None),
             Self::Token => (Some(rates::TOKEN_OF_ACCOUNT), None),
             Self::Refresh => (Some(rates::REFRESH_OF_DEVICE), None),
+            Self::Upload => (Some(rates::UPLOAD_OF_ACCOUNT), None),
         };
         GroupRates { account, address }
     }
@@ -92,6 +97,7 @@ impl Group {
             Self::Search => "Too many searches in a short time. Please wait a moment.",
             Self::Token => "Too many tokens asked for in a short time. Please wait a moment.",
             Self::Refresh => "This device refreshes its token too often. Please wait a moment.",
+            Self::Upload => "Too many files in a short time. Please wait a moment.",
         }
     }
 }

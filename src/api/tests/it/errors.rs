@@ -19,6 +19,9 @@ pub fn example(path: &str) -> String {
         .replace("{txn_id}", "1")
         .replace("{filter_id}", "1")
         .replace("{field}", "field")
+        .replace("{server_name}", "example.org")
+        .replace("{media_id}", "id")
+        .replace("{filename}", "name")
 }
 
 /// No data is reached without a check (P7). The endpoints that are open to all are listed here by name: a new one has to be added by
@@ -39,7 +42,13 @@ async fn every_other_endpoint_demands_a_token() {
         "/_matrix/client/v3/register/available",
     ];
     // What everybody may look up.
-    const OPEN_GET: [&str; 20] = [
+    const OPEN_GET: [&str; 26] = [
+        "/_matrix/media/r0/download/example.org/id",
+        "/_matrix/media/v3/download/example.org/id",
+        "/_matrix/media/r0/download/example.org/id/name",
+        "/_matrix/media/v3/download/example.org/id/name",
+        "/_matrix/media/r0/thumbnail/example.org/id",
+        "/_matrix/media/v3/thumbnail/example.org/id",
         "/_matrix/client/r0/profile/@user:example.org",
         "/_matrix/client/v3/profile/@user:example.org",
         "/_matrix/client/r0/profile/@user:example.org/field",
@@ -124,7 +133,7 @@ async fn unknown_paths_and_methods_are_unrecognized() {
         "/_matrix/client/v3//account/whoami",
         "/_matrix/client/v3/initialSync",
         "/_matrix/client/v3/voip/turnServer",
-        "/_matrix/media/v3/config",
+        "/_matrix/media/v3/nothing",
         "/_matrix/federation/v1/version",
         "/_matrix/key/v2/query",
     ] {

@@ -6,7 +6,7 @@ use wardstead_api::endpoints;
 use crate::{errors::example, server::Server};
 
 /// What the specification lists (Client-Server API, Guest Access) and there is here, below the version.
-const OPEN: [&str; 23] = [
+const OPEN: [&str; 26] = [
     "GET rooms/{room_id}/state",
     "GET rooms/{room_id}/state/{event_type}",
     "GET rooms/{room_id}/state/{event_type}/",
@@ -16,6 +16,9 @@ const OPEN: [&str; 23] = [
     "GET rooms/{room_id}/messages",
     "GET rooms/{room_id}/members",
     "GET sync",
+    "GET media/download/{server_name}/{media_id}",
+    "GET media/download/{server_name}/{media_id}/{filename}",
+    "GET media/thumbnail/{server_name}/{media_id}",
     "POST rooms/{room_id}/join",
     "POST rooms/{room_id}/leave",
     "PUT rooms/{room_id}/send/{event_type}/{txn_id}",

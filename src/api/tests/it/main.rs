@@ -31,6 +31,7 @@ mod keys;
 mod limits;
 mod log;
 mod lost;
+mod media;
 mod membership;
 mod mutated;
 mod profiles;

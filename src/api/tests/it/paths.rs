@@ -49,6 +49,7 @@ pub fn example(variable: &str) -> &'static str {
         "rel_type" => "m.annotation",
         "kind" => "content",
         "field" => "displayname",
+        "server_name" => "example.org",
         _ => "1",
     }
 }

@@ -22,6 +22,10 @@ use wardstead_identity::{
     Doorkeeper, FailedLogins, HashCost, Identity, IdentityConfig, Registration, SharedSecret, run_departures,
 };
 use wardstead_limits::ManualClock;
+use wardstead_media::{
+    Media, MediaConfig,
+    objects::{MediaKeys, Objects},
+};
 use wardstead_push::{Counter, GatewayPolicy, Push, PusherKeeper, Pushers, RuleKeeper};
 use wardstead_rooms::{Hooks, Mover, Proposed, RoomChange, RoomError, RoomPolicy, Rooms, Typing, Verdict, signing};
 use wardstead_store::{CommitContributor, Contributors, Store, testing};
@@ -32,6 +36,7 @@ pub struct Server {
     pub router: axum::Router,
     pub accounts: Accounts,
     pub rooms: Rooms,
+    pub media: Media,
     /// What of this node waits between its making and its commit.
     pub held: Held,
     pub faults: Faults,
@@ -55,6 +60,9 @@ pub struct Options {
     /// Whether those who have to leave rooms do so on this node.
     pub departures: bool,
     pub registration: Registration,
+    pub media: MediaConfig,
+    /// Where files are: the same for all nodes.
+    pub objects: Objects,
 }
 
 impl Default for Options {
@@ -62,7 +70,9 @@ impl Default for Options {
     fn default() -> Self {
         let (config, limits) = (ApiConfig::default(), RateLimits::default());
         let (failed_logins, registration) = (FailedLogins::default(), Registration::Open);
-        Self { config, presence: true, limits, failed_logins, login_tokens: true, departures: true, registration }
+        let (media, objects) = (MediaConfig::default(), Objects::in_memory(MediaKeys::default(), true));
+        let (presence, login_tokens, departures) = (true, true, true);
+        Self { config, presence, limits, failed_logins, login_tokens, departures, registration, media, objects }
     }
 }
 
@@ -174,8 +184,17 @@ impl Server {
     }
 
     pub async fn over(engine: Arc<MemoryEngine>, clock: ManualClock, seed: u64, options: Options) -> Self {
-        let Options { config: chosen, presence, limits, failed_logins, login_tokens, departures, registration } =
-            options.clone();
+        let Options {
+            config: chosen,
+            presence,
+            limits,
+            failed_logins,
+            login_tokens,
+            departures,
+            registration,
+            media,
+            objects,
+        } = options.clone();
         let held = Held::default();
         let faults = engine.faults();
         let store = testing::over(Arc::clone(&engine) as _, "example.org", clock.clone(), seed).await.unwrap();
@@ -229,6 +248,9 @@ impl Server {
         let keys = syncer.keys().clone();
         let inboxes = syncer.inboxes().clone();
         let push = Push::new(&counter);
+        let media_keys = MediaKeys::default().with_own(&store).await.unwrap();
+        let media = Media::new(store.clone(), Some(objects.with_keys(media_keys, true)), media);
+        media.run();
         let (available, figures) = (watch::Sender::new(true), Figures::default());
         let state = ApiState::new(ApiParts {
             accounts: accounts.clone(),
@@ -240,6 +262,7 @@ impl Server {
             push: push.clone(),
             pushers: Pushers::new(&push, GatewayPolicy::default()),
             backups: backups.clone(),
+            media: media.clone(),
             syncer,
             availability: Availability::watching(available.subscribe()),
             figures: figures.clone(),
@@ -248,7 +271,13 @@ impl Server {
             clock: Arc::clone(store.clock()),
             rng: Arc::clone(store.rng()),
         });
-        Self { router: router(state), accounts, rooms, held, faults, store, available, figures, engine, clock, options }
+        let router = router(state);
+        Self { router, accounts, rooms, media, held, faults, store, available, figures, engine, clock, options }
+    }
+
+    /// Where its files are, for another node.
+    pub fn objects(&self) -> Objects {
+        self.options.objects.clone()
     }
 
     /// Everything that is stored.

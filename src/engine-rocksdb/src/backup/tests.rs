@@ -206,6 +206,8 @@ async fn a_restore_goes_into_an_empty_folder_and_no_server_starts_on_half_of_one
     assert_eq!(fs::read_dir(target.path()).unwrap().count(), 1, "nothing was touched");
     fs::remove_file(keep).unwrap();
 
+    // Files that people sent stay where they are.
+    fs::create_dir(target.path().join("media")).unwrap();
     let restore = Restore::begin(&backup, target.path(), &mut |_| ()).unwrap();
     let refused = |error: EngineError| {
         assert!(matches!(&error, EngineError::Unavailable(why) if why.contains("did not finish")), "{error}");

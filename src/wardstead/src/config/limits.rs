@@ -109,6 +109,10 @@ group!(
     /// `[limits.token]`
     Token: account "2/s, burst 30", address "off"
 );
+group!(
+    /// `[limits.upload]`
+    Upload: account "2/s, burst 100", address "off"
+);
 
 /// `[limits.refresh]`
 #[derive(Clone, Copy, Debug, Default, confique::Config)]
@@ -178,6 +182,10 @@ pub struct Limits {
     /// New access tokens for refresh tokens.
     #[config(nested)]
     pub refresh: Refresh,
+
+    /// Files uploaded.
+    #[config(nested)]
+    pub upload: Upload,
 }
 
 /// `[limits.failed_login]`
@@ -214,6 +222,7 @@ impl Limits {
             Group::Search => self.search.into(),
             Group::Token => self.token.into(),
             Group::Refresh => self.refresh.into(),
+            Group::Upload => self.upload.into(),
         };
         Group::ALL.into_iter().fold(RateLimits::default(), |limits, group| limits.with(group, of(group)))
     }

@@ -50,8 +50,10 @@ impl Asked {
         plain(&serde_json::from_str(self.row.body).unwrap())
     }
 
+    /// Whether it takes JSON. A file is whatever it is.
     fn takes_a_body(&self) -> bool {
-        *self.method() == Method::POST || *self.method() == Method::PUT
+        let writes = *self.method() == Method::POST || *self.method() == Method::PUT;
+        writes && !self.endpoint.file
     }
 }
 

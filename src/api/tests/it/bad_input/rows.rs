@@ -101,6 +101,9 @@ const A_PUSHER: &str = r#"{"!app_id":"org.example.app","!pushkey":"key","~kind":
 const A_SLIDING_SYNC: &str = r#"{"conn_id":"c","timeout":0,"txn_id":"t","lists":{"a":{"!timeline_limit":1,"ranges":[[0,9]],
     "filters":{"is_dm":true,"room_types":["m.space"],"not_tags":["t"]}}},"room_subscriptions":{},
     "extensions":{"to_device":{"enabled":true,"limit":1},"e2ee":{"enabled":true},"receipts":{"enabled":true,"lists":["a"]}}}"#;
+const DOWNLOAD: &[(&str, Query)] = &[("timeout_ms", Number)];
+const THUMBNAIL: &[(&str, Query)] =
+    &[("width", Number), ("height", Number), ("animated", Flag), ("timeout_ms", Number), ("method", Text)];
 
 /// Paths by their end.
 pub const ROWS: &[Row] = &[
@@ -286,6 +289,19 @@ pub const ROWS: &[Row] = &[
         .outside(NOT_FOUND, NOT_FOUND),
     row("PUT", "/sendToDevice/{event_type}/{txn_id}").body(r#"{"!messages":{}}"#),
     row("GET", "/keys/changes").query("from=x&to=x", &[("from", Token), ("to", Token)]),
+    row("GET", "/v1/media/config"),
+    row("GET", "/v1/media/download/{server_name}/{media_id}").query("", DOWNLOAD),
+    row("GET", "/v1/media/download/{server_name}/{media_id}/{filename}").query("", DOWNLOAD),
+    row("GET", "/v1/media/thumbnail/{server_name}/{media_id}").query("width=1&height=1", THUMBNAIL),
+    row("GET", "/v1/media/preview_url").query("url=a", &[("url", Text), ("ts", Number)]),
+    row("GET", "/media/v3/config"),
+    row("GET", "/media/v3/download/{server_name}/{media_id}").query("", DOWNLOAD),
+    row("GET", "/media/v3/download/{server_name}/{media_id}/{filename}").query("", DOWNLOAD),
+    row("GET", "/media/v3/thumbnail/{server_name}/{media_id}").query("width=1&height=1", THUMBNAIL),
+    row("GET", "/media/v3/preview_url").query("url=a", &[("url", Text), ("ts", Number)]),
+    row("POST", "/media/v1/create"),
+    row("POST", "/media/v3/upload").query("", &[("filename", Text)]),
+    row("PUT", "/media/v3/upload/{server_name}/{media_id}").query("", &[("filename", Text)]),
     row("GET", "/_matrix/key/v2/server"),
     row("GET", "/_matrix/federation/v1/openid/userinfo").query("access_token=x", &[("access_token", Text)]),
 ];
