@@ -291,3 +291,29 @@ async fn there_are_no_previews_and_no_thumbnails_of_text() {
     server.get(&thumbnail, &anna).await.expect_error(400, "M_UNKNOWN");
     server.get(&format!("{V1}/thumbnail/example.org/{id}"), &anna).await.expect_error(400, "M_MISSING_PARAM");
 }
+
+/// What a telephone says of where and when is gone before the picture is stored; a thumbnail is made once, and for everybody.
+#[tokio::test]
+async fn pictures_are_stripped_and_have_thumbnails() {
+    let server = Server::new().await;
+    let (anna, bert) = (server.token("anna").await, server.token("bert").await);
+    let picture = include_bytes!("../../../media/tests/pictures/nokia.jpg");
+    let id = upload(&server, &anna, "image/jpeg", "?filename=ward.jpg", picture).await;
+    let stored = server.get(&download(&id), &bert).await;
+    assert!(stored.bytes.len() < picture.len() && stored.bytes.starts_with(b"\xff\xd8"));
+    let says = |file: &[u8]| file.windows(5).any(|window| window == b"Nokia");
+    assert!(says(picture) && !says(&stored.bytes));
+    // Encrypted files are not looked into, whatever they begin with.
+    let sealed = upload(&server, &anna, "application/octet-stream", "", picture).await;
+    assert_eq!(server.get(&download(&sealed), &bert).await.bytes, picture);
+    let path = format!("{V1}/thumbnail/example.org/{id}?width=32&height=32&method=crop");
+    let thumbnail = server.get(&path, &bert).await;
+    assert_eq!((thumbnail.status.as_u16(), &thumbnail.headers["content-type"]), (200, &"image/jpeg".parse().unwrap()));
+    assert_eq!(thumbnail.headers["content-disposition"], "inline; filename=thumbnail.jpeg");
+    assert!(thumbnail.bytes.len() < 10_000);
+    let again = server.another(2).await.get(&path, &anna).await;
+    assert_eq!((again.bytes, &again.headers["etag"]), (thumbnail.bytes, &thumbnail.headers["etag"]));
+    // It goes with the file.
+    server.media.remove(&id).await.unwrap();
+    server.get(&path, &bert).await.expect_error(404, "M_NOT_FOUND");
+}
