@@ -31,7 +31,7 @@ pub struct Media {
     pub max_file_bytes: u64,
 
     /// Bytes of all files of one person, at most.
-    #[config(default = 21_474_836_480)]
+    #[config(default = 21_474_836_480_u64)]
     pub max_user_bytes: u64,
 
     /// Bytes of all files together, at most; equal files count once. Without it, as much as there is room for.
