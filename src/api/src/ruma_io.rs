@@ -42,9 +42,9 @@ where
     /// # Errors
     /// Whatever is wrong with the request.
     pub(crate) async fn read(request: Request, state: &ApiState, group: Option<Group>) -> Result<Self, ApiError> {
-        let (head, body) = Head::<R>::admit(request, state, group).await?;
-        let body = read_object(head.head.method(), body).await?;
-        head.understood(state, &body)
+        let (admitted, body) = Admitted::<R>::admit(request, state, group).await?;
+        let body = read_object(admitted.head.method(), body).await?;
+        admitted.understood(state, &body)
     }
 }
 
@@ -67,22 +67,22 @@ where
     /// # Errors
     /// Whatever is wrong with the rest of the request.
     pub(crate) async fn read(request: Request, state: &ApiState, group: Option<Group>) -> Result<Self, ApiError> {
-        let (head, body) = Head::<R>::admit(request, state, group).await?;
-        let length = head.head.headers().get(header::CONTENT_LENGTH);
+        let (admitted, body) = Admitted::<R>::admit(request, state, group).await?;
+        let length = admitted.head.headers().get(header::CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-        Ok(Self { asked: head.understood(state, &[])?, length, body })
+        Ok(Self { asked: admitted.understood(state, &[])?, length, body })
     }
 }
 
 /// A request that was admitted.
-struct Head<R: Metadata<Authentication: Access>> {
+struct Admitted<R: Metadata<Authentication: Access>> {
     head: http::Request<()>,
     arguments: Vec<String>,
     caller: <R::Authentication as Access>::Caller,
     client: Client,
 }
 
-impl<R> Head<R>
+impl<R> Admitted<R>
 where
     R: IncomingRequest + Metadata<Authentication: Access>,
 {

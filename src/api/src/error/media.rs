@@ -15,11 +15,12 @@ impl From<MediaError> for ApiError {
             MediaError::AlreadyUploaded => Self::new(StatusCode::CONFLICT, ErrorKind::CannotOverwriteMedia, sentence),
             MediaError::Forbidden(_) | MediaError::Picture(_) => Self::forbidden(sentence),
             MediaError::TooLarge(_) | MediaError::NoThumbnail(Refused::TooLarge) => Self::too_large(sentence),
-            MediaError::NoThumbnail(_) => Self::new(StatusCode::BAD_REQUEST, ErrorKind::Unknown, sentence),
+            MediaError::NoThumbnail(_) | MediaError::Interrupted => {
+                Self::new(StatusCode::BAD_REQUEST, ErrorKind::Unknown, sentence)
+            }
             MediaError::TooManyAwaited(ms) => {
                 Self::limited("awaited_files", ms, "Too many of your files have not been uploaded yet.")
             }
-            MediaError::Interrupted => Self::new(StatusCode::BAD_REQUEST, ErrorKind::Unknown, sentence),
             MediaError::Contended | MediaError::Object(_) => Self::unavailable(error),
             MediaError::Store(error) => error.into(),
             error => Self::internal(error),
